@@ -1,0 +1,63 @@
+/** What the client saw of every provider call, and whether it agrees with what the server says it did. */
+import type * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
+import * as Event from "effect-llm-resilience/telemetry/Event"
+import type * as ChaosServer from "effect-llm-resilience/testing/ChaosServer"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Ref from "effect/Ref"
+
+/** How many provider calls ended how: `Reply`, `TimedOut` (interrupted by us), or the tag of the error. */
+export type Seen = Readonly<Record<string, number>>
+
+const add = (seen: Seen, name: string): Seen => ({ ...seen, [name]: (seen[name] ?? 0) + 1 })
+
+const nameOf = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.match(exit, {
+    onSuccess: () => "Reply",
+    onFailure: (cause) => Cause.isInterrupted(cause) ? "TimedOut" : Event.errorTag(Cause.squash(cause))
+  })
+
+/** The model, with every call of it written down: it stands between the policies and the wire. */
+export const counted = (model: LanguageModel.Service, seen: Ref.Ref<Seen>): LanguageModel.Service => ({
+  ...model,
+  generate: (request) =>
+    Effect.onExit(model.generate(request), (exit) => Ref.update(seen, (all) => add(all, nameOf(exit))))
+})
+
+export const total = (seen: Seen): number => Object.values(seen).reduce((sum, count) => sum + count, 0)
+
+const of = (seen: Seen, ...names: ReadonlyArray<string>): number =>
+  names.reduce((sum, name) => sum + (seen[name] ?? 0), 0)
+
+/** One line of the reconciliation: what the client counted, what the server did. */
+export interface Entry {
+  readonly what: string
+  readonly client: number
+  readonly server: number
+}
+
+export const reconcile = (
+  seen: Seen,
+  outcomes: { readonly accepted: number; readonly refused: number },
+  books: ChaosServer.Books
+): ReadonlyArray<Entry> => {
+  const { faults } = books
+  return [
+    { what: "provider calls", client: total(seen), server: books.admitted },
+    { what: "right replies", client: outcomes.accepted, server: books.right.toolCalls },
+    { what: "bad tool calls", client: outcomes.refused, server: faults.DamagedToolCall ?? 0 },
+    { what: "429", client: of(seen, "RateLimited"), server: faults.RateLimited ?? 0 },
+    { what: "5xx", client: of(seen, "ServerError", "Overloaded"), server: faults.ServerError ?? 0 },
+    { what: "hangs", client: of(seen, "TimedOut"), server: faults.Hang ?? 0 },
+    {
+      what: "cut connections",
+      client: of(seen, "ConnectionFailed", "Truncated"),
+      server: (faults.ResetBeforeBody ?? 0) + (faults.ResetDuringBody ?? 0)
+    },
+    { what: "came back before a hint", client: 0, server: books.early }
+  ]
+}
+
+export const disagreements = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  entries.filter((entry) => entry.client !== entry.server)

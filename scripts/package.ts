@@ -1,0 +1,119 @@
+// Packs the built library and uses it as a stranger would: linted, typed, imported, and closed where it should be closed.
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import ts from "typescript"
+import { publicModules, root } from "./modules.ts"
+
+const name = "effect-llm-resilience"
+const work = mkdtempSync(join(tmpdir(), `${name}-`))
+const problems: Array<string> = []
+
+const run = (command: string, args: ReadonlyArray<string>, cwd: string): string =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
+
+const attempt = (what: string, command: string, args: ReadonlyArray<string>, cwd = root): void => {
+  try {
+    run(command, args, cwd)
+  } catch (error) {
+    const output = error instanceof Error && "stdout" in error && "stderr" in error
+      ? `${error.stdout}\n${error.stderr}`
+      : String(error)
+    problems.push(`${what}:\n${output.trim()}`)
+  }
+}
+
+const bin = (tool: string): string => join(root, "node_modules", ".bin", tool)
+
+const modules = publicModules()
+const entries = [".", "./testing", ...modules.map((module) => `./${module.path}`)]
+const specifiers = entries.map((entry) => `${name}${entry.slice(1)}`)
+const closed = [
+  "internal/redact",
+  "index",
+  "testing/index",
+  "cli/main",
+  ...new Set(modules.map((module) => `${module.room}/internal/any`))
+].map((path) => `${name}/${path}`)
+
+const install = (): string => {
+  const packed: ReadonlyArray<{ readonly filename: string }> = JSON.parse(
+    run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", work], root)
+  )
+  const tarball = join(work, packed[0]?.filename ?? "")
+  const home = join(work, "node_modules", name)
+  mkdirSync(home, { recursive: true })
+  run("tar", ["-xzf", tarball, "-C", home, "--strip-components", "1"], work)
+  const { dependencies = {} }: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8")
+  )
+  for (const needed of ["effect", "@effect", "@types", ...Object.keys(dependencies)]) {
+    symlinkSync(join(root, "node_modules", needed), join(work, "node_modules", needed), "dir")
+  }
+  writeFileSync(join(work, "package.json"), JSON.stringify({ type: "module" }))
+  return tarball
+}
+
+const importEverything = (): void => {
+  const script = `
+    let bad = 0
+    const say = (line) => { bad++; console.log(line) }
+    for (const path of ${JSON.stringify(specifiers)}) {
+      await import(path).catch((error) => say(path + " cannot be imported: " + error.message))
+    }
+    for (const path of ${JSON.stringify(closed)}) {
+      await import(path).then(
+        () => say(path + " can be imported and must not be"),
+        (error) => { if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") say(path + " is not closed: " + error.code) }
+      )
+    }
+    process.exit(bad === 0 ? 0 : 1)`
+  attempt("import", process.execPath, ["--input-type=module", "--eval", script], work)
+}
+
+// skipLibCheck would hide an error inside our own declarations, so each of them is asked for its diagnostics.
+const typeEverything = (): void => {
+  const consumer = join(work, "consumer.ts")
+  writeFileSync(consumer, specifiers.map((path, index) => `export * as m${index} from "${path}"`).join("\n"))
+  const program = ts.createProgram([consumer], {
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    types: ["node"]
+  })
+  const ours = program.getSourceFiles().filter((file) =>
+    file.fileName === consumer || file.fileName.includes(`/${name}/dist/`)
+  )
+  const wrong = ours.flatMap((
+    file
+  ) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)])
+  if (ours.length < entries.length) problems.push(`types: only ${ours.length} declaration files were found`)
+  for (const each of wrong) {
+    problems.push(`types: ${each.file?.fileName ?? ""}: ${ts.flattenDiagnosticMessageText(each.messageText, "\n")}`)
+  }
+}
+
+try {
+  const tarball = install()
+  attempt("publint", bin("publint"), ["run", tarball, "--strict"])
+  const attw = ["--profile", "esm-only", "--no-definitely-typed", "--format", "ascii", "--entrypoints", ...entries]
+  attempt("attw", bin("attw"), [tarball, ...attw])
+  importEverything()
+  typeEverything()
+} finally {
+  rmSync(work, { recursive: true, force: true })
+}
+
+if (problems.length > 0) {
+  console.error(problems.join("\n\n"))
+  process.exitCode = 1
+} else {
+  console.log(
+    `${entries.length} entries lint, type and import from the tarball; ${closed.length} private paths are closed`
+  )
+}

@@ -1,0 +1,362 @@
+/**
+ * What a policy refused, and why. Each class carries the facts a caller needs to decide what to do instead.
+ *
+ * @example
+ * import * as Duration from "effect/Duration"
+ * import * as Effect from "effect/Effect"
+ * import * as PolicyError from "effect-llm-resilience/error/PolicyError"
+ *
+ * const refused = Effect.fail(new PolicyError.TimedOut({ phase: "total", limit: Duration.seconds(30) }))
+ *
+ * const program = refused.pipe(
+ *   Effect.catchTag("TimedOut", (error) => Effect.succeed(error.message))
+ * )
+ *
+ * Effect.runPromise(program).then(console.log) // The call with all its attempts took longer than 30s.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { describeCause } from "../internal/redact.ts"
+import { Amount, Count, Foreign, scrubbed, sentence, spoken, Wait } from "./internal/fields.ts"
+import { ModelError } from "./ModelError.ts"
+import * as Verdict from "./Verdict.ts"
+
+/**
+ * A circuit breaker let a call not through. `retryAfter` is the time until it may let one through: the rest of the break
+ * while it is `open`; while it is `probing`, the time by which the probes that run have decided at the latest; zero where
+ * it was `isolated` by hand, because nobody knows.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CircuitOpen extends scrubbed(
+  Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
+    name: Schema.String,
+    retryAfter: Wait,
+    /** Default: `"open"`. */
+    reason: Schema.Literal("open", "probing", "isolated").pipe(
+      Schema.propertySignature,
+      Schema.withConstructorDefault(() => "open" as const)
+    )
+  })
+) {
+  override get message(): string {
+    switch (this.reason) {
+      case "open":
+        return `Circuit "${this.name}" is open. It admits a probe in ${spoken(this.retryAfter)}.`
+      case "probing":
+        return `Circuit "${this.name}" is half-open and its probes are running. ` +
+          `They decide within ${spoken(this.retryAfter)}.`
+      case "isolated":
+        return `Circuit "${this.name}" was isolated by hand. It admits nothing until it is closed by hand.`
+    }
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fallback", this.reason === "isolated" ? {} : { retryAfter: this.retryAfter })
+  }
+}
+
+/**
+ * As many calls as allowed are running, and the queue is `full`; or the call would have to wait for a permit that it
+ * holds itself, because it runs inside of another one of the same bulkhead (`reentrant`).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BulkheadFull extends scrubbed(
+  Schema.TaggedError<BulkheadFull>()("BulkheadFull", {
+    name: Schema.String,
+    maxConcurrent: Count,
+    maxQueued: Count,
+    reason: Schema.Literal("full", "reentrant").pipe(
+      Schema.propertySignature,
+      Schema.withConstructorDefault((): "full" => "full")
+    )
+  })
+) {
+  override get message(): string {
+    if (this.reason === "reentrant") {
+      return `Bulkhead "${this.name}" has no room for a call from inside of one it already runs: it would wait for ` +
+        "itself. Give the inner call a bulkhead of its own, or raise the limits."
+    }
+    return `Bulkhead "${this.name}" is full: ${this.maxConcurrent} running, ${this.maxQueued} queued. ` +
+      "Send less at a time, or raise its limits."
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fallback")
+  }
+}
+
+/**
+ * The limiter on our side let nothing through. With the reason `"rate"` there is no room now, and `retryAfter` is the
+ * time until there is. With `"cost"` the call costs more than the whole limit, so waiting cannot help: `cost` and
+ * `limit` say by how much.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RateLimitExceeded extends scrubbed(
+  Schema.TaggedError<RateLimitExceeded>()("RateLimitExceeded", {
+    name: Schema.String,
+    retryAfter: Wait,
+    reason: Schema.Literal("rate", "cost").pipe(
+      Schema.propertySignature,
+      Schema.withConstructorDefault(() => "rate" as const)
+    ),
+    /** What the call would have cost, in `unit`. */
+    cost: Schema.optional(Amount),
+    /** The limit per minute, in `unit`. */
+    limit: Schema.optional(Amount),
+    unit: Schema.optional(Schema.Literal("requests", "tokens"))
+  })
+) {
+  override get message(): string {
+    return this.reason === "rate"
+      ? `Rate limiter "${this.name}" has no room. Retry after ${spoken(this.retryAfter)}.`
+      : `A call that costs ${this.cost ?? "more"} ${
+        this.unit ?? "tokens"
+      } can never pass rate limiter "${this.name}", ` +
+        `whose limit is ${this.limit ?? "less"} per minute. Send less, or raise the limit.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return this.reason === "rate"
+      ? Verdict.make("Retry", { retryAfter: this.retryAfter, throttled: true })
+      : Verdict.make("Fallback")
+  }
+}
+
+const phaseWords = {
+  attempt: "One attempt",
+  total: "The call with all its attempts",
+  firstToken: "The first token",
+  idle: "The next part of the stream",
+  queue: "A place in the queue"
+} as const
+
+/**
+ * Something took longer than allowed; `phase` says what. `limit` is the time it had.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TimedOut extends scrubbed(
+  Schema.TaggedError<TimedOut>()("TimedOut", {
+    phase: Schema.Literal("attempt", "total", "firstToken", "idle", "queue"),
+    limit: Wait
+  })
+) {
+  override get message(): string {
+    return `${phaseWords[this.phase]} took longer than ${spoken(this.limit)}.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    switch (this.phase) {
+      case "attempt":
+      case "firstToken":
+      case "idle":
+        return Verdict.make("Retry", { weighs: true, billed: "maybe" })
+      case "total":
+        return Verdict.make("Fallback", { weighs: true, billed: "maybe" })
+      case "queue":
+        return Verdict.make("Fallback")
+    }
+  }
+}
+
+/**
+ * The next step would spend more than allowed, in the unit named.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SpendLimitExceeded extends scrubbed(
+  Schema.TaggedError<SpendLimitExceeded>()("SpendLimitExceeded", {
+    unit: Schema.Literal("tokens", "calls", "steps", "cost"),
+    limit: Amount,
+    spent: Amount
+  })
+) {
+  override get message(): string {
+    return `The limit of ${this.limit} ${this.unit} is reached (${this.spent} spent). Raise it, or ask for less.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fail")
+  }
+}
+
+/**
+ * One attempt that failed: its number (from 1), when it failed, what with, and what was decided.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const FailedAttempt = Schema.Struct({
+  attempt: Schema.Int.pipe(Schema.positive()),
+  /** Time from the start of the first attempt to this failure. */
+  elapsed: Wait,
+  /** The `_tag` of the error, or the name of its kind. */
+  error: Schema.String,
+  message: Schema.String,
+  decision: Schema.Literal("retry", "stop"),
+  /** The wait that was chosen, when it was a retry. */
+  delay: Schema.optional(Wait),
+  /** Why it stopped, when it did. */
+  reason: Schema.optional(Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type FailedAttempt = typeof FailedAttempt.Type
+
+/** "attempt 1 failed after 3s with RateLimited, retried after 1s" */
+const line = (failed: FailedAttempt): string =>
+  sentence(
+    `attempt ${failed.attempt} failed at ${spoken(failed.elapsed)} with ${failed.error};`,
+    failed.decision === "retry"
+      ? `retried after ${spoken(failed.delay ?? Duration.zero)}`
+      : `stopped${failed.reason === undefined ? "" : `: ${failed.reason}`}`
+  )
+
+/** How many attempts a message tells; the log has them all. */
+const linesShown = 5
+
+/** Model errors keep their class over the wire; anything else travels as plain data. */
+const LastError: Schema.Schema<unknown, unknown> = Schema.Union(
+  ModelError,
+  TimedOut,
+  CircuitOpen,
+  BulkheadFull,
+  RateLimitExceeded,
+  SpendLimitExceeded,
+  Foreign
+)
+
+/**
+ * All attempts that the policy allows failed. Only `Retry.applyOrExhausted` makes it; `lastError` is the error of the
+ * last attempt and `log` tells every attempt.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RetriesExhausted<E = unknown> extends scrubbed(
+  Schema.TaggedError<RetriesExhausted>()("RetriesExhausted", {
+    attempts: Schema.Int.pipe(Schema.positive()),
+    elapsed: Wait,
+    lastError: LastError,
+    log: Schema.Array(FailedAttempt)
+  }),
+  ["lastError"]
+) {
+  declare readonly lastError: E
+  override get message(): string {
+    const omitted = Math.max(0, this.log.length - linesShown)
+    const last = this.log.at(-1)
+    return sentence(
+      `Gave up after ${this.attempts} attempt${this.attempts === 1 ? "" : "s"} in ${spoken(this.elapsed)}:`,
+      omitted === 0 ? undefined : `(${omitted} earlier attempts not shown)`,
+      this.log.slice(omitted).map(line).join("; ") + ".",
+      last === undefined || last.message === "" ? undefined : `The last error: ${last.message}`
+    )
+  }
+  /** Without the last error itself, which may be anything. */
+  override toString(): string {
+    return `${this._tag}: ${this.message}`
+  }
+  override toJSON(): unknown {
+    return Schema.encodeSync(RetriesExhausted)(this)
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    const last = Verdict.of(this.lastError)
+    return last.action === "Retry" ? { ...last, action: "Fallback" } : last
+  }
+}
+
+/**
+ * One step of a plan that did not answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const FailedStep = Schema.Struct({ step: Schema.String, error: LastError })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type FailedStep = typeof FailedStep.Type
+
+/**
+ * No step of a fallback plan answered. Only the ways of running a plan that end in `OrExhausted` make it. `steps` holds
+ * the errors in the order they were tried, `skipped` the names of the steps that are not for these errors, and `reason`
+ * says why the plan went no further.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PlanExhausted<E = unknown> extends scrubbed(
+  Schema.TaggedError<PlanExhausted>()("PlanExhausted", {
+    name: Schema.String.pipe(Schema.propertySignature, Schema.withConstructorDefault(() => "plan")),
+    steps: Schema.Array(FailedStep),
+    skipped: Schema.Array(Schema.String).pipe(
+      Schema.propertySignature,
+      Schema.withConstructorDefault((): ReadonlyArray<string> => [])
+    ),
+    reason: Schema.optional(Schema.String)
+  }),
+  ["error"]
+) {
+  declare readonly steps: ReadonlyArray<{ readonly step: string; readonly error: E }>
+  override get message(): string {
+    const tried = this.steps.map(({ error, step }) => `${step} (${describeCause(error).message})`)
+    return sentence(
+      `No step of the plan succeeded${this.reason === undefined ? "" : `: ${this.reason}`}.`,
+      `Tried: ${tried.join(", ")}.`,
+      this.skipped.length === 0 ? undefined : `Not for these errors: ${this.skipped.join(", ")}.`
+    )
+  }
+  /** Without the errors themselves, which may be anything. */
+  override toString(): string {
+    return `${this._tag}: ${this.message}`
+  }
+  override toJSON(): unknown {
+    return Schema.encodeSync(PlanExhausted)(this)
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fail")
+  }
+}
+
+/**
+ * Every refusal of a policy, as a schema.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const PolicyError = Schema.Union(
+  CircuitOpen,
+  BulkheadFull,
+  RateLimitExceeded,
+  TimedOut,
+  SpendLimitExceeded,
+  RetriesExhausted,
+  PlanExhausted
+)
+
+/**
+ * Every refusal of a policy.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type PolicyError = typeof PolicyError.Type
+
+/**
+ * Whether a value is a refusal of a policy.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isPolicyError: (value: unknown) => value is PolicyError = Schema.is(PolicyError)

@@ -1,0 +1,297 @@
+/**
+ * How long a provider asks us to wait. Every spelling seen in the wild is read here, into whole milliseconds; what no
+ * spelling fits is `undefined`, which means "no hint", never zero.
+ *
+ * Parts of a millisecond are rounded to the nearest one: `1m0.363142857s` is 60363 ms and `6.780999999s` is 6781 ms.
+ */
+
+/** Reply headers as clients hand them over: any case, single or repeated. */
+export type Headers = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+
+const second = 1_000
+const minute = 60 * second
+const hour = 60 * minute
+const day = 24 * hour
+
+/** Ten years: what is longer was not meant as a wait, so it is no hint. One year still is one. */
+export const longestHint = 3_650 * day
+
+/** Whole milliseconds within what can be meant, or nothing. */
+const wait = (millis: number): number | undefined =>
+  Number.isFinite(millis) && millis >= 0 && millis <= longestHint ? Math.round(millis) : undefined
+
+/** RFC 9110 digits, with the decimals some providers add. No sign, exponent or hexadecimal, which `Number` would take. */
+const decimal = (text: string): number | undefined => {
+  const trimmed = text.trim()
+  return /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(trimmed) ? Number(trimmed) : undefined
+}
+
+/** The value of a header whatever its case; repeated ones are joined as HTTP joins them. */
+export const header = (headers: Headers, name: string): string | undefined => {
+  for (const key of Object.keys(headers)) {
+    if (key.toLowerCase() !== name) continue
+    const value = headers[key]
+    if (value !== undefined) return typeof value === "string" ? value : value.join(", ")
+  }
+  return undefined
+}
+
+// Durations -----------------------------------------------------------------------------------------------------------
+
+const units: ReadonlyArray<readonly [RegExp, number]> = [
+  [/^(?:ns|nanos(?:econds?)?)$/, 1e-6],
+  [/^(?:us|µs|μs|micros(?:econds?)?)$/, 1e-3],
+  [/^(?:ms|msecs?|millis(?:econds?)?)$/, 1],
+  [/^(?:s|secs?|seconds?)$/, second],
+  [/^(?:m|mins?|minutes?)$/, minute],
+  [/^(?:h|hrs?|hours?)$/, hour],
+  [/^(?:d|days?)$/, day],
+  [/^(?:w|wks?|weeks?)$/, 7 * day]
+]
+
+const unitMillis = (word: string): number | undefined => {
+  const lower = word.toLowerCase()
+  return units.find(([pattern]) => pattern.test(lower))?.[1]
+}
+
+const term = /(\d+(?:\.\d*)?|\.\d+)\s*([a-zµμ]+)/iy
+const joint = /(?:\s*(?:,|\band\b)?\s*)(?=[\d.])/iy
+
+/** Reads `1m47.5854s`, `4h43m36.314s`, `34.4s`, `10 hours and 58 minutes` from a position on. */
+const durationAt = (text: string, from: number): { readonly millis: number; readonly end: number } | undefined => {
+  let millis = 0
+  let end = from
+  let start = from
+  for (;;) {
+    term.lastIndex = start
+    const found = term.exec(text)
+    const size = found === null ? undefined : unitMillis(found[2] ?? "")
+    if (found === null || size === undefined) break
+    millis += Number(found[1]) * size
+    end = term.lastIndex
+    joint.lastIndex = end
+    if (joint.exec(text) === null) break
+    start = joint.lastIndex
+  }
+  return end === from ? undefined : { millis, end }
+}
+
+/** A Go or protobuf duration, or the same in words. The whole text must be one. */
+export const duration = (text: string): number | undefined => {
+  const trimmed = text.trim()
+  const found = durationAt(trimmed, 0)
+  return found !== undefined && found.end === trimmed.length ? wait(found.millis) : undefined
+}
+
+// Instants ------------------------------------------------------------------------------------------------------------
+
+const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Milliseconds since the epoch of a UTC wall time that exists, or nothing. */
+const utc = (year: number, month: number, date: number, clock: string, fraction = "0"): number | undefined => {
+  const [hours = NaN, minutes = NaN, seconds = 0] = clock.split(":").map(Number)
+  const leap = month === 1 && (year % 400 === 0 || (year % 4 === 0 && year % 100 !== 0)) ? 1 : 0
+  const days = (monthDays[month] ?? 0) + leap
+  if (!(date >= 1 && date <= days && hours <= 23 && minutes <= 59 && seconds <= 60)) return undefined
+  return Math.round(Date.UTC(year, month, date, hours, minutes, seconds) + Number(`0.${fraction}`) * second)
+}
+
+/** RFC 9110 section 5.6.7: a two-digit year more than 50 years ahead means the past century. */
+const fullYear = (digits: string, now: number | undefined): number => {
+  const year = Number(digits)
+  if (digits.length === 4) return year
+  const current = now === undefined ? 2026 : 1970 + Math.floor(now / (365.2425 * day))
+  return 2000 + year > current + 50 ? 1900 + year : 2000 + year
+}
+
+// The three forms a recipient must take: IMF-fixdate, RFC 850 and asctime (which is UTC although it does not say so).
+const dayMonthYear =
+  /^(?:[a-z]{3,9}\s*,\s*)?(\d{1,2})[ -]([a-z]{3})[ -](\d{4}|\d{2})\s+(\d{2}:\d{2}:\d{2})\s*(?:GMT|UTC|Z|[+-]00:?00)/i
+const asctime = /^[a-z]{3}\s+([a-z]{3})\s+(\d{1,2})\s+(\d{2}:\d{2}:\d{2})\s+(\d{4})/i
+const iso =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ]|\s+at\s+)(\d{2}:\d{2}(?::\d{2})?)(?:\.(\d+))?\s*(?:(Z|UTC|GMT)|([+-])(\d{2}):?(\d{2}))?/i
+
+const instantAt = (
+  text: string,
+  now: number | undefined
+): { readonly at: number; readonly end: number } | undefined => {
+  const web = dayMonthYear.exec(text)
+  const old = web === null ? asctime.exec(text) : null
+  const net = web === null && old === null ? iso.exec(text) : null
+  const end = (web ?? old ?? net)?.[0].length ?? 0
+  let at: number | undefined
+  if (web !== null) {
+    at = utc(fullYear(web[3] ?? "", now), months.indexOf((web[2] ?? "").toLowerCase()), Number(web[1]), web[4] ?? "")
+  } else if (old !== null) {
+    at = utc(Number(old[4]), months.indexOf((old[1] ?? "").toLowerCase()), Number(old[2]), old[3] ?? "")
+  } else if (net !== null) {
+    const wall = utc(Number(net[1]), Number(net[2]) - 1, Number(net[3]), net[4] ?? "", net[5])
+    const offset = net[7] === undefined ? 0 : (Number(net[8]) * 60 + Number(net[9])) * minute
+    at = wall === undefined ? undefined : wall - (net[7] === "-" ? -offset : offset)
+  }
+  return at === undefined ? undefined : { at, end }
+}
+
+/** An HTTP date in any of its three forms, or an RFC 3339 instant, as epoch milliseconds. */
+export const instant = (text: string, now?: number): number | undefined => {
+  const trimmed = text.trim()
+  const found = instantAt(trimmed, now)
+  return found !== undefined && found.end === trimmed.length ? found.at : undefined
+}
+
+const until = (at: number, now: number | undefined): number | undefined =>
+  now === undefined ? undefined : wait(Math.max(0, at - now))
+
+// Retry-After ---------------------------------------------------------------------------------------------------------
+
+/**
+ * `Retry-After`: delay-seconds (decimals allowed), an HTTP date, an ISO instant, a Go duration, `<date>, <seconds>` (the
+ * seconds win) or repeated values (the longest wins). A date in the past means "now". Without `now` a date says nothing.
+ */
+export const retryAfter = (value: string, now: number | undefined): number | undefined => {
+  const trimmed = value.trim()
+  const dated = instantAt(trimmed, now)
+  if (dated !== undefined) {
+    const rest = trimmed.slice(dated.end).trim()
+    if (rest === "") return until(dated.at, now)
+    if (!rest.startsWith(",")) return undefined
+    return retryAfter(rest.slice(1), now) ?? until(dated.at, now)
+  }
+  const waits = trimmed.split(",").map((part) => {
+    const seconds = decimal(part)
+    return seconds === undefined ? duration(part) : wait(seconds * second)
+  })
+  let longest: number | undefined
+  for (const each of waits) {
+    if (each === undefined) return undefined
+    longest = Math.max(longest ?? 0, each)
+  }
+  return longest
+}
+
+/** A header that counts milliseconds. */
+const milliseconds = (value: string | undefined): number | undefined => {
+  const millis = value === undefined ? undefined : decimal(value)
+  return millis === undefined ? undefined : wait(millis)
+}
+
+/** The clock to read dates against: the caller's, else the reply's own `date` header. */
+export const clock = (headers: Headers, now: number | undefined): number | undefined => {
+  if (now !== undefined && Number.isFinite(now)) return now
+  const date = header(headers, "date")
+  return date === undefined ? undefined : instant(date)
+}
+
+/** The wait the reply's headers ask for: `retry-after-ms`, `x-ms-retry-after-ms`, `retry-after`, `x-amz-retry-after`. */
+export const fromHeaders = (headers: Headers, now?: number): number | undefined => {
+  const told = header(headers, "retry-after")
+  return milliseconds(header(headers, "retry-after-ms")) ??
+    milliseconds(header(headers, "x-ms-retry-after-ms")) ??
+    (told === undefined ? undefined : retryAfter(told, clock(headers, now))) ??
+    milliseconds(header(headers, "x-amz-retry-after"))
+}
+
+// Prose ---------------------------------------------------------------------------------------------------------------
+
+const cue =
+  /\b(?:(?:try(?:ing)?(?:\s+\w+){0,5}?|retry(?:ing)?(?:\s+\w+){0,4}?|resets?|refills?|recovers?|available(?:\s+again)?)\s+(?:in|after|within)|retry[-_ ]?after|retry[-_ ]?delay|(?:wait(?:ing)?)(?:\s+for)?(?:\s+your\s+limit\s+to\s+reset\s+in)?)["':=\s]*(?:(?:at\s+least|about|approximately|around|another|~)\s*)?(?=[\d.])/gi
+const resetCue =
+  /\b(?:(?:try|retry|resets?|regain\s+access|available|renews?|refills?)(?:\s+\w+){0,2}?\s*(?:\b(?:at|on|after|until)\b)?)\s*:?\s*(?=(?:\d{4}-\d{2}-\d{2}|[a-z]{3},?\s))/gi
+
+/**
+ * The wait told in words: "Please try again in 6m0s", "retry after 86400 seconds", "Please wait 4311 seconds",
+ * "reset after 0s". A number without a unit counts only after "retry after", and is seconds. The longest wins.
+ */
+export const fromProse = (text: string, now?: number): number | undefined => {
+  let longest: number | undefined
+  const take = (millis: number | undefined): void => {
+    if (millis !== undefined) longest = Math.max(longest ?? 0, millis)
+  }
+  for (const match of text.matchAll(cue)) {
+    const from = match.index + match[0].length
+    const found = durationAt(text, from)
+    if (found !== undefined) {
+      take(wait(found.millis))
+    } else if (/after/i.test(match[0])) {
+      const bare = /^(\d+(?:\.\d+)?)(?=\s*(?:$|[,;)}\]"']|\.(?:\s|$)))/.exec(text.slice(from, from + 40))
+      if (bare !== null) take(wait(Number(bare[1]) * second))
+    }
+  }
+  if (longest !== undefined) return longest
+  const at = instantFromProse(text, now)
+  return at === undefined ? undefined : until(at, now)
+}
+
+/** The instant told in words: "Limit resets at: 2026-03-17 17:38:24 UTC", "You will regain access on 2026-05-01 at 00:00 UTC". */
+export const instantFromProse = (text: string, now?: number): number | undefined => {
+  for (const match of text.matchAll(resetCue)) {
+    const from = match.index + match[0].length
+    const found = instantAt(text.slice(from, from + 48), now)
+    if (found !== undefined) return found.at
+  }
+  return undefined
+}
+
+// Reset headers -------------------------------------------------------------------------------------------------------
+
+/** What ran out, as far as the error says: `tokens`, `requests`, or the whole limit. */
+export interface Exhausted {
+  /** The error is a rate limit, so that a limit without dimensions (`x-ratelimit-reset`) is the exhausted one. */
+  readonly limited: boolean
+  readonly dimension?: "tokens" | "requests" | undefined
+}
+
+interface Dimension {
+  reset?: string
+  remaining?: number
+  status?: string
+}
+
+const resetName = /^(?:x-)?ratelimit-(reset|remaining|status)(?:-(.+))?$/
+const vendorName = /^([a-z]+)-ratelimit-(.+)-(reset|remaining|status)$/
+
+/** A reset header's value: Go duration, RFC 3339, unix milliseconds or seconds, or plain seconds; `0` and `-1` say nothing. */
+export const resetValue = (value: string, now: number | undefined): number | undefined => {
+  const number = decimal(value)
+  const at = number === undefined ? instant(value, now) : undefined
+  let millis: number | undefined
+  if (number === undefined) millis = at === undefined ? duration(value) : until(at, now)
+  else if (number >= 1e12) millis = until(number, now)
+  else if (number >= 1e9) millis = until(number * second, now)
+  else millis = wait(number * second)
+  return millis === 0 ? undefined : millis
+}
+
+/** The wait until the exhausted dimension is full again; dimensions with something left do not count. */
+export const fromResetHeaders = (headers: Headers, exhausted: Exhausted, now?: number): number | undefined => {
+  const dimensions = new Map<string, Dimension>()
+  for (const key of Object.keys(headers)) {
+    const name = key.toLowerCase()
+    const plain = resetName.exec(name)
+    const vendor = plain === null ? vendorName.exec(name) : null
+    const field = plain?.[1] ?? vendor?.[3]
+    const value = header(headers, name)
+    if (field === undefined || value === undefined) continue
+    const label = plain?.[2] ?? vendor?.[2] ?? ""
+    const dimension = dimensions.get(label) ?? {}
+    dimensions.set(label, dimension)
+    if (field === "reset") dimension.reset = value
+    else if (field === "status") dimension.status = value.toLowerCase()
+    else {
+      const left = decimal(value)
+      if (left !== undefined) dimension.remaining = left
+    }
+  }
+  const at = clock(headers, now)
+  let longest: number | undefined
+  for (const [label, { remaining, reset, status }] of dimensions) {
+    const whole = label === "" || label.startsWith("unified")
+    const named = exhausted.dimension !== undefined && label.includes(exhausted.dimension)
+    const out = remaining === 0 || status === "rejected" || named ||
+      (whole && exhausted.limited && remaining === undefined && status === undefined)
+    const millis = out && reset !== undefined ? resetValue(reset, at) : undefined
+    if (millis !== undefined) longest = Math.max(longest ?? 0, millis)
+  }
+  return longest
+}

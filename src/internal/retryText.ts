@@ -1,0 +1,58 @@
+/** A retry policy in words, for people. */
+import * as Duration from "effect/Duration"
+import type { Jitter, RetryTree } from "./retryTree.ts"
+
+export const words = (millis: number): string => Duration.format(Duration.millis(millis))
+
+/** Without the noise of binary fractions: 0.07 * 100 is 7.000000000000001. */
+const percent = (share: number): string => `${Number((share * 100).toPrecision(12))}%`
+
+const jitterWords = (mode: Jitter): string =>
+  typeof mode === "string"
+    ? `${mode === "none" ? "no" : mode} jitter`
+    : "ratio" in mode
+    ? `jitter of ±${percent(mode.ratio)}`
+    : `jitter from ${percent(mode.min)} to ${percent(mode.max)}`
+
+const nested = (tree: RetryTree): string => `(${describe(tree)})`
+
+export const describe = (tree: RetryTree): string => {
+  switch (tree._tag) {
+    case "Never":
+      return "never retry"
+    case "Immediate":
+      return "retry at once"
+    case "Constant":
+      return `every ${words(tree.delay)}`
+    case "Linear":
+      return `linear from ${words(tree.initial)} by ${words(tree.increment)}`
+    case "Exponential":
+      return `exponential from ${words(tree.initial)} ×${tree.factor}`
+    case "Fibonacci":
+      return `fibonacci from ${words(tree.initial)}`
+    case "Jittered":
+      return `${describe(tree.policy)}, ${jitterWords(tree.mode)}`
+    case "AtLeast":
+      return `${describe(tree.policy)}, at least ${words(tree.min)}`
+    case "Capped":
+      return `${describe(tree.policy)}, at most ${words(tree.max)}`
+    case "Attempts":
+      return `${describe(tree.policy)}, ${tree.max} attempts in total`
+    case "Within":
+      return `${describe(tree.policy)}, within ${words(tree.limit)} of the first attempt`
+    case "HonourHints":
+      return `${describe(tree.policy)}, honouring hints up to ${words(tree.max)}`
+    case "Union":
+      return `either ${nested(tree.left)} or ${nested(tree.right)}`
+    case "Intersect":
+      return `both ${nested(tree.left)} and ${nested(tree.right)}`
+    case "AndThen":
+      return `first ${nested(tree.first)} then ${nested(tree.second)}`
+    case "ByError": {
+      const rules = tree.rules.map((rule) => `${rule.on.join(", ")} → ${nested(rule.use)}`)
+      const otherwise = tree.otherwise === "fail" ? "fail" : nested(tree.otherwise)
+      const growth = tree.growth === "call" ? " (delays grow with all failures of the call)" : ""
+      return `by error${growth}: ${[...rules, `otherwise ${otherwise}`].join("; ")}`
+    }
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * The one door to a model. Providers stand behind it, policies strengthen it, tests replace it: the tag stays the same.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
+ * import * as Prompt from "effect-llm-resilience/model/Prompt"
+ * import * as Response from "effect-llm-resilience/model/Response"
+ * import * as Usage from "effect-llm-resilience/model/Usage"
+ *
+ * // A model of your own: anything that answers a request.
+ * const parrot = LanguageModel.make({
+ *   name: "parrot-1",
+ *   provider: "zoo",
+ *   capabilities: { tools: false, images: false },
+ *   generate: (request) =>
+ *     Effect.succeed(
+ *       new Response.Response({
+ *         model: "parrot-1",
+ *         parts: [Prompt.text(`You sent ${Prompt.make(request.prompt).messages.length} message(s).`)],
+ *         finishReason: "stop",
+ *         usage: Usage.zero
+ *       })
+ *     )
+ * })
+ *
+ * const program = LanguageModel.generate({ prompt: "Hello" }).pipe(
+ *   Effect.provideService(LanguageModel.LanguageModel, parrot)
+ * )
+ *
+ * Effect.runPromise(program).then((response) => console.log(response.text)) // You sent 1 message(s).
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as ModelError from "../error/ModelError.ts"
+import type { PolicyError } from "../error/PolicyError.ts"
+import * as Prompt from "./Prompt.ts"
+import type { Response } from "./Response.ts"
+import type * as Toolkit from "./Toolkit.ts"
+
+/**
+ * Which tool the model is to call: `"auto"` (its choice), `"none"`, `"required"` (some tool), or one tool by name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ToolChoice = "auto" | "none" | "required" | { readonly tool: string }
+
+/**
+ * One request to a model. Only `prompt` is required; what is left out is the provider's default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  /** The conversation so far; a string is one user message. */
+  readonly prompt: Prompt.Input
+  /** The tools the model may call. */
+  readonly tools?: Toolkit.Any | undefined
+  /** Default: `"auto"` where there are tools. */
+  readonly toolChoice?: ToolChoice | undefined
+  /** Whether one reply may hold several tool calls. */
+  readonly parallelToolCalls?: boolean | undefined
+  /** How freely the model chooses, from 0 up; most providers allow up to 2. */
+  readonly temperature?: number | undefined
+  /** The share of probability to choose from, above 0 to 1. */
+  readonly topP?: number | undefined
+  /** The most tokens of the reply, 1 or more. A reply that reaches it has the finish reason `"length"`. */
+  readonly maxOutputTokens?: number | undefined
+  /** Texts that end the reply. */
+  readonly stop?: ReadonlyArray<string> | undefined
+  /** A whole number that makes sampling repeatable, as far as the provider can. */
+  readonly seed?: number | undefined
+  /** -2 to 2 at most providers. */
+  readonly frequencyPenalty?: number | undefined
+  /** -2 to 2 at most providers. */
+  readonly presencePenalty?: number | undefined
+  /** An opaque id of your end user, for the provider's abuse checks. */
+  readonly user?: string | undefined
+  /** Fields merged last into the body on the wire: what this interface does not name. They win over everything else. */
+  readonly providerOptions?: { readonly [field: string]: unknown } | undefined
+  /**
+   * The same for all attempts of one logical call, so that a provider can answer a repeated request once. 1 to 255
+   * printable ASCII characters. Default: a fresh one per `generate`.
+   */
+  readonly idempotencyKey?: string | undefined
+}
+
+/**
+ * What a model can take. A request that needs more fails with `UnsupportedFeature` before anything is sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capabilities {
+  readonly tools: boolean
+  readonly images: boolean
+}
+
+/**
+ * What a call can fail with: the provider's failures, and the refusals of the policies round it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type LanguageModelError = ModelError.ModelError | PolicyError
+
+/**
+ * A language model. `E` is what its calls can fail with: a bare provider fails with `ModelError` alone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service<out E = LanguageModelError> {
+  /** The model's name, as the provider knows it. */
+  readonly name: string
+  /** Who answers; it is the `provider` of every error. */
+  readonly provider: string
+  readonly capabilities: Capabilities
+  /** Sends one request and waits for the whole reply. Interrupting it aborts the request. */
+  readonly generate: (request: Request) => Effect.Effect<Response, E>
+}
+
+/**
+ * The language model of an application.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class LanguageModel extends Context.Tag("effect-llm-resilience/LanguageModel")<LanguageModel, Service>() {}
+
+/**
+ * What is wrong with a request, judged before it is sent.
+ */
+interface Fault {
+  readonly param: string
+  readonly detail: string
+}
+
+const inRange = (
+  param: string,
+  value: number | undefined,
+  allowed: string,
+  holds: (value: number) => boolean
+): ReadonlyArray<Fault> =>
+  value === undefined || holds(value)
+    ? []
+    : [{ param, detail: `${param} is ${value}; it must be ${allowed}` }]
+
+const idempotencyKeyPattern = /^[\x21-\x7e]{1,255}$/
+
+const toolChoiceFaults = (request: Request): ReadonlyArray<Fault> => {
+  const choice = request.toolChoice
+  if (choice === undefined || choice === "auto" || choice === "none") return []
+  const names = request.tools?.tools.map((tool) => tool.name) ?? []
+  if (choice === "required") {
+    return names.length > 0 ? [] : [{
+      param: "toolChoice",
+      detail: "toolChoice is \"required\" but the request has no tools; give tools or leave toolChoice out"
+    }]
+  }
+  return names.includes(choice.tool) ? [] : [{
+    param: "toolChoice",
+    detail: `toolChoice names the tool ${JSON.stringify(choice.tool)}, which is not in the toolkit; it has ${
+      names.length === 0 ? "no tools" : names.join(", ")
+    }`
+  }]
+}
+
+const faultsOf = (request: Request, prompt: Prompt.Prompt): ReadonlyArray<Fault> => [
+  ...(prompt.messages.length > 0
+    ? []
+    : [{ param: "prompt", detail: "prompt has no messages; give text or at least one message" }]),
+  ...inRange(
+    "temperature",
+    request.temperature,
+    "a number, 0 or more",
+    (value) => Number.isFinite(value) && value >= 0
+  ),
+  ...inRange("topP", request.topP, "above 0 and at most 1", (value) => value > 0 && value <= 1),
+  ...inRange(
+    "maxOutputTokens",
+    request.maxOutputTokens,
+    "a whole number, 1 or more",
+    (value) => Number.isSafeInteger(value) && value >= 1
+  ),
+  ...inRange("seed", request.seed, "a whole number", Number.isSafeInteger),
+  ...inRange("frequencyPenalty", request.frequencyPenalty, "a finite number", Number.isFinite),
+  ...inRange("presencePenalty", request.presencePenalty, "a finite number", Number.isFinite),
+  ...(request.idempotencyKey === undefined || idempotencyKeyPattern.test(request.idempotencyKey) ? [] : [{
+    param: "idempotencyKey",
+    detail: "idempotencyKey must be 1 to 255 printable ASCII characters without spaces, as it is sent in a header"
+  }]),
+  ...toolChoiceFaults(request)
+]
+
+const hasImage = (prompt: Prompt.Prompt): boolean =>
+  prompt.messages.some((message) => message._tag === "User" && message.content.some((part) => part._tag === "Image"))
+
+const refusal = (
+  model: { readonly name: string; readonly provider: string; readonly capabilities: Capabilities },
+  request: Request
+): ModelError.ModelError | undefined => {
+  const prompt = Prompt.make(request.prompt)
+  const faults = faultsOf(request, prompt)
+  const who = { provider: model.provider, model: model.name, billed: "no" } as const
+  if (faults[0] !== undefined) {
+    const message = faults.map((fault) => fault.detail).join("; ")
+    return new ModelError.InvalidRequest({ ...who, param: faults[0].param, cause: { name: "RequestCheck", message } })
+  }
+  if (!model.capabilities.tools && request.tools !== undefined && request.tools.tools.length > 0) {
+    return new ModelError.UnsupportedFeature({ ...who, feature: "tools" })
+  }
+  if (!model.capabilities.images && hasImage(prompt)) {
+    return new ModelError.UnsupportedFeature({ ...who, feature: "images" })
+  }
+  return undefined
+}
+
+/**
+ * A language model from a function that answers requests.
+ *
+ * Requests are checked first: numbers out of range, an empty prompt or a tool choice without its tool fail with
+ * `InvalidRequest` (naming every fault), tools or images that `capabilities` rules out with `UnsupportedFeature`. So
+ * `generate` only sees requests that can be sent. Capabilities default to tools and images both.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E extends LanguageModelError = never>(options: {
+  readonly name: string
+  readonly provider: string
+  readonly capabilities?: Partial<Capabilities> | undefined
+  readonly generate: (request: Request) => Effect.Effect<Response, E>
+}): Service<E | ModelError.ModelError> => {
+  const model = {
+    name: options.name,
+    provider: options.provider,
+    capabilities: { tools: options.capabilities?.tools ?? true, images: options.capabilities?.images ?? true }
+  }
+  return {
+    ...model,
+    generate: (request) =>
+      Effect.suspend((): Effect.Effect<Response, E | ModelError.ModelError> => {
+        const refused = refusal(model, request)
+        return refused === undefined ? options.generate(request) : Effect.fail(refused)
+      })
+  }
+}
+
+const hex = (word: number): string => word.toString(16).padStart(8, "0")
+
+/**
+ * A key for one logical call: 128 bits from Effect's `Random`, in hex.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
+  (words) => words.map(hex).join("")
+)
+
+/**
+ * Sends one request to the language model of the context and waits for the whole reply.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const generate = (request: Request): Effect.Effect<Response, LanguageModelError, LanguageModel> =>
+  Effect.flatMap(LanguageModel, (model) => model.generate(request))

@@ -1,0 +1,234 @@
+/**
+ * From a parse issue of Effect to issues that a model can act on: one for each place, alternatives folded into one
+ * sentence, values quoted only as far as they help.
+ */
+import type * as ParseResult from "effect/ParseResult"
+import * as AST from "effect/SchemaAST"
+import { excerpt } from "../../internal/redact.ts"
+
+/** The same shape as `ToolCallError.Issue`. */
+export interface Issue {
+  readonly path: ReadonlyArray<string | number>
+  readonly message: string
+  readonly kind: "Type" | "Missing" | "Unexpected" | "Refinement" | "Transformation" | "Forbidden"
+}
+
+/** How many issues an error keeps. */
+export const issueLimit = 100
+
+const shownValue = 80
+const shownMessage = 300
+const shownMembers = 20
+
+type Path = ReadonlyArray<string | number>
+
+/** Before alternatives are folded: either what was `expected` at a place, or a finished `message`. */
+interface Finding {
+  readonly path: Path
+  readonly actual: unknown
+  readonly kind: Issue["kind"]
+  readonly expected?: string
+  readonly literal?: boolean
+  readonly message?: string
+}
+
+/** All issues, one for each place and kind, in the order of the schema; the rest beyond the limit is counted. */
+export const fromParseIssue = (issue: ParseResult.ParseIssue): {
+  readonly issues: ReadonlyArray<Issue>
+  readonly omitted: number
+} => {
+  const places = new Map<string, Array<Finding>>()
+  for (const finding of findings(issue, [], [])) {
+    const place = JSON.stringify(finding.path)
+    const known = places.get(place)
+    if (known === undefined) places.set(place, [finding])
+    else known.push(finding)
+  }
+  const folded = [...places.values()].map(fold)
+  return { issues: folded.slice(0, issueLimit), omitted: Math.max(0, folded.length - issueLimit) }
+}
+
+/** A tool without parameters that was given some: Effect's `{}` admits them, we do not. */
+export const unexpectedParameters = (names: ReadonlyArray<string>): {
+  readonly issues: ReadonlyArray<Issue>
+  readonly omitted: number
+} => ({
+  issues: names.slice(0, issueLimit).map((name) => ({ path: [name], kind: "Unexpected", message: notAParameter([]) })),
+  omitted: Math.max(0, names.length - issueLimit)
+})
+
+const fold = (found: ReadonlyArray<Finding>): Issue => {
+  const wanted = found.filter((finding) => finding.expected !== undefined)
+  const finished = found.flatMap((finding) => finding.message === undefined ? [] : [finding.message])
+  const messages = [...(wanted.length === 0 ? [] : [alternatives(wanted)]), ...new Set(finished)]
+  return {
+    path: found[0]?.path ?? [],
+    kind: found[0]?.kind ?? "Type",
+    message: excerpt(messages.join("; or "), shownMessage * 2)
+  }
+}
+
+const alternatives = (wanted: ReadonlyArray<Finding>): string => {
+  const names = [...new Set(wanted.map((finding) => finding.expected))]
+  const shown = names.slice(0, shownMembers)
+  const more = names.length > shownMembers ? ` and ${names.length - shownMembers} more` : ""
+  const what = names.length === 1
+    ? names[0]
+    : wanted.every((finding) => finding.literal === true)
+    ? `one of ${shown.join(", ")}${more}`
+    : `${shown.join(" or ")}${more}`
+  return `expected ${what}, got ${show(wanted[0]?.actual)}`
+}
+
+/** A value as the model wrote it, clipped; of objects and arrays only the outline. */
+const show = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(excerpt(value, shownValue))
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === "object" && value !== null) {
+    const keys = Object.keys(value)
+    return keys.length === 0 ? "an empty object" : excerpt(`an object with ${keys.slice(0, 5).join(", ")}`, shownValue)
+  }
+  return excerpt(String(value), shownValue)
+}
+
+/** A schema in words: its description, else its TypeScript spelling. */
+const describe = (ast: AST.AST): string => {
+  if (AST.isLiteral(ast)) return JSON.stringify(ast.literal) ?? String(ast.literal)
+  const description = AST.getDescriptionAnnotation(ast)
+  if (description._tag === "Some") return excerpt(description.value, shownMessage)
+  const keyword = keywords[ast._tag]
+  return keyword ??
+    (AST.isTypeLiteral(ast) ? "an object" : AST.isTupleType(ast) ? "an array" : excerpt(String(ast), shownMessage))
+}
+
+const keywords: { readonly [tag: string]: string | undefined } = {
+  StringKeyword: "a string",
+  NumberKeyword: "a number",
+  BooleanKeyword: "true or false",
+  ObjectKeyword: "an object"
+}
+
+/**
+ * What the schema's author says instead. As in Effect's formatters, it stands for what is found further in only where
+ * it says so (`override`). Messages that need an effect are passed over.
+ */
+const ownMessage = (issue: ParseResult.ParseIssue): string | undefined => {
+  if (!("ast" in issue) || issue._tag === "Missing") return undefined
+  const annotation = AST.getMessageAnnotation(issue.ast)
+  if (annotation._tag === "None") return undefined
+  const made = annotation.value(issue)
+  const [message, override] = typeof made === "object" && "override" in made
+    ? [made.message, made.override]
+    : [made, false]
+  const hasInner = issue._tag === "Composite" || (issue._tag === "Refinement" && issue.kind === "From") ||
+    (issue._tag === "Transformation" && issue.kind !== "Transformation")
+  return typeof message === "string" && (override || !hasInner) ? excerpt(message, shownMessage) : undefined
+}
+
+/** One step of a path; keys are the model's own words and may be of any length. */
+export const clipped = (step: PropertyKey): string | number =>
+  typeof step === "number" ? step : excerpt(String(step), shownValue)
+
+const steps = (path: ParseResult.Path): Path => (isKey(path) ? [path] : path).map(clipped)
+
+const isKey = (path: ParseResult.Path): path is PropertyKey => !Array.isArray(path)
+
+const members = (issues: ParseResult.SingleOrNonEmpty<ParseResult.ParseIssue>): ReadonlyArray<ParseResult.ParseIssue> =>
+  isMany(issues) ? issues : [issues]
+
+const isMany = (
+  issues: ParseResult.SingleOrNonEmpty<ParseResult.ParseIssue>
+): issues is Exclude<typeof issues, ParseResult.ParseIssue> => Array.isArray(issues)
+
+const findings = (
+  issue: ParseResult.ParseIssue,
+  path: Path,
+  allowed: ReadonlyArray<string>
+): ReadonlyArray<Finding> => {
+  if (issue._tag === "Pointer") return findings(issue.issue, [...path, ...steps(issue.path)], allowed)
+  const place = { path, actual: issue.actual }
+  const own = ownMessage(issue)
+  switch (issue._tag) {
+    case "Missing":
+      return [{ ...place, kind: "Missing", message: missing(issue) }]
+    case "Unexpected":
+      return [{ ...place, kind: "Unexpected", message: notAParameter(allowed) }]
+    case "Forbidden":
+      return [{ ...place, kind: "Forbidden", message: "the schema of this tool cannot be decided at once" }]
+    case "Type":
+      return ofType(issue, own, path)
+    case "Refinement":
+      if (own !== undefined) return [{ ...place, kind: "Refinement", message: own }]
+      return issue.kind === "From"
+        ? findings(issue.issue, path, allowed)
+        : findings(issue.issue, path, allowed).map((finding) => ({
+          ...asWritten(finding, issue, path),
+          kind: "Refinement"
+        }))
+    case "Transformation":
+      if (own === undefined && issue.kind !== "Transformation") {
+        return findings(issue.issue, path, allowed).map((finding) => asWritten(finding, issue, path))
+      }
+      return [{ ...place, kind: "Transformation", message: own ?? transformed(issue) }]
+    case "Composite": {
+      if (own !== undefined) return [{ ...place, kind: "Type", message: own }]
+      if (AST.isUnion(issue.ast)) return ofUnion(members(issue.issues), path)
+      const names = AST.isTypeLiteral(issue.ast)
+        ? issue.ast.propertySignatures.map((property) => String(property.name))
+        : []
+      return members(issue.issues).flatMap((member) => findings(member, path, names))
+    }
+  }
+}
+
+/** The value as the model wrote it, on the encoded side; a half-converted one would only puzzle it. */
+const asWritten = (finding: Finding, outer: { readonly actual: unknown }, path: Path): Finding =>
+  finding.path.length === path.length ? { ...finding, actual: outer.actual } : finding
+
+const ofType = (issue: ParseResult.Type, own: string | undefined, path: Path): ReadonlyArray<Finding> => {
+  const message = own ?? issue.message
+  const place = { path, actual: issue.actual, kind: "Type" } as const
+  return message === undefined
+    ? alternativesOf(issue.ast).map((ast) => ({ ...place, expected: describe(ast), literal: AST.isLiteral(ast) }))
+    : [{ ...place, message: excerpt(message, shownMessage) }]
+}
+
+/** The members of a union that can be written in JSON; any other schema by itself. */
+const alternativesOf = (ast: AST.AST): ReadonlyArray<AST.AST> =>
+  AST.isUnion(ast) ? ast.types.filter((member) => !AST.isUndefinedKeyword(member)) : [ast]
+
+/** `undefined` cannot be written in JSON, so it is no help to name it; a member that fits further in explains more. */
+const ofUnion = (issues: ReadonlyArray<ParseResult.ParseIssue>, path: Path): ReadonlyArray<Finding> => {
+  const writable = issues.filter((issue) => !(issue._tag === "Type" && AST.isUndefinedKeyword(issue.ast)))
+  const found = writable.map((issue) => findings(issue, path, []))
+  const deeper = found.filter((some) => some.some((finding) => finding.path.length > path.length))
+  return (deeper.length > 0 ? deeper : found).flat()
+}
+
+const missing = (issue: ParseResult.Missing): string => {
+  const annotation = AST.getMissingMessageAnnotation(issue.ast)
+  const message = annotation._tag === "Some" ? annotation.value() : undefined
+  if (typeof message === "string") return excerpt(message, shownMessage)
+  return issue.ast instanceof AST.Type ? `is missing, expected ${described(issue.ast.type)}` : "is missing"
+}
+
+/** A schema in words, with its alternatives. */
+const described = (ast: AST.AST): string => {
+  const members = alternativesOf(ast)
+  const shown = members.slice(0, shownMembers).map(describe)
+  const more = members.length > shownMembers ? ` and ${members.length - shownMembers} more` : ""
+  return members.length > 1 && members.every(AST.isLiteral)
+    ? `one of ${shown.join(", ")}${more}`
+    : `${shown.join(" or ")}${more}`
+}
+
+const notAParameter = (allowed: ReadonlyArray<string>): string =>
+  allowed.length === 0
+    ? "is not a parameter; there are none here"
+    : excerpt(`is not a parameter; the parameters here are ${allowed.join(", ")}`, shownMessage)
+
+const transformed = (issue: ParseResult.Transformation): string => {
+  const wanted = `cannot be read as ${describe(issue.ast.to)}, got ${show(issue.actual)}`
+  const inner = findings(issue.issue, [], [])[0]?.message
+  return inner === undefined ? wanted : `${wanted}: ${inner}`
+}

@@ -1,0 +1,492 @@
+/**
+ * When to try again, as data. A policy is a value: it is built by constructors and modifiers that read like a sentence,
+ * it decodes from JSON, prints itself, lists its delays and states its worst case. Only then it becomes a `Schedule`,
+ * or is run by `Retry`.
+ *
+ * After each failure a policy accepts a set of waits, and the least of them is waited: `union` is set union, `intersect`
+ * set intersection. So both are commutative, associative and idempotent, absorb each other and distribute over each
+ * other, with `never` at one end; `andThen` is associative. Modifiers distribute over both. What does not hold by
+ * nature: the reason given for a stop is that of the left side; decorrelated jitter of a union is not the union of
+ * decorrelated jitters, because it starts from the shorter first delay; a cap bounds the backoff it is put on, while a
+ * hint and the other side of an `intersect` may ask for longer; `immediate` is the other end only for errors that may be
+ * retried, because a rule of `byError` retries others too.
+ *
+ * @example
+ * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
+ *
+ * const transient = RetryPolicy.exponential({ initial: "500 millis", factor: 2 }).pipe(
+ *   RetryPolicy.jittered("full"),
+ *   RetryPolicy.capped("8 seconds"),
+ *   RetryPolicy.attempts(4),
+ *   RetryPolicy.within("1 minute"),
+ *   RetryPolicy.honourHints({ max: "60 seconds" })
+ * )
+ *
+ * const policy = RetryPolicy.byError([
+ *   { on: ["RateLimited"], use: RetryPolicy.constant("60 seconds").pipe(RetryPolicy.attempts(3)) },
+ *   { on: ["Overloaded", "ServerError", "ConnectionFailed", "TimedOut"], use: transient }
+ * ], { otherwise: "fail" })
+ *
+ * console.log(String(transient))
+ * // exponential from 500ms ×2, full jitter, at most 8s, 4 attempts in total, within 1m of the first attempt, …
+ * console.log(RetryPolicy.bounds(policy).attempts) // => 6
+ *
+ * @example
+ * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
+ * import * as Either from "effect/Either"
+ *
+ * // In a file, a policy is one flat object.
+ * const policy = RetryPolicy.decode({ backoff: "exponential", initial: "500 millis", cap: "8 seconds", attempts: 4 })
+ * console.log(Either.map(policy, String))
+ *
+ * const wrong = RetryPolicy.decode({ backoff: "exponential", initial: 500, attempts: 0 })
+ * console.log(Either.isLeft(wrong) && wrong.left.message)
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import { dual } from "effect/Function"
+import * as Bounds from "../internal/retryBounds.ts"
+import * as Json from "../internal/retryJson.ts"
+import { describe as describeTree } from "../internal/retryText.ts"
+import { capped, exponential, jittered } from "./Backoff.ts"
+import { durationInput, readOrThrow } from "./internal/options.ts"
+import * as Value from "./internal/retryValue.ts"
+
+const moduleName = "RetryPolicy"
+
+export {
+  /**
+   * Whether a value is a retry policy.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isRetryPolicy
+} from "./internal/retryValue.ts"
+
+/**
+ * A retry policy. Two policies are equal when they are built alike; `String(policy)` is {@link describe},
+ * `JSON.stringify(policy)` is {@link encode}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryPolicy extends Value.RetryPolicy {}
+
+const { isRetryPolicy, make } = Value
+
+const millis = (path: string, value: unknown): number => readOrThrow(moduleName, path, value, durationInput())
+
+/**
+ * No retry at all.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const never: RetryPolicy = make({ _tag: "Never" })
+
+export {
+  /**
+   * No delay of this policy is shorter.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  atLeast,
+  /**
+   * No delay of this policy is longer; it holds after jitter.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  capped,
+  /**
+   * The same wait each time.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  constant,
+  /**
+   * `initial`, then `factor` times as much each time.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  exponential,
+  /**
+   * `initial` times 1, 1, 2, 3, 5, 8, …
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  fibonacci,
+  /**
+   * Retries at once, without a wait and without a limit.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  immediate,
+  /**
+   * Lets chance decide about a part of each delay, so that callers who failed together do not come back together.
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  jittered,
+  /**
+   * `initial`, then `increment` more each time.
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
+  linear
+} from "./Backoff.ts"
+export type {
+  /**
+   * How much of a delay chance decides.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Jitter
+} from "./Backoff.ts"
+
+/**
+ * At most this many attempts in total, the first included: a whole number from 2 to 100000. On a rule of
+ * {@link byError} it counts the failures of that rule only; after {@link andThen} the failures since then.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const attempts: {
+  (max: number): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, max: number): RetryPolicy
+} = dual(2, (self: RetryPolicy, max: number): RetryPolicy =>
+  make({
+    _tag: "Attempts",
+    policy: self.tree,
+    max: readOrThrow(moduleName, "attempts", max, Json.ranges.attempts)
+  }))
+
+/**
+ * No wait may end later than this after the first attempt's start; where it would, the policy stops at once instead of
+ * waiting in vain. The attempt that follows the last wait may still run past it: bound that with a time-out.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const within: {
+  (limit: Duration.DurationInput): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, limit: Duration.DurationInput): RetryPolicy
+} = dual(
+  2,
+  (self: RetryPolicy, limit: Duration.DurationInput): RetryPolicy =>
+    make({ _tag: "Within", policy: self.tree, limit: millis("within", limit) })
+)
+
+/**
+ * Never retries earlier than the other side asked (`Retry-After` and its kin). Where it asked for more than `max`, the
+ * policy stops at once and the error, with its hint, goes to the caller. Default `max`: 60 seconds.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const honourHints: {
+  (options?: { readonly max?: Duration.DurationInput | undefined }): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, options?: { readonly max?: Duration.DurationInput | undefined }): RetryPolicy
+} = dual(
+  (args) => isRetryPolicy(args[0]),
+  (self: RetryPolicy, options?: { readonly max?: Duration.DurationInput | undefined }): RetryPolicy =>
+    make({
+      _tag: "HonourHints",
+      policy: self.tree,
+      max: millis("honourHints.max", options?.max ?? defaults.longestHint)
+    })
+)
+
+// combinators
+
+/**
+ * Goes on while either does, with the shorter wait.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const union: {
+  (that: RetryPolicy): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy
+} = dual(
+  2,
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy => make({ _tag: "Union", left: self.tree, right: that.tree })
+)
+
+/**
+ * Goes on while both do, with the longer wait.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const intersect: {
+  (that: RetryPolicy): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy
+} = dual(
+  2,
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy => make({ _tag: "Intersect", left: self.tree, right: that.tree })
+)
+
+/**
+ * Follows the first policy until it stops, then the second for good. The second counts attempts and grows its delays
+ * from then on: `a.attempts(3)` then `b.attempts(2)` is two retries by `a` and one by `b`, four attempts in total.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const andThen: {
+  (that: RetryPolicy): (self: RetryPolicy) => RetryPolicy
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy
+} = dual(
+  2,
+  (self: RetryPolicy, that: RetryPolicy): RetryPolicy => make({ _tag: "AndThen", first: self.tree, second: that.tree })
+)
+
+/**
+ * One rule of {@link byError}: errors with one of these tags are retried by this policy, whatever their verdict.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rule {
+  readonly on: ReadonlyArray<string>
+  readonly use: RetryPolicy
+}
+
+/**
+ * A policy for each kind of error, told by `_tag`. Each rule counts its own failures: its attempts, its growing delays,
+ * its jitter. Errors that no rule names go to `otherwise` (default `"fail"`: they are not retried). With
+ * `growth: "call"` delays grow with all failures of the call, as in the AWS SDKs; limits stay with the rule. A tag in
+ * two rules, an empty list of tags or of rules throws `InvalidOptions`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const byError = (
+  rules: ReadonlyArray<Rule>,
+  options?: {
+    readonly otherwise?: "fail" | RetryPolicy | undefined
+    readonly growth?: "rule" | "call" | undefined
+  }
+): RetryPolicy => {
+  const all = rules.map((rule, i) => ({
+    on: readOrThrow(moduleName, `rules.${i}.on`, rule.on, Json.ranges.tags),
+    use: rule.use.tree
+  }))
+  readOrThrow(moduleName, "rules", all, (value, path, report) => {
+    const twice = Json.repeated(all)
+    if (all.length === 0) report.problems.push({ path, found: value, allowed: "a list of rules that is not empty" })
+    if (twice !== undefined) report.problems.push({ path, found: twice, allowed: "each tag in one rule only" })
+    return all
+  })
+  const otherwise = options?.otherwise ?? "fail"
+  return make({
+    _tag: "ByError",
+    rules: all,
+    otherwise: otherwise === "fail" ? "fail" : otherwise.tree,
+    growth: options?.growth ?? "rule"
+  })
+}
+
+// defaults
+
+/**
+ * The numbers of {@link standard}.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  attempts: 3,
+  initial: Duration.millis(500),
+  throttledInitial: Duration.seconds(1),
+  factor: 2,
+  cap: Duration.seconds(8),
+  longestHint: Duration.seconds(60)
+} as const
+
+/**
+ * What to use unless you know better: 3 attempts in total; 500 ms doubling to at most 8 s with full jitter; where the
+ * other side throttles, 1 s doubling with equal jitter, because full jitter can be next to nothing; hints of up to
+ * 60 s are honoured, longer ones stop at once.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const standard: RetryPolicy = byError([
+  {
+    on: ["RateLimited", "RateLimitExceeded"],
+    use: exponential({ initial: defaults.throttledInitial, factor: defaults.factor }).pipe(
+      jittered("equal"),
+      capped(defaults.cap)
+    )
+  }
+], {
+  otherwise: exponential({ initial: defaults.initial, factor: defaults.factor }).pipe(
+    jittered("full"),
+    capped(defaults.cap)
+  )
+}).pipe(attempts(defaults.attempts), honourHints({ max: defaults.longestHint }))
+
+// interpreters
+
+/**
+ * The policy in one readable line; `String(policy)` is the same.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const describe = (self: RetryPolicy): string => describeTree(self.tree)
+
+export {
+  /**
+   * What a policy is told of an error: its `_tag` and its verdict.
+   *
+   * @since 0.1.0
+   * @category interpreters
+   */
+  failureOf,
+  /**
+   * The waits a policy would choose, without waiting: for each retry the number of the attempt it leads to, the
+   * delay, and the time since the first attempt's start.
+   *
+   * @since 0.1.0
+   * @category interpreters
+   */
+  preview,
+  /**
+   * The state before the first attempt, which starts at `now` (epoch milliseconds).
+   *
+   * @since 0.1.0
+   * @category interpreters
+   */
+  start,
+  /**
+   * Decides about one failure: pure, data in and data out.
+   *
+   * @since 0.1.0
+   * @category interpreters
+   */
+  step,
+  /**
+   * The policy as an ordinary `Schedule`, which composes with everything in Effect.
+   *
+   * @since 0.1.0
+   * @category interpreters
+   */
+  toSchedule
+} from "./internal/retryRun.ts"
+export type {
+  /**
+   * What a policy decided about one failure: to wait, or to stop and why.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Decision,
+  /**
+   * What the step is told of an error.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Failure,
+  /**
+   * One retry as {@link preview} tells it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Preview,
+  /**
+   * How far a run has got: what a policy remembers between two failures.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  State,
+  /**
+   * Why a policy stopped.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StopReason
+} from "./internal/retryRun.ts"
+
+/**
+ * The worst that a policy can do. `attempts` and `wait` are `Infinity` where nothing bounds them. `duration` adds the
+ * attempts themselves, each at most `attemptTimeout` long (default: no time at all). No run exceeds any of them. A
+ * backoff with jitter, cap, floor, attempts and hints can reach them; where parts limit each other in ways that depend
+ * on what happens they may be higher than any run.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const bounds = (
+  self: RetryPolicy,
+  options?: { readonly attemptTimeout?: Duration.DurationInput | undefined }
+): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
+  const found = Bounds.bounds(
+    self.tree,
+    options?.attemptTimeout === undefined ? 0 : millis("attemptTimeout", options.attemptTimeout)
+  )
+  return {
+    attempts: found.attempts,
+    wait: Duration.millis(found.wait),
+    duration: Duration.millis(found.duration)
+  }
+}
+
+/**
+ * Whether the policy can ever retry: `false` for `never`, and where every first wait is past the deadline. `false` is
+ * certain. `true` may be too hopeful for an `andThen` whose first part can stop early in ways that depend on the error.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const canRetry = (self: RetryPolicy): boolean => Bounds.canRetry(self.tree)
+
+// conversions
+
+export {
+  /**
+   * Reads a policy from JSON, in either spelling or both mixed.
+   *
+   * @since 0.1.0
+   * @category conversions
+   */
+  decode,
+  /**
+   * The policy as JSON in the spelling for people, where it can be said so, otherwise as the full tree.
+   *
+   * @since 0.1.0
+   * @category conversions
+   */
+  encode,
+  /**
+   * The policy as JSON in the spelling for programs: one object for each constructor and modifier.
+   *
+   * @since 0.1.0
+   * @category conversions
+   */
+  encodeTree,
+  /**
+   * A policy within a Schema of your own, such as that of a config file: reads as {@link decode}, writes as {@link
+   * encode}.
+   *
+   * @since 0.1.0
+   * @category schemas
+   */
+  FromJson
+} from "./internal/retryCodec.ts"

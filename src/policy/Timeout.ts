@@ -1,0 +1,112 @@
+/**
+ * Ends work that takes too long with a typed `TimedOut` that names the phase. It returns on time even over work that
+ * cannot be interrupted: that work is left to end in the background.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Timeout from "effect-llm-resilience/policy/Timeout"
+ *
+ * const program = Effect.gen(function*() {
+ *   const timeout = yield* Timeout.make({ limit: "20 millis", phase: "attempt" })
+ *   return yield* Effect.never.pipe(Timeout.apply(timeout))
+ * })
+ *
+ * Effect.runPromise(Effect.flip(program)).then((error) => console.log(error.message))
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import { TimedOut } from "../error/PolicyError.ts"
+import { oneOf, optional, required, text } from "../internal/reader.ts"
+import * as Event from "../telemetry/Event.ts"
+import * as Monitor from "../telemetry/Monitor.ts"
+import { durationInput, readAll } from "./internal/options.ts"
+
+/**
+ * What marks a value as a {@link Timeout}.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Timeout")
+
+/**
+ * A time-out: how long, of what, and the name its events carry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Timeout {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  readonly limit: Duration.Duration
+  readonly phase: TimedOut["phase"]
+}
+
+/**
+ * What a {@link Timeout} is made from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The name its events carry. Default: `"timeout"`. */
+  readonly name?: string | undefined
+  /** How long the work may take: above zero and finite. */
+  readonly limit: Duration.DurationInput
+  /** What is timed, for the error. Default: `"attempt"`. */
+  readonly phase?: TimedOut["phase"] | undefined
+}
+
+/**
+ * A time-out. Fails with `InvalidOptions` when the limit is zero, negative or infinite.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Timeout, InvalidOptions> =>
+  Effect.suspend(() =>
+    readAll("Timeout", options, (_, path, report): Timeout | undefined => {
+      const given = { ...options }
+      const limit = required(given, "limit", path, durationInput(), report)
+      const name = optional(given, "name", path, text, report)
+      const phase = optional(given, "phase", path, oneOf("attempt", "total", "firstToken", "idle", "queue"), report)
+      return limit === undefined ? undefined : {
+        [TypeId]: TypeId,
+        name: name ?? "timeout",
+        limit: Duration.millis(limit),
+        phase: phase ?? "attempt"
+      }
+    })
+  )
+
+/** Emits and fails: what happens when the time is up. */
+const refuse = (self: Timeout): Effect.Effect<never, TimedOut> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.zipRight(
+      Monitor.emit(Event.TimedOut({ at: now, name: self.name, phase: self.phase, limit: self.limit })),
+      Effect.fail(new TimedOut({ phase: self.phase, limit: self.limit }))
+    ))
+
+/**
+ * Runs the effect, at most for the limit; after that it is interrupted and `TimedOut` is the error.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const apply: {
+  (self: Timeout): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Timeout): Effect.Effect<A, E | TimedOut, R>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Timeout): Effect.Effect<A, E | TimedOut, R> =>
+    Effect.raceFirst(
+      // Disconnected, the losing side is interrupted without being waited for.
+      Effect.disconnect(effect),
+      Effect.zipRight(Effect.sleep(self.limit), refuse(self))
+    )
+)

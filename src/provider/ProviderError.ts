@@ -1,0 +1,211 @@
+/**
+ * From a provider's reply to a `ModelError`, for every provider that speaks like OpenAI, and for Anthropic and Gemini
+ * as well. It is pure: the same reply always gives the same error, so it can be tried on a line of a log.
+ *
+ * Status codes alone mislead: 429 is a rate limit, an empty account, a used-up day or a request that can never succeed;
+ * 400 is six different things; a 200 may carry an error. Codes are believed before words, and words before the status.
+ *
+ * @example
+ * import { fromResponse } from "effect-llm-resilience/provider/ProviderError"
+ * import * as Duration from "effect/Duration"
+ *
+ * const error = fromResponse({
+ *   provider: "openai",
+ *   status: 429,
+ *   headers: { "x-request-id": "req_1" },
+ *   body: {
+ *     error: {
+ *       message: "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29937, Requested 385. Please try again in 644ms.",
+ *       type: "tokens",
+ *       code: "rate_limit_exceeded"
+ *     }
+ *   }
+ * })
+ *
+ * if (error._tag === "RateLimited" && error.retryAfter !== undefined) {
+ *   Duration.toMillis(error.retryAfter) // 644
+ * }
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as ModelError from "../error/ModelError.ts"
+import * as Hints from "../internal/hints.ts"
+import { classify } from "./internal/classify.ts"
+import * as ErrorBody from "./internal/errorBody.ts"
+
+/**
+ * A reply that is, or may be, an error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProviderReply {
+  /** The provider's name, such as `"openai"`, `"azure"`, `"groq"` or `"openai-compatible:vllm"`. */
+  readonly provider: string
+  /** The HTTP status; 200 for an error inside an event stream. */
+  readonly status: number
+  /** Reply headers; names in any case. */
+  readonly headers?: Readonly<Record<string, string | ReadonlyArray<string> | undefined>> | undefined
+  /** The body as text, or already parsed. */
+  readonly body?: unknown
+  /** The model that was asked. */
+  readonly model?: string | undefined
+  /** When the reply came. Without it dates are read against the reply's own `date` header, and else say nothing. */
+  readonly now?: DateTime.DateTime.Input | undefined
+}
+
+const requestHeaders = [
+  "x-request-id",
+  "request-id",
+  "x-amzn-requestid",
+  "apim-request-id",
+  "x-ms-request-id",
+  "cf-ray"
+]
+
+const requestIdOf = (headers: Hints.Headers, body: ErrorBody.ErrorBody): string | undefined => {
+  const told = requestHeaders.slice(0, -1).map((name) => Hints.header(headers, name)).find((id) =>
+    id !== undefined && id !== ""
+  )
+  return told ?? body.requestId ?? Hints.header(headers, "cf-ray")
+}
+
+const shouldRetryOf = (headers: Hints.Headers): boolean | undefined => {
+  const told = Hints.header(headers, "x-should-retry")?.trim().toLowerCase()
+  return told === "true" ? true : told === "false" ? false : undefined
+}
+
+const bodyText = (body: unknown): string | undefined => {
+  if (typeof body === "string") return body === "" ? undefined : body
+  if (body === undefined || body === null) return undefined
+  try {
+    return JSON.stringify(body)
+  } catch {
+    return undefined
+  }
+}
+
+const millisOf = (now: DateTime.DateTime.Input | undefined): number | undefined =>
+  now === undefined ? undefined : Option.getOrUndefined(Option.map(DateTime.make(now), DateTime.toEpochMillis))
+
+/** The fields every error takes, without those that are not known. */
+const commonOf = (
+  reply: ProviderReply,
+  headers: Hints.Headers,
+  body: ErrorBody.ErrorBody,
+  remedy: string | undefined
+) => {
+  const requestId = requestIdOf(headers, body)
+  const shouldRetry = shouldRetryOf(headers)
+  const text = bodyText(reply.body)
+  const detail = [body.detail, remedy].filter((part) => part !== undefined).join(" ")
+  return {
+    provider: reply.provider,
+    ...(reply.model === undefined ? {} : { model: reply.model }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(Number.isSafeInteger(reply.status) ? { status: reply.status } : {}),
+    ...(text === undefined ? {} : { body: text }),
+    ...(detail === "" ? {} : { detail }),
+    ...(shouldRetry === undefined ? {} : { shouldRetry })
+  }
+}
+
+const waitField = (millis: number | undefined) => millis === undefined ? {} : { retryAfter: Duration.millis(millis) }
+
+/**
+ * Classifies a reply. Wait hints are taken in this order: `retry-after-ms`, `x-ms-retry-after-ms`, `retry-after`,
+ * `x-amz-retry-after`, the body's `RetryInfo`, prose ("Please try again in 6m0s"), then the reset header of the dimension
+ * that is exhausted; they come as whole milliseconds, rounded to the nearest. What is longer than ten years is no hint.
+ *
+ * Per-day limits are `QuotaExhausted` with `resetAt` where it is known, except where a rolling one says that it refills
+ * within a minute: then it is `RateLimited` with scope `"day"`. A status below 400 without an error in the body is a
+ * `MalformedResponse`; a status that is none is an `UnknownError`. Redirects are an `InvalidRequest` naming the remedy.
+ * 408, 409, 424, 425 and 5xx are retryable as a `ServerError`, as in the OpenAI and Anthropic SDKs.
+ *
+ * Never throws; credentials in the body are redacted by the error's constructor.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
+  const headers = reply.headers ?? {}
+  const body = ErrorBody.read(reply.body)
+  const diagnosis = classify({
+    provider: reply.provider,
+    status: reply.status,
+    headers,
+    body,
+    now: millisOf(reply.now)
+  })
+  const common = commonOf(reply, headers, body, diagnosis.kind === "InvalidRequest" ? diagnosis.remedy : undefined)
+  // Inside a success the tokens may have been spent before it failed.
+  const spent = reply.status < 400 ? { billed: "maybe" as const } : {}
+  switch (diagnosis.kind) {
+    case "RateLimited":
+      return new ModelError.RateLimited({ ...common, ...waitField(diagnosis.wait), ...spent, scope: diagnosis.scope })
+    case "QuotaExhausted": {
+      const at = diagnosis.resetAt === undefined ? Option.none() : DateTime.make(diagnosis.resetAt)
+      return new ModelError.QuotaExhausted({
+        ...common,
+        ...spent,
+        reason: diagnosis.reason,
+        ...(Option.isSome(at) ? { resetAt: DateTime.toUtc(at.value) } : {})
+      })
+    }
+    case "RequestTooLarge":
+      return new ModelError.RequestTooLarge({ ...common, ...spent, ...sizesOf(diagnosis.sizes) })
+    case "ContextLengthExceeded":
+      return new ModelError.ContextLengthExceeded({ ...common, ...spent, ...sizesOf(diagnosis.sizes) })
+    case "ContentFiltered":
+      return new ModelError.ContentFiltered({
+        ...common,
+        billed: diagnosis.stage === "prompt" && reply.status >= 400 ? "no" : "maybe",
+        stage: diagnosis.stage,
+        ...(body.categories.length === 0 ? {} : { categories: body.categories })
+      })
+    case "Authentication":
+      return new ModelError.Authentication({ ...common, ...spent })
+    case "PermissionDenied":
+      return new ModelError.PermissionDenied({ ...common, ...spent })
+    case "ModelNotFound":
+      return new ModelError.ModelNotFound({ ...common, ...spent })
+    case "InvalidRequest":
+      return new ModelError.InvalidRequest({
+        ...common,
+        ...spent,
+        ...(body.param === undefined ? {} : { param: body.param })
+      })
+    case "UnsupportedFeature":
+      return new ModelError.UnsupportedFeature({
+        ...common,
+        ...spent,
+        ...(diagnosis.feature === undefined ? {} : { feature: diagnosis.feature })
+      })
+    case "Overloaded":
+      return new ModelError.Overloaded({ ...common, ...waitField(diagnosis.wait), billed: maybeFrom500(reply.status) })
+    case "ServerError":
+      return new ModelError.ServerError({ ...common, ...waitField(diagnosis.wait), billed: maybeFrom500(reply.status) })
+    case "ConnectionFailed":
+      return new ModelError.ConnectionFailed({ ...common, reason: diagnosis.reason })
+    case "MalformedResponse":
+      return new ModelError.MalformedResponse({ ...common, reason: diagnosis.reason })
+    case "InvalidToolCall":
+      return new ModelError.InvalidToolCall({
+        ...common,
+        ...(body.failedGeneration === undefined ? {} : { failedGeneration: body.failedGeneration })
+      })
+    case "UnknownError":
+      return new ModelError.UnknownError(common)
+  }
+}
+
+/** A refusal in the 4xx was never run; what failed at 5xx or inside a success may have been. */
+const maybeFrom500 = (status: number): "no" | "maybe" => status >= 400 && status < 500 ? "no" : "maybe"
+
+const sizesOf = (sizes: { readonly requested?: number | undefined; readonly limit?: number | undefined }) => ({
+  ...(sizes.requested === undefined ? {} : { requested: sizes.requested }),
+  ...(sizes.limit === undefined ? {} : { limit: sizes.limit })
+})

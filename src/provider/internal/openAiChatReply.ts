@@ -1,0 +1,351 @@
+/** OpenAI's chat completions on the wire: how a reply is read. Pure; lenient where real servers differ. */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as ModelError from "../../error/ModelError.ts"
+import * as strictJson from "../../internal/strictJson.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { type Fields, isFields } from "./openAiChatWire.ts"
+import { rawAt } from "./rawJson.ts"
+
+const Nullish = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(Schema.NullOr(schema))
+
+const WireFunction = Schema.Struct({
+  name: Schema.String,
+  // A string by the book; Ollama and others send the object itself.
+  arguments: Schema.optional(Schema.Unknown)
+})
+
+const WireToolCall = Schema.Struct({
+  id: Schema.optional(Schema.Unknown),
+  function: WireFunction
+})
+
+const WireMessage = Schema.Struct({
+  content: Nullish(Schema.Union(Schema.String, Schema.Array(Schema.Unknown))),
+  refusal: Nullish(Schema.String),
+  reasoning_content: Nullish(Schema.String),
+  reasoning: Schema.optional(Schema.Unknown),
+  tool_calls: Nullish(Schema.Array(WireToolCall)),
+  function_call: Nullish(WireFunction)
+})
+
+const WireChoice = Schema.Struct({
+  message: WireMessage,
+  finish_reason: Nullish(Schema.String),
+  content_filter_results: Schema.optional(Schema.Unknown)
+})
+
+const WireReply = Schema.Struct({
+  id: Schema.optional(Schema.Unknown),
+  model: Schema.optional(Schema.Unknown),
+  choices: Schema.NonEmptyArray(Schema.Unknown),
+  usage: Schema.optional(Schema.Unknown)
+})
+
+type WireMessage = typeof WireMessage.Type
+type WireChoice = typeof WireChoice.Type
+
+/** Choices are read one by one, as some hold an error and no message. */
+const decodeReply = Schema.decodeUnknownEither(WireReply)
+const decodeChoice = Schema.decodeUnknownEither(WireChoice, { errors: "all" })
+
+const nonBlank = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value : undefined
+
+const isFilled = (value: unknown): boolean =>
+  typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
+
+/**
+ * The error that a body or a choice holds although the status says success, as a body of its own. Servers write it as
+ * `error`, or flat (`object: "error"`, `detail`, `message`) where the choices should be.
+ */
+const errorIn = (body: unknown): Fields | undefined => {
+  const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
+  if (!isFields(holder)) return undefined
+  if (isFilled(holder["error"])) return holder
+  if (holder["choices"] !== undefined || holder["message"] === undefined && holder["detail"] === undefined) {
+    return undefined
+  }
+  return holder["object"] === "error" || isFilled(holder["message"]) || isFilled(holder["detail"]) ? holder : undefined
+}
+
+/** The error inside a choice, in the shape of an error body. */
+const choiceError = (choice: unknown): Fields | undefined =>
+  isFields(choice) && isFilled(choice["error"]) ? { error: choice["error"] } : undefined
+
+/** The status an error body itself claims, where it is one. */
+const claimedStatus = (body: Fields): number | undefined => {
+  const inner = isFields(body["error"]) ? body["error"] : body
+  return [
+    inner["code"],
+    inner["status"],
+    inner["status_code"],
+    inner["raw_status_code"],
+    body["status_code"],
+    body["code"]
+  ]
+    .map((value) => typeof value === "string" && /^\d{3}$/.test(value) ? Number(value) : value)
+    .find((value): value is number =>
+      typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600
+    )
+}
+
+const texts = (value: unknown): string =>
+  typeof value === "string"
+    ? value
+    : Array.isArray(value)
+    ? value.map((inner: unknown) => isFields(inner) ? texts(inner["text"]) : texts(inner)).join("")
+    : ""
+
+/** Mistral sends thinking as a part of the content; parts without text (references and such) say nothing to us. */
+const contentParts = (content: WireMessage["content"]): ReadonlyArray<Response.Part> => {
+  const parts = typeof content === "string" ? [{ type: "text", text: content }] : content ?? []
+  return parts.flatMap((part): ReadonlyArray<Response.Part> => {
+    if (typeof part === "string") return part === "" ? [] : [Prompt.text(part)]
+    if (!isFields(part)) return []
+    const thinking = texts(part["thinking"])
+    if (thinking !== "") return [{ _tag: "Reasoning", text: thinking }]
+    const text = texts(part["text"])
+    return text === "" ? [] : [Prompt.text(text)]
+  })
+}
+
+/** What was written at a path of the reply, to the letter. */
+type Raw = (path: ReadonlyArray<string | number>) => string | undefined
+
+/** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
+const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | number>): string =>
+  typeof value === "string"
+    ? value
+    : value === undefined || value === null
+    ? ""
+    : raw([...path, "function", "arguments"]) ?? JSON.stringify(value)
+
+/** Every call gets an id of its own: absent, blank and repeated ones are made up, the same for the same reply. */
+const toolCalls = (message: WireMessage, raw: Raw): ReadonlyArray<Prompt.ToolCallPart> => {
+  const legacy = message.function_call === null || message.function_call === undefined
+    ? []
+    : [{ id: undefined, function: message.function_call }]
+  const calls = message.tool_calls === null || message.tool_calls === undefined || message.tool_calls.length === 0
+    ? legacy
+    : message.tool_calls
+  const used = new Set<string>()
+  const given = calls.map((call) => {
+    const id = nonBlank(call.id)
+    if (id === undefined || used.has(id)) return undefined
+    used.add(id)
+    return id
+  })
+  return calls.map((call, index) => {
+    let id = given[index]
+    for (let next = index; id === undefined; next++) {
+      if (!used.has(`call_${next}`)) id = `call_${next}`
+    }
+    used.add(id)
+    return {
+      _tag: "ToolCall",
+      id,
+      name: call.function.name,
+      arguments: argumentsText(call.function.arguments, raw, ["tool_calls", index])
+    }
+  })
+}
+
+/** Reasoning, then text (or the refusal in its place), then tool calls. */
+const partsOf = (message: WireMessage, raw: Raw): ReadonlyArray<Response.Part> => {
+  const thinking = nonBlank(message.reasoning_content) ?? nonBlank(message.reasoning)
+  const content = contentParts(message.content)
+  const refusal = nonBlank(message.refusal)
+  return [
+    ...(thinking === undefined ? [] : [{ _tag: "Reasoning", text: thinking } as const]),
+    ...content,
+    ...(refusal === undefined || content.some((part) => part._tag === "Text") ? [] : [Prompt.text(refusal)]),
+    ...toolCalls(message, raw)
+  ]
+}
+
+const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+  ["stop", "stop"],
+  ["eos", "stop"],
+  ["stop_sequence", "stop"],
+  ["end_turn", "stop"],
+  ["length", "length"],
+  ["max_tokens", "length"],
+  ["model_length", "length"],
+  ["tool_calls", "tool-calls"],
+  ["tool_use", "tool-calls"],
+  ["function_call", "tool-calls"],
+  ["content_filter", "content-filter"]
+])
+
+/** OpenAI itself says `stop` when a named tool was forced, so a finished reply with calls always waits for tools. */
+const finishReasonOf = (choice: WireChoice, parts: ReadonlyArray<Response.Part>): Response.FinishReason => {
+  if (nonBlank(choice.message.refusal) !== undefined) return "content-filter"
+  const reason = finishReasons.get(choice.finish_reason?.toLowerCase() ?? "") ?? "unknown"
+  return reason === "stop" && parts.some((part) => part._tag === "ToolCall") ? "tool-calls" : reason
+}
+
+/** The names of the Azure filters that fired. */
+const filteredCategories = (results: unknown): ReadonlyArray<string> =>
+  isFields(results)
+    ? Object.entries(results).flatMap(([name, result]) => isFields(result) && result["filtered"] === true ? [name] : [])
+    : []
+
+const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0
+    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
+    : undefined
+
+const detail = (usage: Fields, holder: string, field: string): number | undefined => {
+  const details = usage[holder]
+  return isFields(details) ? count(details[field]) : undefined
+}
+
+/** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
+const usageOf = (value: unknown): Usage => {
+  const usage = isFields(value) ? value : {}
+  const inputTokens = count(usage["prompt_tokens"]) ?? 0
+  const outputTokens = count(usage["completion_tokens"]) ?? 0
+  const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens")
+  const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
+    count(usage["prompt_cache_hit_tokens"])
+  return new Usage({
+    inputTokens,
+    outputTokens,
+    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
+  })
+}
+
+interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
+  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
+
+/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
+const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
+  const { text } = incoming
+  const read = strictJson.parse(text, { maxLength: text.length })
+  if (Either.isRight(read)) return Either.right(read.right.value)
+  const fault = read.left
+  if (fault.reason === "Truncated") {
+    return Either.left(
+      new ModelError.Truncated({
+        ...facts,
+        received: text,
+        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
+      })
+    )
+  }
+  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
+  const type = header(incoming.headers, "content-type")
+  return malformed(
+    facts,
+    text,
+    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
+      type === undefined ? "" : `; content-type ${type}`
+    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
+  )
+}
+
+/** The wrong places of a body, on one line. */
+const places = (error: ParseResult.ParseError, under: string): string =>
+  ParseResult.ArrayFormatter.formatErrorSync(error)
+    .slice(0, 5)
+    .map((issue) => `${[under, ...issue.path.map(String)].filter((step) => step !== "").join(".")}: ${issue.message}`)
+    .join("; ")
+
+/** An error that came under a status of success; where it claims a status of its own, that one is judged. */
+const disguised = (
+  incoming: Incoming,
+  facts: Facts,
+  body: Fields,
+  now: DateTime.Utc
+): Either.Either<never, ModelError.ModelError> =>
+  Either.left(ProviderError.fromResponse({
+    provider: facts.provider,
+    model: facts.model,
+    status: claimedStatus(body) ?? incoming.status,
+    headers: incoming.headers,
+    body,
+    now
+  }))
+
+const fromChoice = (
+  choice: WireChoice,
+  frame: typeof WireReply.Type,
+  facts: Facts,
+  raw: Raw
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const usage = usageOf(frame.usage)
+  const billed = usage.totalTokens > 0 ? "yes" : "maybe"
+  const parts = partsOf(choice.message, raw)
+  const said = choice.finish_reason ?? undefined
+  if (said === "insufficient_system_resource") {
+    return Either.left(
+      new ModelError.Overloaded({ ...facts, billed, detail: "finish_reason: insufficient_system_resource" })
+    )
+  }
+  if (said === "error") {
+    return Either.left(new ModelError.ServerError({ ...facts, billed, detail: "finish_reason: error" }))
+  }
+  const finishReason = finishReasonOf(choice, parts)
+  if (finishReason === "content-filter" && parts.length === 0) {
+    const categories = filteredCategories(choice.content_filter_results)
+    return Either.left(
+      new ModelError.ContentFiltered({
+        ...facts,
+        stage: "completion",
+        billed,
+        ...(categories.length === 0 ? {} : { categories })
+      })
+    )
+  }
+  const id = nonBlank(frame.id)
+  return Either.right(
+    new Response.Response({
+      ...(id === undefined ? {} : { id }),
+      model: nonBlank(frame.model) ?? facts.model,
+      parts,
+      finishReason,
+      ...(said === undefined ? {} : { rawFinishReason: said }),
+      usage,
+      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+    })
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    const error = errorIn(body)
+    if (error !== undefined) return disguised(incoming, facts, error, now)
+    const frame = decodeReply(body)
+    if (Either.isLeft(frame)) {
+      const empty = isFields(body) && Array.isArray(body["choices"]) && body["choices"].length === 0
+      return malformed(facts, incoming.text, empty ? "choices is empty" : places(frame.left, ""))
+    }
+    const inner = choiceError(frame.right.choices[0])
+    if (inner !== undefined) return disguised(incoming, facts, inner, now)
+    const choice = decodeChoice(frame.right.choices[0])
+    if (Either.isLeft(choice)) return malformed(facts, incoming.text, places(choice.left, "choices.0"))
+    const raw: Raw = (path) => rawAt(incoming.text, ["choices", 0, "message", ...path])
+    return fromChoice(choice.right, frame.right, facts, raw)
+  })
+}

@@ -1,0 +1,112 @@
+/** OpenAI's chat completions on the wire: how a request is written. Pure. */
+import type * as LanguageModel from "../../model/LanguageModel.ts"
+import * as Prompt from "../../model/Prompt.ts"
+
+/** How dialects of the same protocol differ. */
+export interface Dialect {
+  readonly maxTokensField: "max_tokens" | "max_completion_tokens"
+  readonly reasoningField: "none" | "reasoning_content"
+}
+
+/** A JSON object. */
+export type Fields = { readonly [field: string]: unknown }
+
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The given fields without the undefined ones. */
+const present = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+const userPart = (part: Prompt.UserPart): Fields =>
+  part._tag === "Text"
+    ? { type: "text", text: part.text }
+    : {
+      type: "image_url",
+      image_url: present({
+        url: part.source._tag === "Url" ? part.source.url : `data:${part.source.mediaType};base64,${part.source.data}`,
+        detail: part.detail
+      })
+    }
+
+/** One text goes as a plain string: it is the one form that every server takes. */
+const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
+  const [first, ...rest] = parts
+  if (first === undefined) return ""
+  return rest.length === 0 && first._tag === "Text" ? first.text : parts.map(userPart)
+}
+
+/**
+ * Several servers (vLLM among them) parse the arguments in the history and refuse the whole request when they are not
+ * a JSON object, so broken ones are sent as the text they are, inside an object.
+ */
+export const historicArguments = (raw: string): string => {
+  if (raw.trim() === "") return "{}"
+  try {
+    return isFields(JSON.parse(raw)) ? raw : JSON.stringify({ invalid_arguments: raw })
+  } catch {
+    return JSON.stringify({ invalid_arguments: raw })
+  }
+}
+
+const joined = (parts: ReadonlyArray<Prompt.AssistantPart>, tag: "Text" | "Reasoning"): string =>
+  parts.flatMap((part) => part._tag === tag ? [part.text] : []).join("")
+
+const assistantMessage = (message: Prompt.AssistantMessage, dialect: Dialect): Fields => {
+  const calls = message.content.flatMap((part) => part._tag === "ToolCall" ? [part] : [])
+  const text = joined(message.content, "Text")
+  const reasoning = joined(message.content, "Reasoning")
+  return present({
+    role: "assistant",
+    content: text === "" && calls.length > 0 ? null : text,
+    reasoning_content: dialect.reasoningField === "reasoning_content" && reasoning !== "" ? reasoning : undefined,
+    tool_calls: calls.length === 0 ? undefined : calls.map((call) => ({
+      id: call.id,
+      type: "function",
+      function: { name: call.name, arguments: historicArguments(call.arguments) }
+    }))
+  })
+}
+
+const messages = (message: Prompt.Message, dialect: Dialect): ReadonlyArray<Fields> => {
+  switch (message._tag) {
+    case "System":
+      return [{ role: "system", content: message.content }]
+    case "User":
+      return [{ role: "user", content: userContent(message.content) }]
+    case "Assistant":
+      return [assistantMessage(message, dialect)]
+    case "Tool":
+      return message.content.map((result) => ({ role: "tool", tool_call_id: result.id, content: result.content }))
+  }
+}
+
+const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
+  typeof choice === "object" ? { type: "function", function: { name: choice.tool } } : choice
+
+const toolFields = (request: LanguageModel.Request): Fields => {
+  const definitions = request.tools?.definitions ?? []
+  return definitions.length === 0 ? {} : {
+    tools: definitions.map((definition) => ({ type: "function", function: present({ ...definition }) })),
+    tool_choice: toolChoice(request.toolChoice),
+    parallel_tool_calls: request.parallelToolCalls
+  }
+}
+
+/** The body of one request. `providerOptions` come last and win. */
+export const encode = (model: string, request: LanguageModel.Request, dialect: Dialect): Fields => ({
+  ...present({
+    model,
+    messages: Prompt.make(request.prompt).messages.flatMap((message) => messages(message, dialect)),
+    ...toolFields(request),
+    temperature: request.temperature,
+    top_p: request.topP,
+    [dialect.maxTokensField]: request.maxOutputTokens,
+    stop: request.stop,
+    seed: request.seed,
+    frequency_penalty: request.frequencyPenalty,
+    presence_penalty: request.presencePenalty,
+    user: request.user
+  }),
+  ...request.providerOptions
+})

@@ -1,0 +1,153 @@
+/**
+ * The words providers use, by what they mean. Codes are canonical (lower case, no punctuation); patterns run over text
+ * without addresses. Wordings come from recorded replies and from the error tables of openai, LiteLLM, LangChain and pi.
+ */
+
+const codes = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/).filter((code) => code !== ""))
+
+/** The model wrote something the provider itself could not use. */
+export const badCallCodes = codes(
+  `toolusefailed jsonvalidatefailed outputparsefailed invalidtoolcall finishmalformedfunctioncall
+   finishunexpectedtoolcall finishtoomanytoolcalls toolcallparseerror`
+)
+export const badCall =
+  /failed to call a function|tool call validation failed|(?:failed to|could not|cannot|error) pars(?:e|ing) tool[ _-]?call|failed to generate json|malformed function call|tool choice is \w+,? but model (?:did not call|called) a tool|attempted to call tool .{0,200}? which was not in/i
+
+export const filterCodes = codes(
+  `contentfilter contentpolicyviolation responsibleaipolicyviolation contentpolicyviolationerror moderation
+   moderationblocked datainspectionfailed datainspectionfailederror contentfiltered contentfiltererror blockreason
+   invalidprompt promptblocked finishcontentfilter finishsafety finishrecitation finishblocklist
+   finishprohibitedcontent finishspii finishimagesafety finishimageprohibitedcontent finishrefusal sensitivewordsdetected
+   safetycheckfailed guardrailintervened prohibitedcontent contentsafety cyberpolicyviolation cyberpolicy biopolicy`
+)
+export const filter =
+  /content (?:management|filtering|safety|moderation) polic|content[ _]policy violation|violat\w+ (?:of )?(?:our |the |openai'?s? |xai'?s? )?(?:usage|content|safety|acceptable use)\b|flagged (?:as|for|by)|was flagged|blocked by (?:our |the )?(?:content|safety|moderation)|safety system|requires moderation|content exists risk|(?:content|response|output|prompt|input) (?:was |has been |is )?(?:blocked|filtered) (?:by|due|because)|inappropriate content|content violates|sensitive (?:content|words)|不安全或敏感|data_inspection_failed/i
+export const filteredCompletion =
+  /output (?:was |data )?(?:blocked|may contain)|(?:response|completion|output) (?:was |has been )?(?:blocked|filtered) (?:by|because)|generated (?:content|text|output)|output blocked/i
+/** Azure calls it "the response was filtered due to the prompt", so the prompt outranks the completion. */
+export const filteredPrompt = /due to the prompt|your (?:prompt|input|request)|the prompt|input (?:data|text)/i
+export const completionCodes =
+  /^finish(?:contentfilter|safety|recitation|blocklist|prohibitedcontent|spii|image|refusal)/
+
+export const keyCodes = codes(
+  `invalidapikey apikeyinvalid authenticationerror unauthenticated invalidauthenticationerror invalidauthentication
+   incorrectapikeyerror incorrectapikey unauthorized unauthorizederror invalidtoken expiredtoken tokenexpired
+   unrecognizedclientexception invalidsignatureexception missingapikey noapikey authenticationfailed
+   accesstokenexpired invalidissuer apikeyexpired apikeyserviceblocked invalidcredentials proxyautherror
+   expiredtokenexception invalidaccesstoken autherror`
+)
+export const key =
+  /(?:incorrect|invalid|wrong|missing|expired|revoked|bad|unknown) (?:x-)?(?:api[ _-]?)(?:key|token)|(?:api[ _-]?key|access token|auth(?:entication|orization)? token|bearer token|subscription key)s? (?:you provided |provided )?(?:is |was |has )?(?:not (?:valid|found|provided|set)|invalid|missing|expired|been (?:revoked|disabled|deleted)|required|incorrect)|invalid (?:authentication|authorization|credentials|token|bearer|subscription key|username or password)|no auth(?:entication)? credentials|no api[ _-]?key|didn'?t provide an api key|missing (?:authentication|authorization|bearer)|authentication (?:failed|fails|error|required|is required|parameter)|could not resolve authentication|\bunauthori[sz]ed\b|user not found\.?$|please (?:provide|pass) a valid api key|令牌/i
+
+/** Out of money or of an allowance that waiting seconds does not refill. */
+export const quotaCodes = codes(
+  `insufficientquota insufficientbalance insufficientcredits insufficientcredit insufficientfunds billinghardlimitreached
+   billingsoftlimitreached billingnotactive billingerror billinginsufficientbalance creditbalanceexhausted
+   creditbalancetoolow paymentrequired arrearage exceededcurrentquotaerror budgetexceeded budgetexceedederror
+   exceededbudget usagelimitreached usagelimitexceeded usagenotincluded spendinglimitexceeded spendinglimitreached
+   creditsexhausted outofcredits insufficientuserquota preconsumetokenquotafailed prepaidbillexpired quotaexhausted
+   servicequotaexceededexception accountoverdueerror accountarrears freequotaexhausted allocationquotafreetieronly
+   quotanotenough insufficientquotaerror keylimitexceeded monthlylimitreached freeusagelimiterror creditserror`
+)
+export const quota =
+  /insufficient[ _](?:account )?(?:balance|credits?|quota|funds)|(?:not enough|no|out of|run out of|used up all|all available|doesn'?t have any|never purchased) (?:\w+ )?(?:credits?|balance|funds)\b|credits? (?:balance|limit) (?:is |has )?(?:too low|exhausted|exceeded|reached|been)|credit balance|balance (?:is )?(?:insufficient|not enough|too low)|(?:requires?|need) more credits|(?:can only|cannot|can't) afford|(?:monthly|weekly|total|hard) (?:\w+ )?(?:spend(?:ing)?|usage|billing|cost|included)(?: limit| credits)?|spend(?:ing)?[ _-]limit|billing (?:hard |soft )?limit|billing is not active|account is not active|check your billing|budget (?:has been )?exceeded|exceeded (?:your |the |its )?(?:\w+ )?budget|key limit exceeded|payment required|(?:specified )?(?:api )?usage limits?\b.{0,40}(?:reached|exceeded|hit)|(?:reached|exceeded|hit) (?:your |the )(?:\w+ )?(?:specified )?(?:api )?usage limits?|usage (?:limit )?(?:has been )?(?:exceeded|reached)|extra usage is required|suspended due to|account (?:\S+ ){0,3}(?:is |has been )suspended|(?:overdue|arrears|recharge)|quota (?:is )?(?:not enough|insufficient|exhausted)|api calls ?\/ ?month|余额不足|欠费|额度|配额/i
+/** OpenAI says it of money; Gemini says it of a minute, so there it needs a second witness. */
+export const currentQuota = /exceeded (?:your|the) current (?:quota|api quota)/i
+/** A plain rate, however much the rest speaks of credit: "Your rate limit is 60 queries per minute … settings/billing". */
+export const perMinute =
+  /per[ _-]?(?:minute|min|second|sec)\b|\/ ?(?:min(?:ute)?|sec(?:ond)?)\b|\b[rtq]pm\b|\b[rtq]ps\b|perminute|persecond/i
+export const perDay =
+  /per[ _-]?day\b|\/ ?day\b|\b(?:daily|[rt]pd|asd)\b|PerDay|per 86400 ?s|per 24 ?h|ByDay\b|free-models-per-day|free_tier_daily|24[- ]?hours?\b.{0,30}limit|每日|每天/i
+/** Allowances still longer than a day. */
+export const perMonth =
+  /per[ _-]?(?:month|week)\b|\/ ?(?:month|week)\b|\b(?:monthly|weekly) (?:limit|quota|usage|allowance)|PerMonth/i
+export const noAllowance = /\blimit: ?0(?![\d.,]*\d)/i
+
+export const contextCodes = codes(
+  `contextlengthexceeded exceedcontextsizeerror contextwindowexceeded contextwindowexceedederror
+   contextlengthexceedederror contextoverflow modelcontextwindowexceeded maxcontextlengthexceeded
+   finishmodelcontextwindowexceeded contextwindowlimitexceeded modelmaxprompttokensexceeded promptoolong prompttoolong
+   inputtoolong inputtokensexceeded contextlengtherror`
+)
+export const context =
+  /(?:maximum|max|model'?s?|model(?:'s)? maximum|available|total) (?:allowed )?context(?: |_)?(?:length|window|size|limit)|context(?: |_)?(?:length|window|size|limit) (?:is |was |has been )?(?:exceeded|of|only|exceeds?)|(?:exceeds?|exceeding|exceeded|exceed|larger than|longer than|greater than|beyond|surpass(?:es)?) (?:the |this |its |a |that )?(?:\w+(?:'s)? ){0,3}context(?: |_)?(?:length|window|size|limit)?|(?:prompt|input|messages?|conversation|request|text) (?:\w+ )?(?:is|are) too (?:long|large) ?(?:for|:|\.|,|$|\()|prompt is too long|input is too long|(?:prompt|input)\b[^\n]{0,20}?(?:length|tokens?)\b[^\n]{0,40}?(?:exceed|longer than|greater than|larger than)|(?:prompt|input|messages?|request)\b[^\n]{0,40}?(?:exceeds?|longer than|greater than)\b[^\n]{0,60}?\b(?:tokens|context|input length)|maximum prompt length|max(?:imum)? (?:input|sequence|prompt|model|number of) ?(?:tokens?|length|len|size|input tokens)(?: allowed)?\b.{0,60}?(?:\bis\b|exceed|but|\d)|reduce the length of (?:the |your )?(?:messages|input|prompt)|too many (?:input |prompt )?tokens|(?:exceeded|exceeds) (?:the )?model token limit|token limit exceeded|exceed(?:s|ed)? n_ctx|n_ctx(?:_per_seq)?\b|range of input length should be|`?inputs?`? (?:tokens )?(?:\+ `?max_new_tokens`? )?must (?:have|be) (?:less|<=|at most)|must be at least [01], got -\d|max_seq_len|exceeded max(?:imum)? (?:context|token)|(?:input )?tokens exceed|shorten your prompt/i
+
+export const tooLargeCodes = codes(
+  `requesttoolarge payloadtoolarge requestentitytoolarge tokenslimitreached contenttoolarge requestbodytoolarge
+   requesttoolargeerror`
+)
+export const tooLarge =
+  /request (?:body |entity |payload |size )?(?:is )?too large|payload (?:is )?too large|content too large|(?:request|body|payload) (?:size )?exceeds (?:the )?(?:max|limit|size|configured)|must be reduced in order to run|length limit exceeded|entity too large|body (?:is )?too (?:large|big)|please reduce your message size/i
+
+export const rateCodes = codes(
+  `ratelimitexceeded ratelimiterror ratelimited ratelimit toomanyrequests toomanyrequestserror resourceexhausted
+   throttlingexception throttling throttlingerror throttlingratequota throttlingallocationquota
+   ratelimitreachederror ratelimitreached ratelimitexceedederror requestlimitexceeded toomanyrequestsexception
+   limitrequests limitburstrate quotaexceeded tokenquotaexceeded requestquotaexceeded concurrencylimitexceeded
+   slowdown providerratelimit limitexceeded providedthroughputexceeded apilimitreached`
+)
+export const rate =
+  /rate[- ]?limit|too many (?:concurrent |api )?(?:requests|connections|tokens)|resource (?:has been )?exhausted|throttl(?:ed|ing)|request limit|concurrency limit|quota exceeded for|requests? too frequent|速率|频率|请求过于频繁/i
+
+export const busyCodes = codes(
+  `overloadederror overloaded serverisoverloaded serveroverloaded engineoverloadederror engineoverloaded
+   serviceunavailable serviceunavailableerror unavailable unavailableerror modelcapacityexhausted nocapacity
+   modeloverloaded modelnotreadyexception serviceunavailableexception queueexceeded capacityexceeded
+   servicetiercapacityexceeded insufficientsystemresource finishinsufficientsystemresource modelloading
+   resourceunavailable slowdown toobusy serverbusy systembusy modelatcapacity`
+)
+export const busy =
+  /overloaded|over ?capacity|at (?:full |max(?:imum)? )?capacity|(?:no|insufficient|not enough|lack of) (?:available )?capacity|capacity (?:exceeded|available)|high (?:demand|traffic|load|volume)|peak load|server (?:is )?(?:too )?busy|system (?:is )?busy|maximum pending requests|loading model|(?:model|it) is (?:currently |still )?(?:loading|starting|warming)|queue (?:is )?(?:full|exceeded)|temporarily (?:unavailable|overloaded)|service (?:is )?(?:temporarily )?unavailable|no (?:healthy|available) (?:upstream|deployments?|server)|负载|繁忙/i
+
+export const modelCodes = codes(
+  `modelnotfound modelnotfounderror deploymentnotfound modelnotexist invalidmodel modeldecommissioned modeldeprecated
+   modelnotavailable unknownmodel nosuchmodel invalidmodelid modelnotexisterror modelnotsupported unknownmodelerror`
+)
+export const model =
+  /(?:model|deployment|engine|checkpoint)s?\b[^.\n]{0,160}?\b(?:not (?:found|exist|available|be found|currently available|a valid|recognized)|(?:does|do|did)(?: not|n'?t) exist|isn'?t (?:available|found)|not exist|could ?n[o']t be found|cannot be found|(?:has|have) been (?:decommissioned|deprecated|retired|removed|shut ?down)|is (?:deprecated|retired|no longer (?:available|supported))|unavailable for|unknown)|not a valid model|model (?:identifier|id|name)\b[^.\n]{0,60} is (?:invalid|not valid)|(?:invalid|unknown|no such|unsupported|unrecognized|wrong) model(?! ?output|'s)|try pulling it first|no endpoints found (?:for|matching)|no available channel|unable to access (?:non-serverless )?model|model not exist|模型不存在|no model (?:named|with|loaded)|^model: /im
+
+export const missingModel =
+  /\b(?:model|deployment)s?\b[^.\n]{0,80}? (?:is |was )?(?:not found|does ?n[o']t exist|do not exist)/i
+
+export const featureCodes = codes(
+  `unsupportedvalue unsupportedparameter unimplemented notsupportederror operationnotsupported unsupportedfeature
+   notimplemented notimplementederror unsupportedparamserror unsupportedoperation featurenotsupported
+   unsupportedmodality`
+)
+export const feature =
+  /(?:does|do|did|is|are)(?: not|n'?t) (?:currently |yet )?(?:support(?:ed|s|ing)?|implemented|enabled)|not supported|only supported (?:by|in|for|with)|unsupported (?:param|parameter|value|feature|content|modalit|tool|message|role|response_format|operation)|requires? (?:the )?`?--[a-z]|no endpoints found that (?:can handle|support)|not implemented|not a multimodal model|only supports? (?:text|single)|cannot (?:use|process|handle) (?:tools|images?)|support(?:s)? (?:for )?(?:tools|images?|vision) is not|mmproj|auto"? tool choice requires/i
+/** What is not supported there is the form of a value, not a feature. */
+export const badFormat =
+  /unsupported (?:image|media|file|mime|audio|video|country|region)|(?:image|media|file|mime) (?:format|type)/i
+
+export const deniedCodes = codes(
+  `permissionerror permissiondenied permissiondeniederror forbidden unsupportedcountryregionterritory accessdenied
+   accessdeniedexception accessdeniederror modelaccessdenied ipnotauthorized accountdeactivated accountdisabled
+   organizationdisabled accessterminated accessterminatederror forbiddenerror organizationverificationrequired
+   organizationrestricted mustbeverified notallowed`
+)
+export const denied =
+  /(?:country|region|territory|location)[^.\n]{0,60}?not (?:supported|available|allowed)|not (?:supported|available|allowed) in your (?:country|region|location)|permission[- ]denied|do(?:es)?(?: not|n'?t) have (?:permission|access|sufficient permission|the required)|not (?:authorized|allowed|permitted) (?:to|for)|request not allowed|access (?:is |was )?(?:denied|forbidden|restricted|terminated)|organization (?:has been |is |must be )(?:disabled|restricted|verified)|\bforbidden\b|insufficient permissions?|unregistered callers|you have been blocked|unable to access|attention required|terms of service|banned|has been (?:disabled|suspended|deactivated)|without (?:an )?access/i
+
+export const brokenCodes = codes(
+  `servererror internalservererror internalerror internal apierror timeouterror timeout gatewaytimeout badgateway
+   deadlineexceeded internalfailure modelerrorexception modeltimeoutexception modelstreamerrorexception
+   processingerror apiconnectionerror upstreamerror provideroverloaded requesttimeout connectionerror unknownerror
+   newapierror badresponse badresponsestatuscode aborted cancelled internalservererrorexception servicetimeout
+   modelerror gatewayerror finisherror`
+)
+export const broken =
+  /internal (?:server )?error|server (?:had an )?error|upstream|bad gateway|gateway time|timed? ?out|connection|disconnected|provider returned error|went wrong|unexpected error|try again/i
+
+export const requestCodes = codes(
+  `invalidrequesterror invalidrequest badrequest badrequesterror invalidargument validationerror validationexception
+   failedprecondition outofrange invalidparameter invalidparametererror invalidparametervalue unprocessableentity
+   unprocessableentityerror missingrequiredparameter invalidvalue invalidtype previousresponsenotfound
+   invalidfunctionparameters invalidjson decimalbelowminvalue integerabovemaxvalue invalidimageurl`
+)
+
+/** What is about money, among the words for a used-up allowance. */
+export const money = /credit|balance|billing|spend|payment|budget|funds|recharge|arrears|overdue|余额|欠费/i
+
+/** OpenAI's length check of a single text; small ones are names and ids, not prompts. */
+export const longString = /string too long\.? expected a string with maximum length (\d+)/i

@@ -1,0 +1,302 @@
+/**
+ * A language model that answers from a script, one step for each request, and remembers what it was asked. It sleeps on
+ * Effect's clock, so an hour of outage is a moment under TestClock.
+ *
+ * @example
+ * import * as ModelError from "effect-llm-resilience/error/ModelError"
+ * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
+ * import * as ScriptedModel from "effect-llm-resilience/testing/ScriptedModel"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const first = yield* LanguageModel.generate({ prompt: "Hello" }).pipe(Effect.flip)
+ *   const second = yield* LanguageModel.generate({ prompt: "Hello" })
+ *   const requests = yield* ScriptedModel.requests
+ *   return [first._tag, second.text, requests.length]
+ * }).pipe(Effect.provide(ScriptedModel.layer([
+ *   ScriptedModel.fail(new ModelError.Overloaded({ provider: "scripted" })),
+ *   ScriptedModel.text("hi")
+ * ])))
+ *
+ * Effect.runPromise(program).then(console.log) // ["Overloaded", "hi", 2]
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as ModelError from "../error/ModelError.ts"
+import * as LanguageModel from "../model/LanguageModel.ts"
+import * as Prompt from "../model/Prompt.ts"
+import { type FinishReason, Response } from "../model/Response.ts"
+import { Usage } from "../model/Usage.ts"
+
+/**
+ * A tool call of a script: the arguments as raw JSON text, which may be as wrong as a test wants it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Call {
+  readonly name: string
+  readonly arguments: string
+  /** Default: made from the number of the request and the place in the reply, such as "call_2_1". */
+  readonly id?: string | undefined
+}
+
+/**
+ * What the model does with one request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | { readonly _tag: "Reply"; readonly response: Response }
+  | { readonly _tag: "Text"; readonly text: string; readonly finishReason: FinishReason }
+  | { readonly _tag: "Calls"; readonly calls: ReadonlyArray<Call>; readonly finishReason: FinishReason }
+  | { readonly _tag: "Fail"; readonly error: LanguageModel.LanguageModelError }
+  | { readonly _tag: "Delayed"; readonly duration: Duration.Duration; readonly step: Step }
+  | { readonly _tag: "Hang" }
+
+/**
+ * What is told where the script is silent.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaults = {
+  name: "scripted-model",
+  provider: "scripted",
+  usage: new Usage({ inputTokens: 10, outputTokens: 5, totalTokens: 15 })
+} as const
+
+/**
+ * Answers with the text. Finish reason: "stop" by default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const text = (words: string, finishReason: FinishReason = "stop"): Step => ({
+  _tag: "Text",
+  text: words,
+  finishReason
+})
+
+/**
+ * Answers with one call of a tool; the arguments are written as JSON.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolCall = (name: string, parameters: Readonly<Record<string, unknown>> = {}): Step =>
+  rawToolCall(name, JSON.stringify(parameters))
+
+/**
+ * Answers with one call of a tool, its arguments sent as the text stands. Finish reason: "tool-calls" by default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const rawToolCall = (name: string, json: string, finishReason: FinishReason = "tool-calls"): Step => ({
+  _tag: "Calls",
+  calls: [{ name, arguments: json }],
+  finishReason
+})
+
+/**
+ * Answers with several calls in one reply.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolCalls = (calls: ReadonlyArray<Call>, finishReason: FinishReason = "tool-calls"): Step => ({
+  _tag: "Calls",
+  calls,
+  finishReason
+})
+
+/**
+ * Answers with exactly this response.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reply = (response: Response): Step => ({ _tag: "Reply", response })
+
+/**
+ * Fails with the error.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fail = (error: LanguageModel.LanguageModelError): Step => ({ _tag: "Fail", error })
+
+/**
+ * Does the step after the duration has passed on Effect's clock.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const delayed = (duration: Duration.DurationInput, step: Step): Step => ({
+  _tag: "Delayed",
+  duration: Duration.decode(duration),
+  step
+})
+
+/**
+ * Never answers; only interruption ends the call.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const hang: Step = { _tag: "Hang" }
+
+/**
+ * Who the scripted model says it is, what its replies cost, and what follows the script.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /** The model's name. Default: "scripted-model". */
+  readonly name?: string | undefined
+  /** Default: "scripted". */
+  readonly provider?: string | undefined
+  /** Default: tools and images. */
+  readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
+  /** What every reply made by this module costs. Default: 10 tokens in, 5 out. */
+  readonly usage?: Usage | undefined
+  /** What is done with every request after the end of the script. Default: it fails. */
+  readonly afterwards?: Step | undefined
+}
+
+/**
+ * What the scripted model remembers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Memory {
+  /** The requests so far, in order of arrival; those that never reached a step, being invalid, are not among them. */
+  readonly requests: Effect.Effect<ReadonlyArray<LanguageModel.Request>>
+  /** How many steps of the script have not been used. */
+  readonly remaining: Effect.Effect<number>
+}
+
+/**
+ * The memory of the scripted model of the context; `layer` provides it beside the model.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class ScriptedModel extends Context.Tag("effect-llm-resilience/ScriptedModel")<ScriptedModel, Memory>() {}
+
+const play = (
+  step: Step,
+  place: number,
+  model: { readonly name: string; readonly usage: Usage }
+): Effect.Effect<Response, LanguageModel.LanguageModelError> => {
+  const respond = (parts: ReadonlyArray<Prompt.AssistantPart>, finishReason: FinishReason) =>
+    Effect.succeed(
+      new Response({ id: `scripted-${place}`, model: model.name, parts, finishReason, usage: model.usage })
+    )
+  switch (step._tag) {
+    case "Reply":
+      return Effect.succeed(step.response)
+    case "Text":
+      return respond([Prompt.text(step.text)], step.finishReason)
+    case "Calls":
+      return respond(
+        step.calls.map((call, index) => ({
+          _tag: "ToolCall",
+          id: call.id ?? `call_${place}_${index + 1}`,
+          name: call.name,
+          arguments: call.arguments
+        })),
+        step.finishReason
+      )
+    case "Fail":
+      return Effect.fail(step.error)
+    case "Delayed":
+      return Effect.delay(Effect.suspend(() => play(step.step, place, model)), step.duration)
+    case "Hang":
+      return Effect.never
+  }
+}
+
+/**
+ * A model that meets the first request with the first step, and so on; a step is used up when its request arrives, also
+ * if that is interrupted. After the last step calls fail with `UnknownError`, whose cause is named `ScriptExhausted`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  script: ReadonlyArray<Step>,
+  options: Options = {}
+): Effect.Effect<LanguageModel.Service & Memory> =>
+  Effect.map(Ref.make<ReadonlyArray<LanguageModel.Request>>([]), (memory) => {
+    const name = options.name ?? defaults.name
+    const provider = options.provider ?? defaults.provider
+    const exhausted = (place: number) =>
+      fail(
+        new ModelError.UnknownError({
+          provider,
+          model: name,
+          billed: "no",
+          cause: {
+            name: "ScriptExhausted",
+            message:
+              `script exhausted: it has ${script.length} ${script.length === 1 ? "step" : "steps"} and this is ` +
+              `request ${place}; add a step, or give "afterwards"`
+          }
+        })
+      )
+    const model = LanguageModel.make({
+      name,
+      provider,
+      capabilities: options.capabilities,
+      generate: (request) =>
+        Effect.flatMap(
+          Ref.modify(memory, (requests) => [requests.length + 1, [...requests, request]] as const),
+          (place) =>
+            play(script[place - 1] ?? options.afterwards ?? exhausted(place), place, {
+              name,
+              usage: options.usage ?? defaults.usage
+            })
+        )
+    })
+    return {
+      ...model,
+      requests: Ref.get(memory),
+      remaining: Effect.map(Ref.get(memory), (requests) => Math.max(0, script.length - requests.length))
+    }
+  })
+
+/**
+ * The scripted model as the `LanguageModel` of an application, with its memory.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  script: ReadonlyArray<Step>,
+  options: Options = {}
+): Layer.Layer<LanguageModel.LanguageModel | ScriptedModel> =>
+  Layer.effectContext(
+    Effect.map(make(script, options), (model) =>
+      Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(ScriptedModel, model)))
+  )
+
+/**
+ * The requests that the scripted model of the context has met, in order of arrival.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const requests: Effect.Effect<ReadonlyArray<LanguageModel.Request>, never, ScriptedModel> = Effect.flatMap(
+  ScriptedModel,
+  (memory) => memory.requests
+)

@@ -1,0 +1,165 @@
+/** What the server did, counted. Data in, data out. */
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
+import type { DamageClass, Fault } from "../Fault.ts"
+
+/** The books of a server: what came in, what was done to it, what went out. */
+export interface Books {
+  /** Requests on the chat completions address, refused ones included. */
+  readonly requests: number
+  /** Requests that never became an arrival, by reason. */
+  readonly refused: {
+    readonly authentication: number
+    readonly model: number
+    readonly invalid: number
+    readonly limit: number
+  }
+  /** Requests that met their fate: the sum of `arrivals`. */
+  readonly admitted: number
+  /** How often each request, by its key, was admitted. */
+  readonly arrivals: Readonly<Record<string, number>>
+  /** Admitted requests by the fault they met; late but right replies are among them. */
+  readonly faults: Readonly<Partial<Record<Fault["_tag"], number>>>
+  /** Damaged tool calls by the class that was really applied. */
+  readonly damage: Readonly<Partial<Record<DamageClass, number>>>
+  /** Damages that had to give way to another class, because the call had nothing that the planned one could spoil. */
+  readonly substituted: number
+  /** Damages planned for a reply in text, which was then left whole; not among `faults`. */
+  readonly spared: number
+  /** Replies that a client can use as they are. */
+  readonly right: { readonly toolCalls: number; readonly texts: number }
+  /** Exchanges that the client left before it was answered. */
+  readonly aborted: number
+  /** Exchanges not yet over. */
+  readonly inFlight: number
+  /** Arrivals that came sooner than an injected 429 had told their request to wait. */
+  readonly early: number
+  /** Connections opened. */
+  readonly sockets: number
+  /** Distinct `idempotency-key` headers, and requests that repeated one. */
+  readonly idempotency: { readonly keys: number; readonly replays: number }
+  /** Tokens of the replies with status 200 that were sent whole. */
+  readonly tokens: { readonly prompt: number; readonly completion: number }
+}
+
+/** The books as they are kept: maps in place of records, so that a busy server does not copy them at each arrival. */
+export interface Ledger {
+  readonly totals: Omit<Books, "arrivals" | "faults" | "damage" | "idempotency">
+  readonly arrivals: HashMap.HashMap<string, number>
+  readonly faults: HashMap.HashMap<Fault["_tag"], number>
+  readonly damage: HashMap.HashMap<DamageClass, number>
+  readonly idempotencyKeys: HashSet.HashSet<string>
+  readonly replays: number
+  /** Until when a request was told to wait, in milliseconds of the clock. */
+  readonly due: HashMap.HashMap<string, number>
+}
+
+export const empty: Ledger = {
+  totals: {
+    requests: 0,
+    refused: { authentication: 0, model: 0, invalid: 0, limit: 0 },
+    admitted: 0,
+    substituted: 0,
+    spared: 0,
+    right: { toolCalls: 0, texts: 0 },
+    aborted: 0,
+    inFlight: 0,
+    early: 0,
+    sockets: 0,
+    tokens: { prompt: 0, completion: 0 }
+  },
+  arrivals: HashMap.empty(),
+  faults: HashMap.empty(),
+  damage: HashMap.empty(),
+  idempotencyKeys: HashSet.empty(),
+  replays: 0,
+  due: HashMap.empty()
+}
+
+type Total = "requests" | "admitted" | "substituted" | "spared" | "aborted" | "inFlight" | "early" | "sockets"
+
+export const count = (total: Total, by = 1) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: { ...ledger.totals, [total]: ledger.totals[total] + by }
+})
+
+export const refuse = (reason: keyof Books["refused"]) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: {
+    ...ledger.totals,
+    refused: { ...ledger.totals.refused, [reason]: ledger.totals.refused[reason] + 1 }
+  }
+})
+
+const plusOne = Option.match({ onNone: () => Option.some(1), onSome: (n: number) => Option.some(n + 1) })
+
+/** Timers may fire a little before their time; within this many milliseconds nobody came early. */
+const timerSlack = 2
+
+/** Enters an arrival; says which one it is for its request and for the server. */
+export const arrive =
+  (key: string, idempotencyKey: string | undefined, now: number) =>
+  (ledger: Ledger): readonly [{ readonly arrival: number; readonly order: number }, Ledger] => {
+    const arrivals = HashMap.modifyAt(ledger.arrivals, key, plusOne)
+    const known = idempotencyKey !== undefined && HashSet.has(ledger.idempotencyKeys, idempotencyKey)
+    const early = Option.exists(HashMap.get(ledger.due, key), (due) => now < due - timerSlack)
+    const next: Ledger = {
+      ...ledger,
+      totals: {
+        ...ledger.totals,
+        admitted: ledger.totals.admitted + 1,
+        early: ledger.totals.early + (early ? 1 : 0)
+      },
+      arrivals,
+      idempotencyKeys: idempotencyKey === undefined
+        ? ledger.idempotencyKeys
+        : HashSet.add(ledger.idempotencyKeys, idempotencyKey),
+      replays: ledger.replays + (known ? 1 : 0)
+    }
+    return [{ arrival: Option.getOrElse(HashMap.get(arrivals, key), () => 1), order: next.totals.admitted }, next]
+  }
+
+export const meet = (fault: Fault["_tag"]) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  faults: HashMap.modifyAt(ledger.faults, fault, plusOne)
+})
+
+export const spoil = (planned: DamageClass, applied: DamageClass) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: { ...ledger.totals, substituted: ledger.totals.substituted + (planned === applied ? 0 : 1) },
+  damage: HashMap.modifyAt(ledger.damage, applied, plusOne)
+})
+
+export const tellToWait = (key: string, until: number) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  due: HashMap.set(ledger.due, key, until)
+})
+
+export const serveRight = (kind: keyof Books["right"]) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: { ...ledger.totals, right: { ...ledger.totals.right, [kind]: ledger.totals.right[kind] + 1 } }
+})
+
+export const charge = (prompt: number, completion: number) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: {
+    ...ledger.totals,
+    tokens: {
+      prompt: ledger.totals.tokens.prompt + prompt,
+      completion: ledger.totals.tokens.completion + completion
+    }
+  }
+})
+
+const record = <K extends string>(map: HashMap.HashMap<K, number>): Partial<Record<K, number>> =>
+  HashMap.reduce(map, {}, (sum: Partial<Record<K, number>>, value, key) => ({ ...sum, [key]: value }))
+
+/** The books as plain data. */
+export const publish = (ledger: Ledger): Books => ({
+  ...ledger.totals,
+  arrivals: Object.fromEntries(HashMap.toEntries(ledger.arrivals)),
+  faults: record(ledger.faults),
+  damage: record(ledger.damage),
+  idempotency: { keys: HashSet.size(ledger.idempotencyKeys), replays: ledger.replays }
+})

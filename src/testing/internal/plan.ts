@@ -1,0 +1,101 @@
+/** The shapes of faults and plans, with the words that a wrong field is answered with. */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { damageClasses } from "./damageClasses.ts"
+
+export const hintForms = ["retry-after", "retry-after-ms", "http-date", "x-ratelimit-reset", "prose", "none"] as const
+export const serverStatuses = [500, 502, 503, 529] as const
+
+const says = (allowed: string) => ({ message: () => ({ message: allowed, override: true }) })
+
+const DurationText = Schema.String.pipe(
+  Schema.filter((text) =>
+    Option.exists(
+      Duration.decodeUnknown(text),
+      (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) > 0
+    ) &&
+    !text.startsWith("-")
+  )
+).annotations(says("a finite duration above zero, such as \"200 millis\" or \"2 seconds\""))
+const Hint = Schema.Literal(...hintForms).annotations(says(`one of ${hintForms.join(", ")}`))
+const Status = Schema.Literal(...serverStatuses).annotations(says("500, 502, 503 or 529"))
+const PageStatus = Schema.Literal(200, 502, 503).annotations(says("200, 502 or 503"))
+const Class = Schema.Literal(...damageClasses).annotations(
+  says("a damage class: one of Fault.damageClasses, such as \"raw-newline\" or \"unknown-tool\"")
+)
+const Share = Schema.Number.pipe(Schema.between(0, 1)).annotations(says("a number from 0 to 1"))
+const Seed = Schema.Union(Schema.Int, Schema.String).annotations(says("a whole number or a text"))
+const some = <A, I>(item: Schema.Schema<A, I>) => Schema.optional(Schema.NonEmptyArray(item))
+
+export const Fault = Schema.Union(
+  Schema.TaggedStruct("RateLimited", { hint: Hint, wait: DurationText }),
+  Schema.TaggedStruct("InsufficientQuota", {}),
+  Schema.TaggedStruct("ServerError", { status: Status }),
+  Schema.TaggedStruct("Hang", {}),
+  Schema.TaggedStruct("SlowReply", { duration: DurationText }),
+  Schema.TaggedStruct("ResetBeforeBody", {}),
+  Schema.TaggedStruct("ResetDuringBody", {}),
+  Schema.TaggedStruct("HtmlErrorPage", { status: PageStatus }),
+  Schema.TaggedStruct("NonJsonBody", {}),
+  Schema.TaggedStruct("EmptyChoices", {}),
+  Schema.TaggedStruct("FinishLength", {}),
+  Schema.TaggedStruct("DamagedToolCall", { class: Class })
+)
+
+const StormFields = Schema.Struct({
+  seed: Seed,
+  toolCalls: Schema.optional(Schema.Struct({ probability: Share, classes: some(Class) })),
+  rateLimited: Schema.optional(
+    Schema.Struct({ probability: Share, hints: some(Hint), wait: Schema.optional(DurationText) })
+  ),
+  serverErrors: Schema.optional(Schema.Struct({ probability: Share, statuses: some(Status) })),
+  slow: Schema.optional(Schema.Struct({ probability: Share, duration: DurationText })),
+  hangs: Schema.optional(Share),
+  cuts: Schema.optional(Share),
+  insufficientQuota: Schema.optional(Share),
+  htmlPages: Schema.optional(Share),
+  nonJson: Schema.optional(Share),
+  emptyChoices: Schema.optional(Share),
+  finishLength: Schema.optional(Share)
+})
+
+/** The shares of a storm in the order in which they divide the line from 0 to 1. */
+export const sharesOf = (
+  storm: typeof StormFields.Type
+): ReadonlyArray<readonly [share: number, fault: (typeof Fault.Type)["_tag"]]> => [
+  [storm.toolCalls?.probability ?? 0, "DamagedToolCall"],
+  [storm.rateLimited?.probability ?? 0, "RateLimited"],
+  [storm.serverErrors?.probability ?? 0, "ServerError"],
+  [storm.hangs ?? 0, "Hang"],
+  [(storm.cuts ?? 0) / 2, "ResetBeforeBody"],
+  [(storm.cuts ?? 0) / 2, "ResetDuringBody"],
+  [storm.slow?.probability ?? 0, "SlowReply"],
+  [storm.insufficientQuota ?? 0, "InsufficientQuota"],
+  [storm.htmlPages ?? 0, "HtmlErrorPage"],
+  [storm.nonJson ?? 0, "NonJsonBody"],
+  [storm.emptyChoices ?? 0, "EmptyChoices"],
+  [storm.finishLength ?? 0, "FinishLength"]
+]
+
+const sumOf = (storm: typeof StormFields.Type) => sharesOf(storm).reduce((sum, [share]) => sum + share, 0)
+
+export const Storm = StormFields.pipe(
+  // A little slack for sums such as 0.1 + 0.2 + 0.7.
+  Schema.filter((storm) =>
+    sumOf(storm) <= 1 + 1e-9 || `shares that add up to at most 1 (here ${Number(sumOf(storm).toFixed(6))})`
+  )
+)
+
+const Step = Schema.NullOr(Fault)
+export const Script = Schema.Struct({
+  script: Schema.Struct({
+    inOrder: Schema.optional(Schema.Array(Step)),
+    everyRequest: Schema.optional(Schema.Array(Step)),
+    byRequest: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Array(Step) }))
+  }),
+  seed: Schema.optional(Seed)
+})
+
+/** The one spelling in which durations stand in plans made by code. */
+export const durationText = (duration: Duration.DurationInput): string => `${Duration.toMillis(duration)} millis`

@@ -1,0 +1,124 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as Verdict from "../../src/error/Verdict.ts"
+import * as Tool from "../../src/model/Tool.ts"
+
+const of = (parameters: Schema.Schema.AnyNoContext) => Tool.jsonSchema(Tool.make("tool", { parameters }))
+const schemaOf = (parameters: Schema.Schema.AnyNoContext) => Either.getOrThrow(of(parameters))
+const refusalOf = (parameters: Schema.Schema.AnyNoContext) => Either.getOrThrow(Either.flip(of(parameters)))
+
+interface Folder {
+  readonly name: string
+  readonly inside?: ReadonlyArray<Folder> | undefined
+}
+const Folder: Schema.Schema<Folder> = Schema.Struct({
+  name: Schema.String,
+  inside: Schema.optional(Schema.Array(Schema.suspend(() => Folder)))
+}).annotations({ identifier: "Folder" })
+
+class City extends Schema.Class<City>("City")({ city: Schema.String, days: Schema.Int.pipe(Schema.between(1, 5)) }) {}
+
+describe("Tool.make", () => {
+  it("holds what it is given; success defaults to anything", () => {
+    const parameters = Schema.Struct({ city: Schema.String })
+    const tool = Tool.make("get_weather", { description: "The weather", parameters })
+    expect(tool).toMatchObject({ name: "get_weather", description: "The weather" })
+    expect(tool.parameters).toBe(parameters)
+    expect(tool.success).toBe(Schema.Unknown)
+    expect(Tool.isTool(tool)).toBe(true)
+    expect(Tool.isTool({ name: "get_weather" })).toBe(false)
+  })
+})
+
+describe("Tool.jsonSchema", () => {
+  it("describes the encoded side: required, optional, enums, ranges, nothing else allowed", () =>
+    expect(schemaOf(Schema.Struct({
+      city: Schema.String.annotations({ description: "Its English name" }),
+      unit: Schema.optional(Schema.Literal("c", "f")),
+      when: Schema.Date
+    }))).toEqual({
+      type: "object",
+      required: ["city", "when"],
+      properties: {
+        city: { type: "string", description: "Its English name" },
+        unit: { type: "string", enum: ["c", "f"] },
+        when: { type: "string", description: "a string to be decoded into a Date" }
+      },
+      additionalProperties: false
+    }))
+
+  it("is an object without properties for a tool without parameters", () => {
+    const nothing = { type: "object", properties: {}, additionalProperties: false }
+    expect(schemaOf(Schema.Struct({}))).toEqual(nothing)
+    expect(schemaOf(Schema.Struct({}).pipe(Schema.filter(() => true)))).toEqual(nothing)
+    expect(schemaOf(Schema.Struct({}).annotations({ identifier: "Nothing", description: "Takes nothing" })))
+      .toMatchObject(
+        nothing
+      )
+  })
+
+  it("writes classes and identified structs out at the root", () => {
+    expect(schemaOf(City)).toMatchObject({
+      type: "object",
+      required: ["city", "days"],
+      properties: { days: { type: "integer", minimum: 1, maximum: 5 } }
+    })
+    expect(JSON.stringify(schemaOf(City))).not.toContain("$ref")
+  })
+
+  it("keeps a recursive schema finite, with an object at the root", () =>
+    expect(schemaOf(Folder)).toMatchObject({
+      type: "object",
+      properties: { inside: { type: "array", items: { $ref: "#/$defs/Folder" } } },
+      $defs: { Folder: { type: "object" } }
+    }))
+
+  it("has no $id anywhere, except where it is a parameter's name", () => {
+    const schema = schemaOf(Schema.Struct({
+      any: Schema.Unknown,
+      nothing: Schema.Struct({}),
+      list: Schema.Array(Schema.Unknown),
+      $id: Schema.String
+    }))
+    expect(schema.properties).toHaveProperty("$id", { type: "string" })
+    expect(JSON.stringify(schema).match(/"\$id"/g)).toHaveLength(2) // the property and its place in `required`
+  })
+
+  it("takes a record, whose keys are free", () =>
+    expect(schemaOf(Schema.Record({ key: Schema.String, value: Schema.Number }))).toMatchObject({
+      type: "object",
+      properties: {},
+      additionalProperties: { type: "number" }
+    }))
+
+  it("refuses what has no JSON form, naming tool, place and way out", () => {
+    const refusal = refusalOf(Schema.Struct({ filter: Schema.Struct({ since: Schema.DateFromSelf }) }))
+    expect(refusal).toMatchObject({ _tag: "InvalidTool", tool: "tool", path: ["filter", "since"] })
+    expect(refusal.message).toContain("\"tool\" (at filter.since)")
+    expect(refusal.message).toContain("DateFromSelf")
+    expect(refusal.message).toContain("Schema.Date instead")
+    expect(refusalOf(Schema.Struct({ id: Schema.BigIntFromSelf })).path).toEqual(["id"])
+    expect(Verdict.of(refusal).action).toBe("Fail")
+  })
+
+  it.each([
+    ["text", Schema.String, "of type \"string\""],
+    ["a list", Schema.Array(Schema.String), "of type \"array\""],
+    ["anything", Schema.Unknown, "of no definite type"],
+    ["nothing at all", Schema.Void, "of no definite type"],
+    ["any object", Schema.Object, "a choice between several forms"],
+    ["a union", Schema.Union(Schema.Struct({ a: Schema.String }), Schema.Struct({ b: Schema.String })), "a choice"],
+    ["JSON in a string", Schema.parseJson(Schema.Struct({ a: Schema.String })), "of type \"string\""],
+    [
+      "an annotation that lies",
+      Schema.Struct({ a: Schema.String }).annotations({ jsonSchema: { type: "null" } }),
+      "\"null\""
+    ]
+  ])("refuses %s at the root", (_, parameters, problem) => {
+    const refusal = refusalOf(parameters)
+    expect(refusal.path).toEqual([])
+    expect(refusal.problem).toContain(problem)
+    expect(refusal.remedy).toContain("Schema.Struct")
+  })
+})
