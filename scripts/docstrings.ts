@@ -7,31 +7,23 @@ import { publicModules, root } from "./modules.ts"
 
 const categories = [
   "accessors",
-  "annotations",
   "combinators",
   "constants",
   "constructors",
-  "context",
   "conversions",
-  "decoding",
   "defaults",
-  "encoding",
   "errors",
-  "events",
   "getters",
   "guards",
   "interpreters",
+  "laws",
   "layers",
+  "low level",
   "models",
-  "options",
-  "predicates",
-  "refinements",
-  "reports",
+  "operations",
   "schemas",
-  "services",
   "symbols",
-  "tags",
-  "transformations"
+  "tags"
 ]
 
 interface Doc {

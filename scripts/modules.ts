@@ -64,7 +64,7 @@ export const publicModules = (): ReadonlyArray<Module> => {
     return readdirSync(folder, { withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && entry.name !== "index.ts")
       .map((entry) => entry.name.slice(0, -".ts".length))
-      .sort()
+      .sort((a, b) => a.toLowerCase() < b.toLowerCase() ? -1 : 1) // as the formatter does
       .map((name) => {
         const file = join(folder, `${name}.ts`)
         if (!/^[A-Z][A-Za-z0-9]*$/.test(name)) {

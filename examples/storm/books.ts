@@ -37,25 +37,41 @@ export interface Entry {
   readonly server: number
 }
 
+/**
+ * Both sides of every kind of reply. On a busy machine a reply may come after our time-out: the server has sent it, and we
+ * count a time-out. Such replies are taken out of their own line and told in one of their own, so that a slow machine is
+ * not taken for a lost request, and a lost request not for a slow machine.
+ */
 export const reconcile = (
   seen: Seen,
   outcomes: { readonly accepted: number; readonly refused: number },
   books: ChaosServer.Books
 ): ReadonlyArray<Entry> => {
   const { faults } = books
-  return [
-    { what: "provider calls", client: total(seen), server: books.admitted },
-    { what: "right replies", client: outcomes.accepted, server: books.right.toolCalls },
+  const faulty = Object.values(faults).reduce((sum, count) => sum + count, 0)
+  const limited = { what: "429", client: of(seen, "RateLimited"), server: faults.RateLimited ?? 0 }
+  const replies: ReadonlyArray<Entry> = [
+    { what: "right replies", client: outcomes.accepted, server: books.admitted - faulty },
     { what: "bad tool calls", client: outcomes.refused, server: faults.DamagedToolCall ?? 0 },
-    { what: "429", client: of(seen, "RateLimited"), server: faults.RateLimited ?? 0 },
+    limited,
     { what: "5xx", client: of(seen, "ServerError", "Overloaded"), server: faults.ServerError ?? 0 },
-    { what: "hangs", client: of(seen, "TimedOut"), server: faults.Hang ?? 0 },
     {
       what: "cut connections",
       client: of(seen, "ConnectionFailed", "Truncated"),
       server: (faults.ResetBeforeBody ?? 0) + (faults.ResetDuringBody ?? 0)
-    },
-    { what: "came back before a hint", client: 0, server: books.early }
+    }
+  ]
+  const late = ({ client, server }: Entry): number => Math.max(0, server - client)
+  const unheard = late(limited)
+  const hangs = faults.Hang ?? 0
+  const tooLate = Math.max(0, of(seen, "TimedOut") - hangs)
+  return [
+    { what: "provider calls", client: total(seen), server: books.admitted },
+    ...replies.map((entry) => ({ ...entry, server: entry.server - late(entry) })),
+    { what: "hangs", client: of(seen, "TimedOut") - tooLate, server: hangs },
+    { what: "answered too late", client: tooLate, server: replies.reduce((sum, entry) => sum + late(entry), 0) },
+    // A hint that came too late was not heard.
+    { what: "came back before a hint", client: 0, server: Math.max(0, books.early - unheard) }
   ]
 }
 

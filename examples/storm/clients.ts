@@ -1,10 +1,8 @@
 /** The two clients that meet the same storm: one plain attempt a request, and ours. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import type { TimedOut } from "effect-llm-resilience/error/PolicyError"
 import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
 import type * as Pipeline from "effect-llm-resilience/policy/Pipeline"
 import * as Retry from "effect-llm-resilience/policy/Retry"
-import type * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
 import * as OpenAiChat from "effect-llm-resilience/provider/OpenAiChat"
 import * as ResilientModel from "effect-llm-resilience/resilience/ResilientModel"
 import * as ToolLoop from "effect-llm-resilience/resilience/ToolLoop"
@@ -24,10 +22,10 @@ import { type StormRequest, toolkit } from "./tools.ts"
 
 /** The policy file, read and checked. */
 export interface Policy {
-  readonly pipeline: Pipeline.Pipeline<TimedOut>
+  readonly pipeline: Pipeline.Pipeline
   readonly maxReasks: number
   /** Asks afresh when a conversation with re-asks ended without a good call; no handler has run by then. */
-  readonly startOver: RetryPolicy.RetryPolicy
+  readonly startOver: Retry.Retry
 }
 
 /** What came of one request. */

@@ -1,5 +1,6 @@
 /** Five tool-calling requests against the provider of the environment, with a policy fit for a real one. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as InvalidOptions from "effect-llm-resilience/error/InvalidOptions"
 import * as OpenAiChat from "effect-llm-resilience/provider/OpenAiChat"
 import * as ResilientModel from "effect-llm-resilience/resilience/ResilientModel"
 import * as ToolLoop from "effect-llm-resilience/resilience/ToolLoop"
@@ -45,7 +46,9 @@ const one = (index: number) =>
 
 export const live = Effect.gen(function*() {
   const url = yield* Config.withDefault(Config.string("OPENAI_BASE_URL"), OpenAiChat.defaults.baseUrl)
-  yield* Console.log(`OPENAI_API_KEY is set: sending ${count} requests to ${url} instead of the embedded storm.`)
+  // The address may hold a password; it is refused then, but must not be printed before.
+  const shown = InvalidOptions.found(url)
+  yield* Console.log(`OPENAI_API_KEY is set: sending ${count} requests to ${shown} instead of the embedded storm.`)
   const outcomes = yield* Effect.forEach(Array.from({ length: count }, (_, index) => index), one).pipe(
     Effect.provide(Model),
     Effect.provide(Monitor.layer(Monitor.make((event) => Console.log(`  ${Event.describe(event)}`))))

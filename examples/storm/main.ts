@@ -9,6 +9,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Pipeline from "effect-llm-resilience/policy/Pipeline"
+import * as Retry from "effect-llm-resilience/policy/Retry"
 import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
 import * as ChaosServer from "effect-llm-resilience/testing/ChaosServer"
 import * as Fault from "effect-llm-resilience/testing/Fault"
@@ -35,7 +36,10 @@ const readJson = (name: string) =>
 const readPolicy = Effect.gen(function*() {
   const file = yield* readJson("./policy.json")
   const pipeline = yield* Pipeline.decode(file["pipeline"])
-  const startOver = yield* RetryPolicy.decode(file["startOver"], { path: "startOver" })
+  const startOver = yield* Retry.make({
+    name: "that starts over",
+    policy: yield* RetryPolicy.decode(file["startOver"], { path: "startOver" })
+  })
   const policy: Policy = { pipeline, startOver, maxReasks: Number(file["maxReasks"]) }
   return { policy, text: JSON.stringify(file, null, 2) }
 })

@@ -54,11 +54,21 @@ const unitMillis = (word: string): number | undefined => {
   return units.find(([pattern]) => pattern.test(lower))?.[1]
 }
 
-const term = /(\d+(?:\.\d*)?|\.\d+)\s*([a-zµμ]+)/iy
+const term = /(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+|\b(?:an?|one)(?=\s))\s*([a-zµμ]+)/iy
 const joint = /(?:\s*(?:,|\band\b)?\s*)(?=[\d.])/iy
+/** `00:01:30` and .NET's `1.02:30:00`, a day and two and a half hours. */
+const clockTerm = /(?:(\d{1,4})\.)?(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?)(?![\d:])/y
 
-/** Reads `1m47.5854s`, `4h43m36.314s`, `34.4s`, `10 hours and 58 minutes` from a position on. */
+const amount = (digits: string): number => /^[a-z]/i.test(digits) ? 1 : Number(digits.replace(/,/g, ""))
+
+/** Reads `1m47.5854s`, `4h43m36.314s`, `34.4s`, `10 hours and 58 minutes`, `an hour`, `00:01:30` from a position on. */
 const durationAt = (text: string, from: number): { readonly millis: number; readonly end: number } | undefined => {
+  clockTerm.lastIndex = from
+  const told = clockTerm.exec(text)
+  if (told !== null) {
+    const [days = 0, hours = 0, minutes = 0, seconds = 0] = told.slice(1).map((part) => Number(part ?? 0))
+    return { millis: days * day + hours * hour + minutes * minute + seconds * second, end: clockTerm.lastIndex }
+  }
   let millis = 0
   let end = from
   let start = from
@@ -67,7 +77,7 @@ const durationAt = (text: string, from: number): { readonly millis: number; read
     const found = term.exec(text)
     const size = found === null ? undefined : unitMillis(found[2] ?? "")
     if (found === null || size === undefined) break
-    millis += Number(found[1]) * size
+    millis += amount(found[1] ?? "") * size
     end = term.lastIndex
     joint.lastIndex = end
     if (joint.exec(text) === null) break
@@ -195,7 +205,7 @@ export const fromHeaders = (headers: Headers, now?: number): number | undefined 
 // Prose ---------------------------------------------------------------------------------------------------------------
 
 const cue =
-  /\b(?:(?:try(?:ing)?(?:\s+\w+){0,5}?|retry(?:ing)?(?:\s+\w+){0,4}?|resets?|refills?|recovers?|available(?:\s+again)?)\s+(?:in|after|within)|retry[-_ ]?after|retry[-_ ]?delay|(?:wait(?:ing)?)(?:\s+for)?(?:\s+your\s+limit\s+to\s+reset\s+in)?)["':=\s]*(?:(?:at\s+least|about|approximately|around|another|~)\s*)?(?=[\d.])/gi
+  /\b(?:(?:try(?:ing)?(?:\s+\w+){0,5}?|retry(?:ing)?(?:\s+\w+){0,4}?|resets?|refills?|recovers?|replenished|renewed|allowed|available(?:\s+again)?)\s+(?:in|after|within)|retry[-_ ]?after|retry[-_ ]?delay|(?:wait(?:ing)?|back(?:ing)?[- ]?off|cool(?:ing)?[- ]?down)(?:\s+for)?(?:\s+your\s+limit\s+to\s+reset\s+in)?)["':=\s]*(?:(?:at\s+least|about|approximately|around|another|~)\s*)?(?=[\d.]|(?:an?|one)\s+(?:min|hour|sec|day))/gi
 const resetCue =
   /\b(?:(?:try|retry|resets?|regain\s+access|available|renews?|refills?)(?:\s+\w+){0,2}?\s*(?:\b(?:at|on|after|until)\b)?)\s*:?\s*(?=(?:\d{4}-\d{2}-\d{2}|[a-z]{3},?\s))/gi
 

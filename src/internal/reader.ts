@@ -2,6 +2,8 @@
  * Reads options that somebody wrote (in code or in a file) and collects everything that is wrong with them, so that one
  * error can tell it all. A reader returns its best value or `undefined`; what is wrong goes into the report.
  */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 
 export interface Problem {
   readonly path: string
@@ -53,6 +55,9 @@ export const text: Reader<string> = where(
   "a text that is not empty"
 )
 
+/** Who judges errors in place of their own verdicts. */
+export const judge = where(isFunction, "a function from an error to a verdict")
+
 const units: Readonly<Record<string, number>> = {
   milli: 1,
   second: 1_000,
@@ -81,6 +86,17 @@ export const isAllowedDuration = (millis: number): boolean => millis > 0 && mill
 export const duration = (allowed = allowedDuration): Reader<number> => (value, path, report) => {
   const millis = parseDuration(value)
   return millis !== undefined && isAllowedDuration(millis) ? millis : refuse(report, path, value, allowed)
+}
+
+const isDurationInput = (value: unknown): value is Duration.DurationInput =>
+  Option.isSome(Duration.decodeUnknown(value))
+
+/** Any `DurationInput` above zero and finite, as milliseconds. A number is milliseconds, as everywhere in Effect. */
+export const durationInput = (allowed = allowedDuration): Reader<number> => (value, path, report) => {
+  const millis = isDurationInput(value) ? Duration.toMillis(value) : NaN
+  return isAllowedDuration(millis)
+    ? millis
+    : refuse(report, path, Duration.isDuration(value) ? Duration.format(value) : value, allowed)
 }
 
 /** The shortest text that reads back as the same number of milliseconds. */

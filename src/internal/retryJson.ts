@@ -224,15 +224,28 @@ const readAt = (value: unknown, path: string, report: Report, depth: number): Re
     : readUnknown(value, path, report)
 }
 
-/** Without `backoff` there is no telling what is meant, but wrong modifiers are wrong all the same. */
+const leafReaders = {
+  delay: ranges.delay,
+  initial: ranges.delay,
+  increment: ranges.delay,
+  factor: ranges.factor
+} as const
+
+/** Without a known `backoff` there is no telling what is meant, but what fits no policy at all is wrong all the same. */
+const readRest = (value: Json, path: string, report: Report, also: ReadonlyArray<string>): undefined => {
+  fields(value, path, ["backoff", ...Object.keys(leafReaders), ...modifiers, ...also], report, whatPolicyIs)
+  for (const [name, read] of Object.entries(leafReaders)) optional(value, name, path, read, report)
+  modify({ _tag: "Never" }, value, path, report)
+  return undefined
+}
+
 const readUnknown = (value: Json, path: string, report: Report): undefined => {
   report.problems.push({
     path: at(path, "backoff"),
     found: undefined,
     allowed: `one of ${leafNames.map((name) => `"${name}"`).join(", ")} (or "byError" with a list of rules)`
   })
-  for (const name of modifiers) wrap({ _tag: "Never" }, name, value, path, report)
-  return undefined
+  return readRest(value, path, report, [])
 }
 
 const modify = (policy: RetryTree, value: Json, path: string, report: Report): RetryTree =>
@@ -240,10 +253,7 @@ const modify = (policy: RetryTree, value: Json, path: string, report: Report): R
 
 const readFlat = (value: Json, path: string, report: Report, also: ReadonlyArray<string>): RetryTree | undefined => {
   const name = required(value, "backoff", path, readLeafName, report)
-  if (name === undefined) {
-    modify({ _tag: "Never" }, value, path, report)
-    return undefined
-  }
+  if (name === undefined) return readRest(value, path, report, also)
   fields(value, path, ["backoff", ...leafFields[name], ...modifiers, ...also], report, whatPolicyIs)
   const leaf = readLeaf(name, value, path, report)
   // Modifiers are read even where the leaf is wrong, so that one error tells everything.

@@ -157,3 +157,19 @@ export const baseDelay = (tree: RetryTree): number => {
       )
   }
 }
+
+/** The deadline that holds for every wait of a tree; `Infinity` where only a part of it has one. */
+export const outerLimit = (tree: RetryTree): number => {
+  switch (tree._tag) {
+    case "Within":
+      return Math.min(tree.limit, outerLimit(tree.policy))
+    case "Jittered":
+    case "AtLeast":
+    case "Capped":
+    case "Attempts":
+    case "HonourHints":
+      return outerLimit(tree.policy)
+    default:
+      return Infinity
+  }
+}

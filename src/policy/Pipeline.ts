@@ -1,6 +1,13 @@
 /**
- * All policies of a call as one value, in the one order that works, from the outside in: total time-out, retry, attempt
- * time-out, the call. A pipeline is made from options in code or from JSON, checked as a whole, and prints itself.
+ * All policies of a call as one value, in the one order that works, from the outside in: total time-out · retry (with
+ * its budget) · hedge · circuit breaker · rate limiter · limits of calls in flight · attempt time-out · the call. A
+ * fallback stands round a pipeline. It is made from options in code or from a policy file, checked as a whole, prints
+ * itself with its worst case, and can take over another configuration while it runs.
+ *
+ * What is not a matter of order: no wait for a retry is begun that would end after the total time-out, so the caller gets
+ * the error that was to be retried, with its hint, and gets it at once. A call that was given up by a time-out but goes
+ * on behind (because it cannot be interrupted) keeps its place in the bulkhead until it has really ended. One child fiber
+ * serves all time-outs of an attempt.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -8,8 +15,13 @@
  *
  * const program = Effect.gen(function*() {
  *   const pipeline = yield* Pipeline.make({
+ *     name: "openai",
  *     totalTimeout: "1 minute",
  *     retry: { backoff: "exponential", initial: "500 millis", cap: "8 seconds", jitter: "full", attempts: 4 },
+ *     retryBudget: "standard",
+ *     circuitBreaker: {},
+ *     rateLimiter: { requestsPerMinute: 500 },
+ *     bulkhead: { maxConcurrent: 50, maxQueued: 100 },
  *     attemptTimeout: "10 seconds"
  *   })
  *   console.log(Pipeline.describe(pipeline))
@@ -20,31 +32,33 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import type { TimedOut } from "../error/PolicyError.ts"
-import type * as Verdict from "../error/Verdict.ts"
-import {
-  at,
-  duration,
-  fields,
-  formatDuration,
-  optional,
-  type Reader,
-  type Report,
-  text,
-  where
-} from "../internal/reader.ts"
-import * as Json from "../internal/retryJson.ts"
-import { words } from "../internal/retryText.ts"
-import { durationInput, readAll } from "./internal/options.ts"
-import { make as fromTree } from "./internal/retryValue.ts"
-import * as Retry from "./Retry.ts"
+import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
+import * as Verdict from "../error/Verdict.ts"
+import { isRecord } from "../internal/reader.ts"
+import { outerLimit } from "../internal/retryTree.ts"
+import { words } from "../internal/words.ts"
+import * as Event from "../telemetry/Event.ts"
+import * as Monitor from "../telemetry/Monitor.ts"
+import * as AdaptiveRetry from "./AdaptiveRetry.ts"
+import * as Bulkhead from "./Bulkhead.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
+import * as Hedge from "./Hedge.ts"
+import { attempt, type Deadline, type Gate, type Limits } from "./internal/attempt.ts"
+import * as gates from "./internal/gates.ts"
+import * as Swap from "./internal/pipelineSwap.ts"
+import * as Loop from "./internal/retryLoop.ts"
+import * as PolicyConfig from "./PolicyConfig.ts"
+import * as RateLimiter from "./RateLimiter.ts"
+import * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import * as Timeout from "./Timeout.ts"
 
 /**
  * What marks a value as a {@link Pipeline}.
@@ -60,64 +74,75 @@ export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Pipeline"
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** The name that events and errors carry. Default: `"pipeline"`. */
-  readonly name?: string | undefined
-  /** For the call with all its attempts and waits: above zero and finite. */
-  readonly totalTimeout?: Duration.DurationInput | undefined
-  /** A policy, or one as JSON in the spelling of `RetryPolicy.decode`. */
-  readonly retry?: RetryPolicy.RetryPolicy | { readonly [field: string]: unknown } | undefined
-  /** For each attempt: above zero, finite and less than `totalTimeout`. */
-  readonly attemptTimeout?: Duration.DurationInput | undefined
-  /** Judges errors that do not know their own verdict. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
+export interface Options extends PolicyConfig.Options {}
 
 /**
- * What a pipeline made from such options can refuse: `TimedOut` where it has a time-out, else nothing.
+ * Everything that a pipeline can refuse.
  *
  * @since 0.1.0
- * @category models
+ * @category errors
  */
-export type Refusal<O extends Options> = TimesOut<O, "totalTimeout"> | TimesOut<O, "attemptTimeout">
+export type AnyRefusal = CircuitOpen | RateLimitExceeded | BulkheadFull | TimedOut
 
-/** A time-out that is left out, or certainly `undefined`, refuses nothing; one that may be there may refuse. */
-type TimesOut<O extends Options, Field extends "totalTimeout" | "attemptTimeout"> = Field extends keyof O
-  ? [O[Field]] extends [undefined] ? never : TimedOut
+type Given<O, Name extends keyof Options, Refused> = Name extends keyof O
+  ? [O[Name]] extends [undefined] ? never : Refused
   : never
 
-/** A policy at its place. Every policy is one stage, so a new one only needs a place in the order. */
-interface Stage<out Refused> {
-  readonly place: Place
-  readonly description: string
-  readonly apply: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refused, R>
-}
-
-/** The order, outermost first. */
-const places = ["totalTimeout", "retry", "attemptTimeout"] as const
-type Place = (typeof places)[number]
-
-/** The options with defaults, durations in milliseconds. */
-interface Settings {
-  readonly name: string
-  readonly totalTimeout?: number | undefined
-  readonly retry?: RetryPolicy.RetryPolicy | undefined
-  readonly attemptTimeout?: number | undefined
-}
+/** A place in the queue may take too long to come. */
+type QueueRefusal<Section> = Section extends { readonly admission: { readonly queue: infer Queue } }
+  ? Queue extends (...args: never) => Effect.Effect<unknown, infer Refused> ? Refused : never
+  :
+    | BulkheadFull
+    | (Section extends { readonly queueTimeout: infer T } ? ([T] extends [undefined] ? never : TimedOut) : never)
 
 /**
- * A pipeline that refuses with `Refused` (its time-outs) or not at all.
+ * What a pipeline made from such options can refuse: exactly what its policies can.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Pipeline<out Refused> extends Pipeable {
+export type Refusal<O extends Options> =
+  | Given<O, "totalTimeout", TimedOut>
+  | Given<O, "attemptTimeout", TimedOut>
+  | Given<O, "circuitBreaker", CircuitOpen>
+  | Given<O, "rateLimiter", RateLimitExceeded>
+  | Given<O, "bulkhead", QueueRefusal<NonNullable<O["bulkhead"]>>>
+  | Given<O, "concurrencyLimit", QueueRefusal<NonNullable<O["concurrencyLimit"]>>>
+
+/** A pipeline as it runs; it is replaced as a whole when the configuration changes. */
+interface Plan {
+  readonly policies: PolicyConfig.Policies
+  readonly retry: Loop.Settings | undefined
+  readonly gates: ReadonlyArray<Gate<unknown, AnyRefusal>>
+  readonly limits: Limits
+}
+
+/**
+ * A pipeline that refuses with `Refused`, or not at all.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pipeline<out Refused = AnyRefusal> extends Pipeable {
   readonly [TypeId]: typeof TypeId
   readonly name: string
-  /** The policies in order, outermost first. */
-  readonly stages: ReadonlyArray<Stage<Refused>>
-  readonly settings: Settings
+  /** Its own books: use the functions of this module. */
+  readonly cell: {
+    plan: Plan
+    /** What its type refuses with, so what a new configuration may refuse with. */
+    readonly refusals: Swap.Refusals
+    /** Never written: it only carries the type. */
+    readonly refused?: Refused
+  }
 }
+
+/**
+ * The pipeline of the running program, for {@link layer}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Pipeline: Context.Tag<Pipeline, Pipeline> = Context.GenericTag<Pipeline>("effect-llm-resilience/Pipeline")
 
 /**
  * Whether a value is a pipeline.
@@ -141,138 +166,185 @@ const proto = {
   }
 }
 
-const readRetry: Reader<RetryPolicy.RetryPolicy> = (value, path, report) => {
-  if (RetryPolicy.isRetryPolicy(value)) return checked(value, path, report)
-  const tree = Json.read(value, path, report)
-  return tree === undefined ? undefined : checked(fromTree(tree), path, report)
-}
-
-const checked = (policy: RetryPolicy.RetryPolicy, path: string, report: Report): RetryPolicy.RetryPolicy => {
-  if (policy.tree._tag !== "Never" && !RetryPolicy.canRetry(policy)) {
-    report.problems.push({
-      path,
-      found: String(policy),
-      allowed: "a policy whose first wait ends within its deadline (for no retry at all, leave it out)"
-    })
-  }
-  return policy
-}
-
-const known = ["name", "totalTimeout", "retry", "attemptTimeout"]
-
-/** In code a verdict may be given too, which JSON cannot say. */
-const isFunction = (value: unknown): value is (...args: ReadonlyArray<unknown>) => unknown =>
-  typeof value === "function"
-
-const readSettings =
-  (names: ReadonlyArray<string>, limit: Reader<number>): Reader<Settings> => (value, path, report) => {
-    const record = fields(value, path, names, report, "an object with the policies of a pipeline")
-    if (record === undefined) return undefined
-    const name = optional(record, "name", path, text, report)
-    const totalTimeout = optional(record, "totalTimeout", path, limit, report)
-    const retry = optional(record, "retry", path, readRetry, report)
-    const attemptTimeout = optional(record, "attemptTimeout", path, limit, report)
-    optional(record, "verdict", path, where(isFunction, "a function from an error to a verdict"), report)
-    if (totalTimeout !== undefined && attemptTimeout !== undefined && attemptTimeout >= totalTimeout) {
-      report.problems.push({
-        path: at(path, "attemptTimeout"),
-        found: words(attemptTimeout),
-        allowed: `less than totalTimeout, which is ${words(totalTimeout)}`
-      })
-    }
-    const wait = retry === undefined ? 0 : Duration.toMillis(RetryPolicy.bounds(retry).wait)
-    if (totalTimeout !== undefined && wait > totalTimeout) {
-      report.problems.push({
-        path: at(path, "retry"),
-        found: `a worst-case wait of ${wait === Infinity ? "for ever" : words(wait)}`,
-        allowed: `at most totalTimeout, which is ${words(totalTimeout)}: lower attempts, cap or honourHints, ` +
-          `or add "within": "${formatDuration(totalTimeout)}" so that a wait that cannot end in time is not begun`
-      })
-    }
-    return { name: name ?? "pipeline", totalTimeout, retry, attemptTimeout }
-  }
-
-const timeoutStage = (
-  place: "totalTimeout" | "attemptTimeout",
-  phase: TimedOut["phase"],
-  name: string,
-  limit: number
-): Effect.Effect<Stage<TimedOut>, InvalidOptions> =>
-  Effect.map(Timeout.make({ name, limit: Duration.millis(limit), phase }), (timeout) => ({
-    place,
-    description: `${phase} time-out ${words(limit)}`,
-    apply: Timeout.apply(timeout)
-  }))
-
-const retryStage = (
-  name: string,
-  policy: RetryPolicy.RetryPolicy,
-  verdict: Options["verdict"]
-): Effect.Effect<Stage<never>, InvalidOptions> =>
-  Effect.map(Retry.make({ name, policy, verdict }), (retry) => ({
-    place: "retry",
-    description: `retry: ${String(policy)}`,
-    apply: Retry.apply(retry)
-  }))
-
-const build = (settings: Settings, verdict: Options["verdict"]): Effect.Effect<Pipeline<TimedOut>, InvalidOptions> => {
-  const { attemptTimeout, name, retry, totalTimeout } = settings
-  const stages: ReadonlyArray<Effect.Effect<Stage<TimedOut>, InvalidOptions>> = [
-    ...(totalTimeout === undefined ? [] : [timeoutStage("totalTimeout", "total", name, totalTimeout)]),
-    ...(retry === undefined ? [] : [retryStage(name, retry, verdict)]),
-    ...(attemptTimeout === undefined ? [] : [timeoutStage("attemptTimeout", "attempt", name, attemptTimeout)])
+const gatesOf = <A>(
+  policies: PolicyConfig.Policies,
+  cost: RateLimiter.Cost<A>
+): ReadonlyArray<Gate<A, AnyRefusal>> => {
+  const { adaptiveRetry, bulkhead, circuitBreaker, concurrencyLimit, rateLimiter } = policies
+  return [
+    ...(circuitBreaker === undefined ? [] : [gates.circuitBreaker(circuitBreaker)]),
+    ...(adaptiveRetry === undefined ? [] : [gates.adaptiveRetry(adaptiveRetry)]),
+    ...(rateLimiter === undefined ? [] : [gates.rateLimiter(rateLimiter, cost)]),
+    ...(concurrencyLimit === undefined ? [] : [gates.concurrencyLimit(concurrencyLimit)]),
+    ...(bulkhead === undefined ? [] : [gates.bulkhead(bulkhead)])
   ]
-  return Effect.map(Effect.all(stages), (all): Pipeline<TimedOut> =>
-    Object.assign(Object.create(proto), {
-      name,
-      settings,
-      stages: [...all].sort((a, b) => places.indexOf(a.place) - places.indexOf(b.place))
-    }))
 }
+
+const toPlan = (policies: PolicyConfig.Policies): Plan => {
+  const { adaptiveRetry, attemptTimeout, name, retry, retryBudget, verdict } = policies
+  return {
+    policies,
+    retry: retry === undefined ? undefined : {
+      name,
+      policy: retry,
+      verdict: verdict ?? Verdict.of,
+      budget: retryBudget,
+      adaptive: adaptiveRetry,
+      maxAttempts: RetryPolicy.bounds(retry).attempts
+    },
+    gates: gatesOf(policies, {}),
+    limits: {
+      name,
+      attempt: attemptTimeout === undefined ? undefined : { limit: attemptTimeout, phase: "attempt" },
+      total: undefined
+    }
+  }
+}
+
+const build = (policies: PolicyConfig.Policies, refusals: Swap.Refusals): Pipeline =>
+  Object.assign(Object.create(proto), { name: policies.name, cell: { plan: toPlan(policies), refusals } })
+
+/** Its type has every refusal, so that a new configuration may bring policies it did not have. */
+const buildOpen = (policies: PolicyConfig.Policies): Pipeline => build(policies, "all")
 
 /**
  * A pipeline. Fails with one `InvalidOptions` that lists everything that is wrong with the options, also where two of
- * them contradict each other: an attempt's time-out must be less than the total one, and the retry must not be able to
- * wait longer than the total time-out.
+ * them contradict each other: an attempt's time-out must be less than the total one, the retry must not be able to wait
+ * longer than that, a hedge must be able to start within an attempt, and so on.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options>(options: O): Effect.Effect<Pipeline<Refusal<O>>, InvalidOptions> =>
-  Effect.flatMap(
-    Effect.suspend(() => readAll("Pipeline", options, readSettings([...known, "verdict"], durationInput()))),
-    // The options that add a refusal are those whose presence puts it into the type.
-    (settings) => build(settings, options.verdict) as Effect.Effect<Pipeline<Refusal<O>>, InvalidOptions>
-  )
+export const make = <const O extends Options>(
+  options: O & { readonly [Unknown in Exclude<keyof O, keyof Options>]: never }
+): Effect.Effect<Pipeline<Refusal<O>>, InvalidOptions> =>
+  // The options that add a refusal are those whose presence puts it into the type.
+  Effect.map(PolicyConfig.read(options), (policies) => build(policies, Swap.refusals(policies))) as Effect.Effect<
+    Pipeline<Refusal<O>>,
+    InvalidOptions
+  >
 
 /**
- * A pipeline from JSON, as a policy file holds it: the fields of {@link Options} except `verdict`, durations written
- * like `"8 seconds"`. Fails with one `InvalidOptions` that lists every wrong field.
+ * A pipeline from JSON, as a policy file holds it; see `PolicyConfig`. Fails with one `InvalidOptions` that lists every
+ * wrong field.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const decode = (json: unknown): Effect.Effect<Pipeline<TimedOut>, InvalidOptions> =>
-  Effect.flatMap(
-    Effect.suspend(() => readAll("Pipeline", json, readSettings(known, duration()))),
-    (settings) => build(settings, undefined)
-  )
+export const decode = (json: unknown): Effect.Effect<Pipeline, InvalidOptions> =>
+  Effect.map(PolicyConfig.decode(json), buildOpen)
 
 /**
- * The pipeline as JSON; {@link decode} gives the same pipeline back.
+ * The pipeline as JSON; {@link decode} gives a pipeline alike. A policy that was given as a value is shared with others
+ * and is left out.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (self: Pipeline<unknown>): { readonly [field: string]: unknown } => {
-  const { attemptTimeout, name, retry, totalTimeout } = self.settings
-  return {
-    name,
-    ...(totalTimeout === undefined ? {} : { totalTimeout: formatDuration(totalTimeout) }),
-    ...(retry === undefined ? {} : { retry: RetryPolicy.encode(retry) }),
-    ...(attemptTimeout === undefined ? {} : { attemptTimeout: formatDuration(attemptTimeout) })
-  }
+export const encode = (self: Pipeline<unknown>): { readonly [field: string]: unknown } =>
+  PolicyConfig.encode(self.cell.plan.policies)
+
+/**
+ * A pipeline for everything below.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Pipeline, InvalidOptions> =>
+  Layer.effect(Pipeline, Effect.map(PolicyConfig.read(options), buildOpen))
+
+/** All or nothing, whoever is interrupted meanwhile. */
+const swap = (
+  self: Pipeline<unknown>,
+  read: Effect.Effect<PolicyConfig.Policies, InvalidOptions>
+): Effect.Effect<void, InvalidOptions> =>
+  Effect.uninterruptible(Effect.gen(function*() {
+    const next = yield* Swap.takeOver(self.cell.plan.policies, yield* read, self.cell.refusals)
+    self.cell.plan = toPlan(next)
+    yield* Effect.clockWith((clock) =>
+      Monitor.emit(Event.ConfigSwapped({ at: clock.unsafeCurrentTimeMillis(), name: self.name }))
+    )
+  }))
+
+/**
+ * Takes over another configuration, for the calls that begin from now on; those that run end under the old one. The
+ * whole of it is checked before anything changes. Breaker, limiter and bulkhead keep their state and only take over new
+ * numbers, and so does a budget of the same form; a policy that is given as a value is used in place of the one before.
+ * A policy that could refuse in a new way may only be added to a pipeline from {@link decode} or {@link layer}, whose
+ * type has every refusal. The name, the queue time-outs and the strategy of an adaptive limit stay.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const reconfigure: {
+  (options: Options): (self: Pipeline<unknown>) => Effect.Effect<void, InvalidOptions>
+  (self: Pipeline<unknown>, options: Options): Effect.Effect<void, InvalidOptions>
+} = dual(
+  2,
+  (self: Pipeline<unknown>, options: Options): Effect.Effect<void, InvalidOptions> =>
+    swap(self, PolicyConfig.read(isRecord(options) ? { ...options, name: self.name } : options))
+)
+
+/**
+ * {@link reconfigure} from a policy file that was read anew.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const reload: {
+  (json: unknown): (self: Pipeline<unknown>) => Effect.Effect<void, InvalidOptions>
+  (self: Pipeline<unknown>, json: unknown): Effect.Effect<void, InvalidOptions>
+} = dual(
+  2,
+  (self: Pipeline<unknown>, json: unknown): Effect.Effect<void, InvalidOptions> =>
+    swap(self, PolicyConfig.decode(isRecord(json) ? { ...json, name: self.name } : json))
+)
+
+const run = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  { limits, policies, retry }: Plan,
+  passed: ReadonlyArray<Gate<A, AnyRefusal>>,
+  total: Deadline | undefined
+): Effect.Effect<A, E | AnyRefusal, R> => {
+  const isBare = passed.length === 0 && limits.attempt === undefined && total === undefined
+  const bounded = total === undefined ? limits : { ...limits, total }
+  const once = (current?: Loop.Attempt): Effect.Effect<A, E | AnyRefusal, R> =>
+    attempt(effect, passed, bounded, current)
+  if (retry === undefined) return hedged(isBare ? effect : once(), policies.hedge)
+  return Loop.run(
+    // A hedge is within an attempt, so all of it is told which one it is.
+    isBare || policies.hedge !== undefined ? Loop.once(hedged(isBare ? effect : once(), policies.hedge)) : once,
+    retry,
+    total?.at ?? Infinity,
+    Loop.plain<A, E | AnyRefusal>()
+  )
 }
+
+const hedged = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  hedge: Hedge.Hedge | undefined
+): Effect.Effect<A, E, R> => hedge === undefined ? effect : Hedge.apply(effect, hedge)
+
+const start = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  plan: Plan,
+  passed: ReadonlyArray<Gate<A, AnyRefusal>>
+): Effect.Effect<A, E | AnyRefusal, R> => {
+  const { totalTimeout } = plan.policies
+  return totalTimeout === undefined ?
+    run(effect, plan, passed, undefined) :
+    Effect.clockWith((clock) =>
+      run(effect, plan, passed, {
+        at: clock.unsafeCurrentTimeMillis() + totalTimeout,
+        phase: "total",
+        limit: totalTimeout
+      })
+    )
+}
+
+/** Only the policies that are there refuse, and those are in the pipeline's type. */
+const asTyped = <A, E, R, Refused>(effect: Effect.Effect<A, E | AnyRefusal, R>): Effect.Effect<A, E | Refused, R> =>
+  effect as Effect.Effect<A, E | Refused, R>
 
 /**
  * Strengthens an effect by all policies of the pipeline.
@@ -286,31 +358,97 @@ export const apply: {
 } = dual(
   2,
   <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Pipeline<Refused>): Effect.Effect<A, E | Refused, R> =>
-    self.stages.reduceRight<Effect.Effect<A, E | Refused, R>>((inner, stage) => stage.apply(inner), effect)
+    asTyped(Effect.suspend(() => start(effect, self.cell.plan, self.cell.plan.gates)))
 )
 
 /**
- * The worst that a call through the pipeline can do: attempts, time spent waiting, and time in all.
+ * Like {@link apply}, telling the rate limiter what the call costs: tokens expected, and how to read the tokens used from
+ * the result.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const applyCost: {
+  <A, Refused>(self: Pipeline<Refused>, cost: RateLimiter.Cost<A>): <B extends A, E, R>(
+    effect: Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | Refused, R>
+  <A, E, R, Refused>(
+    effect: Effect.Effect<A, E, R>,
+    self: Pipeline<Refused>,
+    cost: RateLimiter.Cost<A>
+  ): Effect.Effect<A, E | Refused, R>
+} = dual(
+  3,
+  <A, E, R, Refused>(
+    effect: Effect.Effect<A, E, R>,
+    self: Pipeline<Refused>,
+    cost: RateLimiter.Cost<A>
+  ): Effect.Effect<A, E | Refused, R> =>
+    asTyped(Effect.suspend(() => {
+      const { plan } = self.cell
+      return start(effect, plan, plan.policies.rateLimiter === undefined ? plan.gates : gatesOf(plan.policies, cost))
+    }))
+)
+
+/**
+ * The policies of a pipeline as they are now: read their state with their own modules.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const policies = (self: Pipeline<unknown>): PolicyConfig.Policies => self.cell.plan.policies
+
+/** How much longer an adaptive retry can make the waits, in milliseconds: at most to its cap, never past the deadline. */
+const stretchOf = (
+  { settings }: AdaptiveRetry.AdaptiveRetry,
+  { tree }: RetryPolicy.RetryPolicy,
+  attempts: number,
+  wait: Duration.Duration
+): number => {
+  const millis = Duration.toMillis(wait)
+  if (!Number.isFinite(millis)) return 0
+  return Math.min(millis * (settings.maxMultiplier - 1), (attempts - 1) * settings.cap, outerLimit(tree) - millis)
+}
+
+/**
+ * The worst that a call through the pipeline can do: attempts in sequence, calls at the other side (hedges included),
+ * time spent waiting between attempts, and time in all.
  *
  * @since 0.1.0
  * @category interpreters
  */
-export const bounds = (
-  self: Pipeline<unknown>
-): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
-  const { attemptTimeout = Infinity, retry = RetryPolicy.never, totalTimeout = Infinity } = self.settings
+export const bounds = (self: Pipeline<unknown>): {
+  readonly attempts: number
+  readonly calls: number
+  readonly wait: Duration.Duration
+  readonly duration: Duration.Duration
+} => {
+  const { attemptTimeout = Infinity, hedge, retry = RetryPolicy.never, totalTimeout = Infinity, ...more } =
+    self.cell.plan.policies
   const { attempts, wait } = RetryPolicy.bounds(retry)
-  const within = RetryPolicy.bounds(
-    retry,
-    attemptTimeout === Infinity ? {} : { attemptTimeout: Duration.millis(attemptTimeout) }
-  )
-  const duration = attemptTimeout === Infinity ? Duration.infinity : within.duration
+  const stretch = more.adaptiveRetry === undefined ? 0 : stretchOf(more.adaptiveRetry, retry, attempts, wait)
   const total = Duration.millis(totalTimeout)
-  return { attempts, wait: Duration.min(wait, total), duration: Duration.min(duration, total) }
+  // Waiting for a limiter or in a queue comes before the attempt's time-out, so only the total one bounds it.
+  const waits = more.rateLimiter !== undefined || more.bulkhead !== undefined ||
+    more.concurrencyLimit !== undefined || more.adaptiveRetry?.mode === "rate"
+  const duration = attemptTimeout === Infinity || waits
+    ? Duration.infinity
+    : RetryPolicy.bounds(retry, { attemptTimeout: Duration.millis(attemptTimeout) }).duration
+  return {
+    attempts,
+    calls: attempts * (1 + (hedge?.maxHedges ?? 0)),
+    wait: Duration.min(Duration.sum(wait, stretch), total),
+    duration: Duration.min(Duration.sum(duration, stretch), total)
+  }
 }
 
-const spoken = (duration: Duration.Duration): string =>
-  Duration.isFinite(duration) ? Duration.format(duration) : "unbounded"
+const spoken = (duration: Duration.Duration): string => Duration.isFinite(duration) ? words(duration) : "unbounded"
+
+/** Some policies say what they are when they describe themselves. */
+const titled = (what: string, text: string): string => text.startsWith(what) ? text : `${what} ${text}`
+
+const counted = (count: number, what: string): string =>
+  Number.isFinite(count) ? `${count} ${what}${count === 1 ? "" : "s"}` : `unlimited ${what}s`
 
 /**
  * The pipeline in words: the policies in order with every number, and the worst case.
@@ -319,10 +457,26 @@ const spoken = (duration: Duration.Duration): string =>
  * @category interpreters
  */
 export const describe = (self: Pipeline<unknown>): string => {
+  const all = self.cell.plan.policies
+  const order = [
+    all.totalTimeout === undefined ? undefined : `total time-out ${words(all.totalTimeout)}`,
+    all.retry === undefined ? undefined : `retry: ${String(all.retry)}`,
+    all.retryBudget === undefined ? undefined : titled("retry budget", RetryBudget.describe(all.retryBudget)),
+    all.adaptiveRetry === undefined ? undefined : titled("adaptive retry", AdaptiveRetry.describe(all.adaptiveRetry)),
+    all.hedge === undefined ? undefined : titled("hedge", Hedge.describe(all.hedge)),
+    all.circuitBreaker === undefined
+      ? undefined
+      : titled("circuit breaker", CircuitBreaker.describe(all.circuitBreaker)),
+    all.rateLimiter === undefined ? undefined : RateLimiter.describe(all.rateLimiter),
+    all.concurrencyLimit === undefined
+      ? undefined
+      : `adaptive limit ${ConcurrencyLimit.describe(all.concurrencyLimit)}`,
+    all.bulkhead === undefined ? undefined : titled("bulkhead", Bulkhead.describe(all.bulkhead)),
+    all.attemptTimeout === undefined ? undefined : `attempt time-out ${words(all.attemptTimeout)}`,
+    "call"
+  ].filter((line) => line !== undefined)
   const worst = bounds(self)
-  const count = Number.isFinite(worst.attempts) ? String(worst.attempts) : "unlimited"
-  const attempts = `${count} attempt${worst.attempts === 1 ? "" : "s"}`
-  const order = [...self.stages.map((stage) => stage.description), "call"].join("\n  → ")
-  return `${self.name}: ${order}\n  worst case: ${attempts}, ` +
+  const amplified = worst.calls === worst.attempts ? "" : ` (${counted(worst.calls, "call")} with hedges)`
+  return `${self.name}: ${order.join("\n  → ")}\n  worst case: ${counted(worst.attempts, "attempt")}${amplified}, ` +
     `${spoken(worst.wait)} waiting, ${spoken(worst.duration)} in all`
 }

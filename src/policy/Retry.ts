@@ -18,21 +18,18 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
+import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { type FailedAttempt, RetriesExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
+import * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import { readAll } from "./internal/options.ts"
-import { reasonText } from "./internal/retryRun.ts"
+import * as Loop from "./internal/retryLoop.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 /**
@@ -54,6 +51,10 @@ export interface Retry {
   readonly name: string
   readonly policy: RetryPolicy.RetryPolicy
   readonly verdict: (error: unknown) => Verdict.Verdict
+  readonly budget: RetryBudget.RetryBudget | undefined
+  readonly adaptive: AdaptiveRetry.AdaptiveRetry | undefined
+  /** The most attempts the policy allows in total. */
+  readonly maxAttempts: number
 }
 
 /**
@@ -69,14 +70,49 @@ export interface Options {
   readonly policy?: RetryPolicy.RetryPolicy | undefined
   /** Judges an error, for errors that do not know their own verdict. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+  /** Bounds the retries of all who share it; without leave from it the error is final. Default: no bound. */
+  readonly budget?: RetryBudget.RetryBudget | undefined
+  /** Stretches the waits of all who share it while much fails. Default: waits are as the policy says. */
+  readonly adaptive?: AdaptiveRetry.AdaptiveRetry | undefined
 }
 
-const build = (options: Options): Retry => ({
-  [TypeId]: TypeId,
-  name: options.name ?? "retry",
-  policy: options.policy ?? RetryPolicy.standard,
-  verdict: options.verdict ?? Verdict.of
-})
+/** The bound of a policy is worked out once, however often it is run. */
+const maxAttempts = (policy: RetryPolicy.RetryPolicy): number => {
+  const known = bounds.get(policy) ?? RetryPolicy.bounds(policy).attempts
+  bounds.set(policy, known)
+  return known
+}
+
+const bounds = new WeakMap<RetryPolicy.RetryPolicy, number>()
+
+const build = (options: Options): Retry => {
+  const policy = options.policy ?? RetryPolicy.standard
+  return {
+    [TypeId]: TypeId,
+    name: options.name ?? "retry",
+    policy,
+    verdict: options.verdict ?? Verdict.of,
+    budget: options.budget,
+    adaptive: options.adaptive,
+    maxAttempts: maxAttempts(policy)
+  }
+}
+
+/**
+ * The retry of the running program, for {@link layer}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Retry: Context.Tag<Retry, Retry> = Context.GenericTag<Retry>("effect-llm-resilience/Retry")
+
+/**
+ * A retry that everything below shares.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Retry, InvalidOptions> => Layer.effect(Retry, make(options))
 
 /**
  * A retry with a name of its own. Fails with `InvalidOptions` when the policy can never retry: that is a mistake, and
@@ -103,28 +139,22 @@ export const make = (options: Options): Effect.Effect<Retry, InvalidOptions> =>
     })
   })
 
-/**
- * The attempt that is running: its number from 1, and the error of the one before it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Attempt {
-  readonly number: number
-  readonly previousError: Option.Option<unknown>
-}
-
-const firstAttempt: Attempt = { number: 1, previousError: Option.none() }
-
-/**
- * Tells the retried effect which attempt it is. Outside of any retry it is attempt 1.
- *
- * @since 0.1.0
- * @category tags
- */
-export class CurrentAttempt extends Context.Reference<CurrentAttempt>()("effect-llm-resilience/Retry/CurrentAttempt", {
-  defaultValue: (): Attempt => firstAttempt
-}) {}
+export {
+  /**
+   * The attempt that is running: its number from 1, the error of the one before it, and the retry it belongs to.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  type Attempt,
+  /**
+   * Tells the retried effect which attempt it is. Outside of any retry it is attempt 1.
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  CurrentAttempt
+} from "./internal/retryLoop.ts"
 
 /**
  * A value together with how it was got.
@@ -142,147 +172,20 @@ export interface Report<out A> {
   readonly log: ReadonlyArray<FailedAttempt>
 }
 
-/** What one attempt came to, for the caller that wants more than the value. */
-interface Outcome<out E> {
-  readonly error: E
-  readonly attempts: number
-  readonly elapsed: number
-  readonly log: ReadonlyArray<FailedAttempt>
-}
-
-interface Course {
-  readonly state: RetryPolicy.State
-  readonly attempt: Attempt
-}
-
-/**
- * The failures of one run. It is made anew by each run and written by that run alone; growing an array in place keeps
- * a long run linear.
- */
-interface Log {
-  readonly add: (failed: () => FailedAttempt) => void
-  readonly all: () => ReadonlyArray<FailedAttempt>
-}
-
-const fullLog = (): Log => {
-  const entries: Array<FailedAttempt> = []
-  return { add: (failed) => entries.push(failed()), all: () => entries.slice() }
-}
-
-/** For a run whose log nobody reads, so that one without a limit of attempts holds nothing back. */
-const noLog = (): Log => ({ add: () => undefined, all: () => [] })
-
-/**
- * The typed failure of an attempt. A defect beside it makes it none. An interruption beside it does not: where work runs
- * concurrently, one failure interrupts the others, and all of that is in the cause. (When the caller is interrupted
- * nobody asks: the runtime does not come here.)
- */
-const retriable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
-  Option.isSome(Cause.dieOption(cause)) ? Option.none() : Cause.failureOption(cause)
-
-/**
- * Sleeps until a moment, not merely for a time: timers of the platform may fire up to a millisecond early. In whole
- * milliseconds, because a fraction may round to a sleep of no time, again and again.
- */
-const sleepUntil = (moment: number): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    now >= moment
-      ? Effect.void
-      : Effect.zipRight(Effect.sleep(Duration.millis(Math.ceil(moment - now))), sleepUntil(moment)))
-
-const failedAttempt = (
-  course: Course,
-  elapsed: number,
-  error: unknown,
-  decision: RetryPolicy.Decision
-): FailedAttempt => {
-  const common = {
-    attempt: course.attempt.number,
-    elapsed: Duration.millis(elapsed),
-    error: Event.errorTag(error),
-    message: Event.errorText(error)
-  }
-  return decision._tag === "Wait"
-    ? { ...common, decision: "retry", delay: Duration.millis(decision.delay) }
-    : { ...common, decision: "stop", reason: reasonText[decision.reason] }
-}
-
-/** The one loop that every way of applying shares. `exhausted` makes the final failure of an outcome. */
-const run = <A, E, R, E2>(
-  effect: Effect.Effect<A, E, R>,
-  retry: Retry,
-  makeLog: () => Log,
-  exhausted: (outcome: Outcome<E>) => E2
-): Effect.Effect<Report<A>, E2, R> =>
-  Effect.suspend(() => {
-    const log = makeLog()
-    const decide = (course: Course, error: E): Effect.Effect<Report<A>, E2, R> =>
-      Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.next]), ([now, random]) => {
-        const failure = RetryPolicy.failureOf(error, retry.verdict(error))
-        const [state, decision] = RetryPolicy.step(course.state, failure, now, random)
-        const elapsed = Math.max(0, now - course.state.startedAt)
-        log.add(() => failedAttempt(course, elapsed, error, decision))
-        const told = {
-          at: now,
-          name: retry.name,
-          attempt: course.attempt.number,
-          elapsed: Duration.millis(elapsed),
-          error
-        }
-        return decision._tag === "Stop"
-          ? Effect.zipRight(
-            Monitor.emit(Event.GaveUp({ ...told, reason: reasonText[decision.reason] })),
-            Effect.fail(exhausted({ error, attempts: course.attempt.number, elapsed, log: log.all() }))
-          )
-          : Monitor.emit(Event.Retried({ ...told, delay: Duration.millis(decision.delay) })).pipe(
-            Effect.zipRight(sleepUntil(now + decision.delay)),
-            Effect.zipRight(Effect.suspend(() =>
-              attempt({
-                state,
-                attempt: { number: course.attempt.number + 1, previousError: Option.some(error) }
-              })
-            ))
-          )
-      })
-
-    const attempt = (course: Course): Effect.Effect<Report<A>, E2, R> =>
-      Effect.matchCauseEffect(Effect.provideService(effect, CurrentAttempt, course.attempt), {
-        onFailure: (cause) =>
-          Option.match(retriable(cause), {
-            // Only the typed failures of a cause change their type; a cause without a retriable failure has none to change.
-            onNone: () =>
-              Effect.flatMap(Clock.currentTimeMillis, (now) => {
-                const elapsed = Math.max(0, now - course.state.startedAt)
-                return Effect.failCause(
-                  Cause.map(
-                    cause,
-                    (error) => exhausted({ error, attempts: course.attempt.number, elapsed, log: log.all() })
-                  )
-                )
-              }),
-            onSome: (error) => decide(course, error)
-          }),
-        onSuccess: (value) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            const elapsed = Duration.millis(Math.max(0, now - course.state.startedAt))
-            const report: Report<A> = { value, attempts: course.attempt.number, elapsed, log: log.all() }
-            return course.attempt.number === 1
-              ? Effect.succeed(report)
-              : Effect.as(
-                Monitor.emit(Event.Recovered({ at: now, name: retry.name, attempt: report.attempts, elapsed })),
-                report
-              )
-          })
-      })
-
-    return Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => attempt({ state: RetryPolicy.start(retry.policy, now), attempt: firstAttempt })
-    )
-  })
-
 const toRetry = (self: Retry | RetryPolicy.RetryPolicy): Retry =>
   RetryPolicy.isRetryPolicy(self) ? build({ policy: self }) : self
+
+const retried = <A, E, R, B, E2>(
+  effect: Effect.Effect<A, E, R>,
+  self: Retry,
+  ends: Loop.Ends<A, E, B, E2>
+): Effect.Effect<B, E2, R> =>
+  Loop.run(
+    Loop.once(self.adaptive === undefined ? effect : AdaptiveRetry.apply(effect, self.adaptive)),
+    self,
+    Infinity,
+    ends
+  )
 
 /**
  * Runs the effect, and again as the policy decides. The last error is the caller's own, unboxed. Takes a policy, or a
@@ -297,7 +200,7 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Retry | RetryPolicy.RetryPolicy): Effect.Effect<A, E, R> =>
-    Effect.map(run(effect, toRetry(self), noLog, ({ error }) => error), (report) => report.value)
+    retried(effect, toRetry(self), Loop.plain<A, E>())
 )
 
 /**
@@ -312,7 +215,14 @@ export const applyWithReport: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Retry | RetryPolicy.RetryPolicy): Effect.Effect<Report<A>, E, R> =>
-    run(effect, toRetry(self), fullLog, ({ error }) => error)
+    retried(effect, toRetry(self), {
+      succeeded: (value, told): Report<A> => {
+        const { attempts, elapsed, log } = told()
+        return { value, attempts, elapsed: Duration.millis(elapsed), log }
+      },
+      stopped: (error: E) => error,
+      log: "kept"
+    })
 )
 
 /**
@@ -335,10 +245,12 @@ export const applyOrExhausted: {
     effect: Effect.Effect<A, E, R>,
     self: Retry | RetryPolicy.RetryPolicy
   ): Effect.Effect<A, RetriesExhausted<E>, R> =>
-    Effect.map(
-      run(effect, toRetry(self), fullLog, ({ attempts, elapsed, error, log }) =>
-        new RetriesExhausted<E>({ attempts, elapsed: Duration.millis(elapsed), lastError: error, log })),
-      (report) =>
-        report.value
-    )
+    retried(effect, toRetry(self), {
+      succeeded: (value: A) => value,
+      stopped: (error: E, told) => {
+        const { attempts, elapsed, log } = told()
+        return new RetriesExhausted<E>({ attempts, elapsed: Duration.millis(elapsed), lastError: error, log })
+      },
+      log: "kept"
+    })
 )

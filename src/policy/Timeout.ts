@@ -15,15 +15,15 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import { TimedOut } from "../error/PolicyError.ts"
+import type { TimedOut } from "../error/PolicyError.ts"
 import { oneOf, optional, required, text } from "../internal/reader.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
+import { attempt } from "./internal/attempt.ts"
 import { durationInput, readAll } from "./internal/options.ts"
 
 /**
@@ -84,13 +84,21 @@ export const make = (options: Options): Effect.Effect<Timeout, InvalidOptions> =
     })
   )
 
-/** Emits and fails: what happens when the time is up. */
-const refuse = (self: Timeout): Effect.Effect<never, TimedOut> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Effect.zipRight(
-      Monitor.emit(Event.TimedOut({ at: now, name: self.name, phase: self.phase, limit: self.limit })),
-      Effect.fail(new TimedOut({ phase: self.phase, limit: self.limit }))
-    ))
+/**
+ * The time-out of the running program, for {@link layer}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Timeout: Context.Tag<Timeout, Timeout> = Context.GenericTag<Timeout>("effect-llm-resilience/Timeout")
+
+/**
+ * A time-out for everything below.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Timeout, InvalidOptions> => Layer.effect(Timeout, make(options))
 
 /**
  * Runs the effect, at most for the limit; after that it is interrupted and `TimedOut` is the error.
@@ -104,9 +112,9 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Timeout): Effect.Effect<A, E | TimedOut, R> =>
-    Effect.raceFirst(
-      // Disconnected, the losing side is interrupted without being waited for.
-      Effect.disconnect(effect),
-      Effect.zipRight(Effect.sleep(self.limit), refuse(self))
-    )
+    attempt(effect, noGates, { name: self.name, attempt: timed(self), total: undefined })
 )
+
+const noGates: ReadonlyArray<never> = []
+
+const timed = (self: Timeout) => ({ limit: Duration.toMillis(self.limit), phase: self.phase })

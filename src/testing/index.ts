@@ -3,3 +3,4 @@
 export * as ChaosServer from "./ChaosServer.ts"
 export * as Fault from "./Fault.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
+export * as StoreLaws from "./StoreLaws.ts"

@@ -154,6 +154,15 @@ describe("everything that is wrong is reported at once", () => {
     ["a field that is missing", { backoff: "constant" }, [["delay", undefined]]],
     ["an unknown backoff, and its modifiers", { backoff: "x", attempts: 0 }, [["backoff", "x"], ["attempts", 0]]],
     ["no backoff, and its modifiers", { attempts: 0 }, [["backoff", undefined], ["attempts", 0]]],
+    [
+      "a misspelt backoff, and the other fields that are wrong",
+      { backof: "exponential", initial: 500, maxAttempts: 3 },
+      [["backoff", undefined], ["backof", "exponential"], ["maxAttempts", 3], ["initial", 500]]
+    ],
+    ["a field of no backoff beside an unknown one", { backoff: "expo", initial: "1 second", factr: 2 }, [
+      ["backoff", "expo"],
+      ["factr", 2]
+    ]],
     ["no policy at all", null, [["", null]]],
     ["a list", [], [["", []]]],
     [

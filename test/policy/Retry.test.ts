@@ -168,6 +168,7 @@ describe("hints", () => {
       // A platform whose timers always come 0.6 of the way, as coarse or coalesced timers may.
       const hasty: Clock.Clock = {
         ...Clock.make(),
+        unsafeCurrentTimeMillis: () => now,
         currentTimeMillis: Effect.sync(() => now),
         sleep: (duration) =>
           Effect.sync(() => {

@@ -90,6 +90,15 @@ export const scrubbed = <Class extends abstract new(...args: never) => object>(s
       )
   })
 
+/**
+ * {@link scrubbed}, for a class whose instances are made without its constructor as well: those too say that they are
+ * errors when asked the way that tests and loggers ask.
+ */
+export const lean = <Class extends abstract new(...args: never) => object>(self: Class): Class => {
+  Object.defineProperty(self.prototype, Symbol.toStringTag, { value: "Error" })
+  return scrubbed(self)
+}
+
 const portableDepth = 8
 
 /** Any value as JSON can carry it, without credentials: plain data as it is, errors and other objects in words. */

@@ -71,6 +71,7 @@ const faults = {
 export const malformedArguments = (error: {
   readonly tool: string
   readonly reason: keyof typeof faults
+  readonly offset: number
   readonly line: number
   readonly column: number
   readonly excerpt: string
@@ -78,6 +79,7 @@ export const malformedArguments = (error: {
   const placed = error.reason !== "Empty" && error.reason !== "NotAnObject" && error.reason !== "TooLarge"
   return [
     `The arguments of ${quote(error.tool)} ${faults[error.reason]}`,
+    error.reason === "TooLarge" ? ` (more than ${error.offset} characters)` : "",
     placed
       ? ` at line ${error.line}, column ${error.column}: ${JSON.stringify(excerpt(error.excerpt, 2 * shownValue))}`
       : "",

@@ -1,9 +1,8 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
-import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
-import { allowedDuration, isAllowedDuration, type Reader, type Report } from "../../internal/reader.ts"
+import { type Reader, type Report, text } from "../../internal/reader.ts"
+import { excerpt } from "../../internal/redact.ts"
 
 export const emptyReport = (): Report => ({ problems: [] })
 
@@ -34,13 +33,10 @@ export const readOrThrow = <A>(module: string, path: string, value: unknown, rea
   return result
 }
 
-const isDurationInput = (value: unknown): value is Duration.DurationInput =>
-  Option.isSome(Duration.decodeUnknown(value))
-
-/** Any `DurationInput` above zero and finite, as milliseconds. A number is milliseconds, as everywhere in Effect. */
-export const durationInput = (allowed = allowedDuration): Reader<number> => (value, path, report) => {
-  const millis = isDurationInput(value) ? Duration.toMillis(value) : NaN
-  if (isAllowedDuration(millis)) return millis
-  report.problems.push({ path, found: Duration.isDuration(value) ? Duration.format(value) : value, allowed })
-  return undefined
+/** The name of a policy. Refusals carry it, too many to redact each of them, so it is made safe to show here. */
+export const policyName: Reader<string> = (value, path, report) => {
+  const name = text(value, path, report)
+  return name === undefined ? undefined : excerpt(name)
 }
+
+export { durationInput } from "../../internal/reader.ts"

@@ -1,0 +1,204 @@
+/**
+ * How many further attempts (retries and hedges) may be made beside the calls that are made anyway. Three forms, each a
+ * pure function over data:
+ *
+ * - `Share` (Envoy's retry budget): further attempts in flight, as a share of the calls in flight, with a minimum.
+ * - `Tokens` (the AWS SDKs' standard retry quota): a bucket that retries draw from and successes fill.
+ * - `Deposits` (Finagle's RetryBudget): every call deposits a part of a retry, which is lost after a while.
+ */
+
+export interface Share {
+  readonly _tag: "Share"
+  /** 0 to 1. */
+  readonly ratio: number
+  /** So many further attempts at a time are always allowed. 0 or more. */
+  readonly minimum: number
+}
+
+export interface Tokens {
+  readonly _tag: "Tokens"
+  readonly capacity: number
+  /** What is in the bucket at first: 0 to `capacity`. */
+  readonly initial: number
+  readonly cost: number
+  /** The cost of a retry after an error with a `throttled` verdict. */
+  readonly throttlingCost: number
+  /** The cost of a retry after a time-out. */
+  readonly timeoutCost: number
+  readonly reward: number
+}
+
+export interface Deposits {
+  readonly _tag: "Deposits"
+  /** Milliseconds. */
+  readonly ttl: number
+  readonly minimumPerSecond: number
+  readonly ratio: number
+}
+
+export type Form = Share | Tokens | Deposits
+
+/** What a further attempt is: one after a failure, in place of it, or one beside an attempt that still runs. */
+export type Kind = "retry" | "hedge"
+
+/** What is told of the failure that a retry follows. */
+export interface Failure {
+  readonly throttled: boolean
+  readonly timedOut: boolean
+}
+
+/** Leave for one further attempt: what it is, and what it took from the bucket. */
+export interface Grant {
+  readonly kind: Kind
+  readonly cost: number
+}
+
+/** One form uses `calls`, `retries` and `hedges`; the others carry them for those who look. */
+export interface State {
+  readonly calls: number
+  readonly retries: number
+  readonly hedges: number
+  /** The level of the bucket (`Tokens`), or what is left of the deposits of the running slice (`Deposits`). */
+  readonly level: number
+  /** The running slice of time, and what is left of the deposits of the slices before it, oldest first. */
+  readonly slice: number
+  readonly older: ReadonlyArray<number>
+  readonly olderSum: number
+}
+
+/** A deposit lives as long as this many slices of time. */
+const slices = 10
+
+export const start = (form: Form): State => ({
+  calls: 0,
+  retries: 0,
+  hedges: 0,
+  level: form._tag === "Tokens" ? form.initial : 0,
+  slice: 0,
+  older: [],
+  olderSum: 0
+})
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, each) => total + each, 0)
+
+/** Drops the deposits that are too old; time that runs backwards changes nothing. */
+export const advance = (form: Deposits, state: State, now: number): State => {
+  const slice = Math.floor(now / (form.ttl / slices))
+  if (slice <= state.slice) return state
+  const passed = slice - state.slice
+  const older = passed >= slices
+    ? []
+    : [...state.older, state.level, ...new Array<number>(passed - 1).fill(0)].slice(-(slices - 1))
+  return { ...state, slice, level: 0, older, olderSum: sum(older) }
+}
+
+/** What one retry takes from the deposits. With a ratio of 0 nothing is deposited, and the reserve counts in ones. */
+const withdrawal = (form: Deposits): number => form.ratio === 0 ? 1 : 1 / form.ratio
+
+/** Divisions such as 1 / 0.9999 leave a rest that must not cost a whole retry. */
+const rest = 1e-6
+
+/** Further attempts that the deposits allow now. */
+const depositBalance = (form: Deposits, state: State): number => {
+  const reserve = form.ttl / 1000 * form.minimumPerSecond
+  return Math.max(0, Math.floor(reserve + (state.olderSum + state.level) / withdrawal(form) + rest))
+}
+
+/** A copy with other counts. Written out, since each call goes through here and a spread costs several times as much. */
+const counting = (state: State, calls: number, retries: number, hedges: number, level: number): State => ({
+  calls,
+  retries,
+  hedges,
+  level,
+  slice: state.slice,
+  older: state.older,
+  olderSum: state.olderSum
+})
+
+/** A call begins. */
+export const begin = (form: Form, state: State, now: number): State => {
+  const current = form._tag === "Deposits" ? advance(form, state, now) : state
+  const deposit = form._tag === "Deposits" && form.ratio > 0 ? 1 : 0
+  return counting(current, current.calls + 1, current.retries, current.hedges, current.level + deposit)
+}
+
+/** A call ends; `clean` when it succeeded without any further attempt, which fills the bucket a little. */
+export const end = (form: Form, state: State, clean: boolean): State => {
+  const level = form._tag === "Tokens" && clean ? Math.min(form.capacity, state.level + form.reward) : state.level
+  return counting(state, Math.max(0, state.calls - 1), state.retries, state.hedges, level)
+}
+
+/**
+ * Envoy's rule. `total` are the calls in flight that still make their first attempt: one that is being retried counts as
+ * a retry and no longer as a call, so that retries stay below their share of calls and not of calls and retries.
+ */
+export const allowsShare = (form: Share, total: number, further: number): boolean =>
+  further < form.minimum || further <= form.ratio * total && form.ratio > 0 && total > 0
+
+export const costOf = (form: Form, kind: Kind, failure: Failure): number =>
+  form._tag !== "Tokens"
+    ? 0
+    : kind === "hedge"
+    ? form.cost
+    : failure.throttled
+    ? form.throttlingCost
+    : failure.timedOut
+    ? form.timeoutCost
+    : form.cost
+
+/** Takes leave for one further attempt, or `undefined` when the budget is used up. */
+export const take = (form: Form, state: State, grant: Grant, now: number): State | undefined => {
+  const counted = grant.kind === "retry"
+    ? { ...state, retries: state.retries + 1 }
+    : { ...state, hedges: state.hedges + 1 }
+  switch (form._tag) {
+    case "Share":
+      return allowsShare(form, state.calls - state.retries, state.retries + state.hedges) ? counted : undefined
+    case "Tokens":
+      return grant.cost <= state.level ? { ...counted, level: state.level - grant.cost } : undefined
+    case "Deposits": {
+      const current = advance(form, state, now)
+      return depositBalance(form, current) < 1 ? undefined : {
+        ...current,
+        retries: counted.retries,
+        hedges: counted.hedges,
+        level: current.level - withdrawal(form)
+      }
+    }
+  }
+}
+
+/**
+ * A further attempt ended. A retry that succeeded gives its cost back to the bucket; a hedge never does: hedges that
+ * win would be free, and the bucket would not bound them.
+ */
+export const settle = (form: Form, state: State, grant: Grant, succeeded: boolean): State => ({
+  ...state,
+  retries: grant.kind === "retry" ? Math.max(0, state.retries - 1) : state.retries,
+  hedges: grant.kind === "hedge" ? Math.max(0, state.hedges - 1) : state.hedges,
+  level: form._tag === "Tokens" && succeeded && grant.kind === "retry"
+    ? Math.min(form.capacity, state.level + grant.cost)
+    : state.level
+})
+
+/** How many retries of the ordinary kind would be allowed now, one after the other and none ending. */
+export const available = (form: Form, state: State, now: number): number => {
+  switch (form._tag) {
+    case "Share": {
+      let further = state.retries + state.hedges
+      let fresh = state.calls - state.retries
+      let count = 0
+      while (allowsShare(form, fresh, further)) {
+        count += 1
+        further += 1
+        // A retry is made by a call in flight; those that come later are not known yet.
+        fresh = Math.max(0, fresh - 1)
+      }
+      return count
+    }
+    case "Tokens":
+      return Math.floor(state.level / form.cost)
+    case "Deposits":
+      return depositBalance(form, advance(form, state, now))
+  }
+}

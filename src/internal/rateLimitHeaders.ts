@@ -1,0 +1,180 @@
+/**
+ * What a reply's headers tell about the limits of the other side, for every vendor's spelling of it:
+ *
+ * - `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Azure, Groq, xAI, Fireworks, vLLM gateways), also with
+ *   the window behind the name (`-tokens-minute`, Cerebras; `-req-minute`, Mistral) and for prompt and generated tokens
+ *   apart (`-tokens-prompt`, Fireworks); `ratelimitbysize-…` (Mistral's older name for tokens)
+ * - `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`
+ * - `x-ratelimit-{limit,remaining,reset}` (OpenRouter, Together) and `x-tokenlimit-…` (Together): no window is told
+ * - `ratelimit: "name";r=50;t=30` with `ratelimit-policy: "name";q=100;w=60` (the IETF draft; Hugging Face)
+ *
+ * Some limits are per day under the name of one per minute (Groq's requests). The window shows in the numbers, because a
+ * reset header tells when the bucket is full again: `limit / (limit - remaining) × reset`.
+ */
+import type { Learned } from "./bucket.ts"
+import { clock, header, type Headers, resetValue } from "./hints.ts"
+
+export type Period = "second" | "minute" | "hour" | "day" | "month"
+export type Unit = "requests" | "tokens" | "inputTokens" | "outputTokens"
+
+/** One limit; times in whole milliseconds. What was not told is absent. */
+export interface Dimension {
+  readonly limit?: number
+  readonly remaining?: number
+  readonly reset?: number
+  /** The window of `limit`, where it is told or shows. */
+  readonly per?: Period
+}
+
+interface Told {
+  limit?: number
+  remaining?: number
+  reset?: number
+}
+
+/** The window as told by a name; `usual` is a name without one, which means a minute until the numbers say otherwise. */
+type Window = Period | "usual" | "unknown"
+
+interface Name {
+  readonly field: "limit" | "remaining" | "reset"
+  readonly unit: Unit
+  readonly window: Window
+}
+
+const unit = "(requests?|req|tokens?(?:-(?:prompt|generated))?|(?:input|output)-tokens)"
+const period = "(?:-(second|minute|hour|day|month))?"
+const field = "(limit|remaining|reset)"
+const plainName = new RegExp(`^(?:x-)?ratelimit-${field}-${unit}${period}$`)
+const vendorName = new RegExp(`^anthropic-ratelimit-${unit}-${field}$`)
+const sizeName = new RegExp(`^(?:x-)?ratelimitbysize-${field}${period}$`)
+const bareName = new RegExp(`^(?:x-)?(ratelimit|tokenlimit)-${field}$`)
+
+/** Longer than any window that refills within minutes, shorter than an hour's. */
+const longestMinute = 30 * 60_000
+
+const count = (value: string): number | undefined => {
+  const trimmed = value.trim()
+  return /^\d+(?:\.\d+)?$/.test(trimmed) ? Number(trimmed) : undefined
+}
+
+const fieldOf = (text: string | undefined): Name["field"] => text === "limit" || text === "remaining" ? text : "reset"
+
+const unitOf = (text: string | undefined): Unit => {
+  if (text === "input-tokens" || text === "tokens-prompt" || text === "token-prompt") return "inputTokens"
+  if (text === "output-tokens" || text === "tokens-generated" || text === "token-generated") return "outputTokens"
+  return text?.startsWith("token") === true ? "tokens" : "requests"
+}
+
+const periods: ReadonlyArray<Period> = ["minute", "second", "hour", "day", "month"]
+
+const windowOf = (text: string | undefined): Window => periods.find((each) => each === text) ?? "usual"
+
+const nameOf = (name: string): Name | undefined => {
+  const plain = plainName.exec(name)
+  if (plain !== null) return { field: fieldOf(plain[1]), unit: unitOf(plain[2]), window: windowOf(plain[3]) }
+  const vendor = vendorName.exec(name)
+  if (vendor !== null) return { field: fieldOf(vendor[2]), unit: unitOf(vendor[1]), window: "minute" }
+  const size = sizeName.exec(name)
+  if (size !== null) return { field: fieldOf(size[1]), unit: "tokens", window: windowOf(size[2]) }
+  const bare = bareName.exec(name)
+  return bare === null
+    ? undefined
+    : { field: fieldOf(bare[2]), unit: bare[1] === "tokenlimit" ? "tokens" : "requests", window: "unknown" }
+}
+
+/** The time in which the whole limit refills, as far as the numbers tell. */
+const refillTime = ({ limit, remaining, reset }: Told): number | undefined =>
+  limit === undefined || remaining === undefined || reset === undefined || remaining >= limit
+    ? undefined
+    : reset * limit / (limit - remaining)
+
+/** A name that tells no window is taken for a minute's unless the numbers deny it; then nobody knows. */
+const periodOf = (told: Told, window: Window): Period | undefined =>
+  window !== "usual"
+    ? window === "unknown" ? undefined : window
+    : (refillTime(told) ?? 0) > longestMinute
+    ? undefined
+    : "minute"
+
+const windows: ReadonlyArray<Window> = ["minute", "usual", "second", "hour", "day", "month", "unknown"]
+
+const parameter = (value: string, name: string): number | undefined =>
+  count(new RegExp(`;\\s*${name}=(\\d+)`).exec(value)?.[1] ?? "")
+
+const drafted: ReadonlyMap<number, Period> = new Map([
+  [1, "second"],
+  [60, "minute"],
+  [3_600, "hour"],
+  [86_400, "day"]
+])
+
+/** The IETF draft: what is left and the seconds to its end in one header, the quota and its window in another. */
+const draft = (headers: Headers): Dimension | undefined => {
+  const state = header(headers, "ratelimit") ?? ""
+  const policy = header(headers, "ratelimit-policy") ?? ""
+  const remaining = parameter(state, "r")
+  const reset = parameter(state, "t")
+  const limit = parameter(policy, "q")
+  const per = drafted.get(parameter(policy, "w") ?? 0)
+  return remaining === undefined ? undefined : {
+    remaining,
+    ...(limit === undefined ? {} : { limit }),
+    ...(reset === undefined ? {} : { reset: reset * 1_000 }),
+    ...(per === undefined || limit === undefined ? {} : { per })
+  }
+}
+
+/** Every limit the headers tell. Of several windows of one unit the minute's is taken, else the shortest. */
+export const dimensions = (headers: Headers, now?: number): { readonly [U in Unit]?: Dimension } => {
+  const told = new Map<string, Told>()
+  const at = clock(headers, now)
+  for (const key of Object.keys(headers)) {
+    const name = nameOf(key.toLowerCase())
+    const value = name === undefined ? undefined : header(headers, key.toLowerCase())
+    if (name === undefined || value === undefined) continue
+    const number = name.field === "reset" ? resetValue(value, at) : count(value)
+    if (number === undefined) continue
+    const label = `${name.unit}:${name.window}`
+    const dimension = told.get(label) ?? {}
+    told.set(label, dimension)
+    dimension[name.field] = number
+  }
+  const dimension = (unit: Unit): Dimension | undefined => {
+    for (const window of windows) {
+      const found = told.get(`${unit}:${window}`)
+      // A limit of 0 is how some gateways say "unknown".
+      if (found === undefined || found.limit === 0) continue
+      const per = periodOf(found, window)
+      return per === undefined ? found : { ...found, per }
+    }
+    return undefined
+  }
+  const requests = dimension("requests") ?? draft(headers)
+  const tokens = dimension("tokens")
+  const inputTokens = dimension("inputTokens")
+  const outputTokens = dimension("outputTokens")
+  return {
+    ...(requests === undefined ? {} : { requests }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(inputTokens === undefined ? {} : { inputTokens }),
+    ...(outputTokens === undefined ? {} : { outputTokens })
+  }
+}
+
+/** Only a limit per minute says something to a limiter per minute. */
+const perMinute = (dimension: Dimension | undefined): Dimension | undefined =>
+  dimension?.per === "minute" ? dimension : undefined
+
+/** The limits per minute and what is left of them; a dimension the headers do not tell is absent. */
+export const read = (headers: Headers, now?: number): Learned => {
+  const told = dimensions(headers, now)
+  const requests = perMinute(told.requests)
+  // Anthropic's `tokens` is the tighter of its limits for input and output.
+  const tokens = perMinute(told.tokens) ?? perMinute(told.inputTokens)
+  return {
+    ...(requests?.limit === undefined ? {} : { requestsPerMinute: requests.limit }),
+    ...(requests?.remaining === undefined ? {} : { requestsRemaining: requests.remaining }),
+    ...(tokens?.limit === undefined ? {} : { tokensPerMinute: tokens.limit }),
+    ...(tokens?.remaining === undefined ? {} : { tokensRemaining: tokens.remaining })
+  }
+}

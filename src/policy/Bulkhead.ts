@@ -1,0 +1,284 @@
+/**
+ * Lets only so many calls run at a time, and only so many wait for their turn: first come, first served. A permit that
+ * is given back goes to the first who waits in the same step, so no newcomer overtakes a waiter; an interrupted call
+ * frees its permit or its place at once.
+ *
+ * A permit is held until the protected effect has really ended. A time-out inside of the bulkhead that leaves
+ * uninterruptible work behind (as `Timeout` does) ends the call, and so frees the permit, while that work goes on; put
+ * the time-out outside where the number of running calls must hold for such work too.
+ *
+ * A call that runs inside of another one of the same bulkhead takes a second permit. If there is none, and the outer
+ * call is the one that filled the bulkhead, it is refused at once (`BulkheadFull`, reason `"reentrant"`) in place of
+ * waiting; so calls can never wait for each other for ever. Other nested calls wait like anybody: one of the running
+ * calls is sure to go on.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Bulkhead from "effect-llm-resilience/policy/Bulkhead"
+ *
+ * const program = Effect.gen(function*() {
+ *   const bulkhead = yield* Bulkhead.make({ name: "openai", maxConcurrent: 2, maxQueued: 10 })
+ *   const call = Effect.delay(Effect.succeed("an answer"), "10 millis")
+ *   const answers = yield* Effect.all(Array.from({ length: 6 }, () => Bulkhead.apply(call, bulkhead)), {
+ *     concurrency: "unbounded"
+ *   })
+ *   return answers.length
+ * })
+ *
+ * Effect.runPromise(program).then(console.log) // 6
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
+import * as Gate from "../internal/gate.ts"
+import { fields, integer, optional, required } from "../internal/reader.ts"
+import * as Admission from "./internal/admission.ts"
+import { policyName, readAll } from "./internal/options.ts"
+import type * as Region from "./internal/region.ts"
+
+/**
+ * Marks a bulkhead.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Bulkhead")
+
+/**
+ * A bulkhead that refuses with `Refused`: `BulkheadFull`, and `TimedOut` if it has a queue time-out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Bulkhead<out Refused = BulkheadFull | TimedOut> {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  /** Its state: only this module moves it. */
+  readonly admission: Admission.Admission<Refused>
+}
+
+/**
+ * The bulkhead of the running program, for {@link layer}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Bulkhead: Context.Tag<Bulkhead, Bulkhead> = Context.GenericTag<Bulkhead>("effect-llm-resilience/Bulkhead")
+
+/**
+ * What a bulkhead is made from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The name its events and errors carry. Default: `"bulkhead"`. */
+  readonly name?: string | undefined
+  /** Calls that may run at a time: 1 to 1 000 000. */
+  readonly maxConcurrent: number
+  /** Calls that may wait at a time: 0 to 1 000 000. Default: 0, whoever finds no room is refused. */
+  readonly maxQueued?: number | undefined
+  /** How long a call may wait before it fails with `TimedOut`; needs `maxQueued`. Default: without end. */
+  readonly queueTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * What holds where an option is left out.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { name: "bulkhead", maxQueued: 0 } as const
+
+const known = ["name", "maxConcurrent", "maxQueued", "queueTimeout"]
+
+const concurrency = integer(1, Admission.most, `a whole number, 1 to ${Admission.most}`)
+
+/**
+ * A bulkhead; without a queue time-out its type has no `TimedOut`. Fails with `InvalidOptions` that lists every wrong
+ * option.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: {
+  (options: Options & { readonly queueTimeout?: undefined }): Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions>
+  (options: Options): Effect.Effect<Bulkhead, InvalidOptions>
+} = (options: Options) =>
+  Effect.suspend(() =>
+    readAll("Bulkhead", options, (value, path, report): Bulkhead | undefined => {
+      const given = fields(value, path, known, report, "an object with the options of a bulkhead")
+      if (given === undefined) return undefined
+      const name = optional(given, "name", path, policyName, report) ?? defaults.name
+      const limit = required(given, "maxConcurrent", path, concurrency, report)
+      const { maxQueued = defaults.maxQueued, queueTimeout } = Admission.readQueue(given, path, report)
+      return limit === undefined ? undefined : {
+        [TypeId]: TypeId,
+        name,
+        admission: Admission.make({ name, limit, floor: limit, maxQueued, queueTimeout })
+      }
+    }) as Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
+  )
+
+/**
+ * Provides a bulkhead to everything below.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Bulkhead, InvalidOptions> => Layer.effect(Bulkhead, make(options))
+
+/**
+ * Proof that a call may run. It is given back exactly once, by {@link unsafeSettle}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Permit = Gate.Permit
+
+/**
+ * The first half of {@link apply}, for whoever fuses several policies into one step: a permit at once, or nothing. To
+ * be called in an uninterruptible region that ends with {@link unsafeSettle}. Without a permit go on with
+ * {@link queue}.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeAdmit = <Refused>(self: Bulkhead<Refused>): Permit | undefined => Gate.admit(self.admission.gate)
+
+/**
+ * The `restore` of `Effect.uninterruptibleMask`.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export type Restore = Region.Restore
+
+/**
+ * The way to a permit after {@link unsafeAdmit} gave none: waits in the queue, or refuses. To be run in an
+ * uninterruptible region; `restore` comes from its `Effect.uninterruptibleMask`, so that the wait alone can be
+ * interrupted.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const queue = <Refused>(
+  self: Bulkhead<Refused>,
+  restore: Restore
+): Effect.Effect<Permit, Refused> => self.admission.queue(restore)
+
+/**
+ * The effect to run with a permit: it knows, where that matters, that it holds it.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const protect = <A, E, R, Refused>(
+  self: Bulkhead<Refused>,
+  permit: Permit,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Admission.protect(self.admission, permit, effect)
+
+/**
+ * The second half of {@link apply}: gives a permit back, to the first who waits if there is one. A second time does
+ * nothing.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeSettle = <Refused>(self: Bulkhead<Refused>, permit: Permit): void =>
+  Admission.release(self.admission, permit)
+
+/**
+ * Runs the effect when there is room. Fails with `BulkheadFull` at once if as many run and wait as allowed, and with
+ * `TimedOut` (phase `"queue"`) if it has waited for the queue time-out.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const apply: {
+  <Refused>(
+    self: Bulkhead<Refused>
+  ): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refused, R>
+  <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Bulkhead<Refused>): Effect.Effect<A, E | Refused, R>
+} = dual(
+  2,
+  <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Bulkhead<Refused>): Effect.Effect<A, E | Refused, R> =>
+    Effect.uninterruptibleMask((restore) => {
+      // By hand, not `Effect.onExit`: this is already uninterruptible, and giving back is a plain function.
+      const run = (permit: Permit): Effect.Effect<A, E, R> =>
+        Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
+          onFailure: (cause) => {
+            unsafeSettle(self, permit)
+            return Effect.failCause(cause)
+          },
+          onSuccess: (value) => {
+            unsafeSettle(self, permit)
+            return Effect.succeed(value)
+          }
+        })
+      const permit = unsafeAdmit(self)
+      return permit === undefined ? Effect.flatMap(queue(self, restore), run) : run(permit)
+    })
+)
+
+/**
+ * What a bulkhead does at this moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Stats = Admission.Stats
+
+/**
+ * How many run and wait at this moment, and how many may.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const stats = <Refused>(self: Bulkhead<Refused>): Effect.Effect<Stats> =>
+  Effect.sync(() => Admission.stats(self.admission))
+
+/**
+ * Sets new limits while it is in use; what is left out stays. Nobody who runs or waits is sent away: above a lower
+ * limit nobody is let in until enough have ended.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const resize = <Refused>(
+  self: Bulkhead<Refused>,
+  options: { readonly maxConcurrent?: number | undefined; readonly maxQueued?: number | undefined }
+): Effect.Effect<void, InvalidOptions> =>
+  Effect.suspend(() =>
+    Effect.map(
+      readAll("Bulkhead", options, (value, path, report) => {
+        const given = fields(value, path, ["maxConcurrent", "maxQueued"], report, "an object with the new limits")
+        if (given === undefined) return undefined
+        const limit = optional(given, "maxConcurrent", path, concurrency, report)
+        const { maxQueued } = Admission.readQueue(given, path, report)
+        return { limit, maxQueued }
+      }),
+      ({ limit, maxQueued }) => {
+        const { gate } = self.admission
+        Admission.resize(self.admission, limit ?? gate.limit, maxQueued ?? gate.maxQueued)
+      }
+    )
+  )
+
+/**
+ * "openai: 10 calls at a time, 50 waiting, for 5s at most"
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const describe = <Refused>(self: Bulkhead<Refused>): string => {
+  const { limit } = self.admission.gate
+  return `${self.name}: ${Admission.describe(self.admission, `${limit} call${limit === 1 ? "" : "s"}`)}`
+}

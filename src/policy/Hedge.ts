@@ -1,0 +1,405 @@
+/**
+ * Starts a further attempt beside one that takes long; the first success wins, and the others are interrupted without
+ * being waited for. It trades a few more calls for a much shorter tail of latency (Dean and Barroso, "The Tail at
+ * Scale", 2013: a hedge at the 95th percentile cost 2 % more requests). Only for work that may be done twice: every
+ * attempt may be billed.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as Hedge from "effect-llm-resilience/policy/Hedge"
+ * import * as RetryBudget from "effect-llm-resilience/policy/RetryBudget"
+ *
+ * const call = Effect.gen(function*() {
+ *   const attempt = yield* Hedge.CurrentAttempt
+ *   return yield* attempt === 1 ? Effect.never : Effect.succeed("the hedge answered")
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const budget = yield* RetryBudget.make({ name: "openai" })
+ *   const hedge = yield* Hedge.make({ name: "openai", delay: "20 millis", budget })
+ *   return yield* call.pipe(Hedge.applyWithReport(hedge))
+ * })
+ *
+ * Effect.runPromise(program).then((report) => console.log(report.value, report.attempts)) // the hedge answered 2
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import * as Verdict from "../error/Verdict.ts"
+import * as Quantile from "../internal/quantile.ts"
+import {
+  fields,
+  integer,
+  isRecord,
+  judge,
+  number,
+  optional,
+  type Reader,
+  required,
+  text,
+  where
+} from "../internal/reader.ts"
+import { words } from "../internal/words.ts"
+import * as HedgeRace from "./internal/hedgeRace.ts"
+import { readAll } from "./internal/options.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+/**
+ * What marks a value as a hedge.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Hedge")
+
+/**
+ * A delay that is learned: as long as the given share of recent calls took at most.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LearnedDelay {
+  /** 0.5 to 0.999. `0.95` hedges about the slowest 5 % of calls. */
+  readonly quantile: number
+  /** How many calls must have succeeded before: 100 to 500. Default: 100. */
+  readonly minimumSamples?: number | undefined
+  /** The delay until then. Default: no hedge until then. */
+  readonly initial?: Duration.DurationInput | undefined
+}
+
+/**
+ * The numbers used when nothing is said. `window` is how many of the most recent successes a learned delay looks at;
+ * it is reckoned anew after every 25 of them. A delay has no default: hedging is off unless it is asked for.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  maxHedges: 1,
+  minimumSamples: 100,
+  window: 500,
+  every: 25
+} as const
+
+/**
+ * What a hedge is made from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The name its events carry. Default: `"hedge"`. */
+  readonly name?: string | undefined
+  /**
+   * How long the attempts that run may take before another one is started. `0` starts all at once, `Infinity` starts
+   * another one only when those before it have failed.
+   */
+  readonly delay: Duration.DurationInput | LearnedDelay
+  /** How many attempts beside the first one: 1 to 10. Default: 1. */
+  readonly maxHedges?: number | undefined
+  /**
+   * What bounds the hedges in all; without leave from it there is no hedge, and the call goes on. It has to be chosen,
+   * because hedges without a bound can double the load and the bill: `"none"` says that this is meant.
+   */
+  readonly budget: RetryBudget.RetryBudget | "none"
+  /** Judges errors that do not know their own verdict. Default: `Verdict.of`. */
+  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+}
+
+/** A delay as the policy uses it; the latency it learned is in the one place that moves. */
+type Delay =
+  | { readonly _tag: "Fixed"; readonly delay: Duration.Duration }
+  | {
+    readonly _tag: "Learned"
+    readonly settings: Quantile.Settings
+    readonly initial: Duration.Duration | undefined
+    readonly cell: { current: Quantile.State }
+  }
+
+/**
+ * A hedge. What it learned of latency is shared by all who hold the same value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hedge {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  readonly maxHedges: number
+  readonly delay: Delay
+  readonly budget: RetryBudget.RetryBudget | "none"
+  readonly verdict: (error: unknown) => Verdict.Verdict
+}
+
+/**
+ * The tag of a hedge that a program shares.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Hedge = Context.GenericTag<Hedge>("effect-llm-resilience/Hedge")
+
+/**
+ * Tells the hedged effect which attempt it is: 1 is the first, 2 and more are hedges. A hedge may so go elsewhere.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const CurrentAttempt = HedgeRace.CurrentAttempt
+
+const isBudget = (value: unknown): value is RetryBudget.RetryBudget | "none" =>
+  value === "none" || isRecord(value) && RetryBudget.TypeId in value
+
+/** `Duration` takes a negative one for zero, which here would start all attempts at once. */
+const isNegative = (value: unknown): boolean =>
+  typeof value === "string" ? value.trim().startsWith("-") : typeof value === "number" || typeof value === "bigint"
+    ? value < 0
+    : false
+
+const readDuration = (allowed: string): Reader<Duration.Duration> => (value, path, report) => {
+  const decoded = isNegative(value)
+    ? Option.none()
+    // JSON has no number for it.
+    : value === "Infinity"
+    ? Option.some(Duration.infinity)
+    : Duration.decodeUnknown(value)
+  if (Option.isNone(decoded)) report.problems.push({ path, found: value, allowed })
+  return Option.getOrUndefined(decoded)
+}
+
+const readDelay: Reader<Delay> = (value, path, report) => {
+  if (!isRecord(value) || Duration.isDuration(value)) {
+    const allowed = "a duration (0 starts all at once, Infinity only after failures), or { quantile: 0.95 }"
+    const delay = readDuration(allowed)(value, path, report)
+    return delay === undefined ? undefined : { _tag: "Fixed", delay }
+  }
+  const given = fields(value, path, ["quantile", "minimumSamples", "initial"], report, "an object") ?? {}
+  const quantile = required(given, "quantile", path, number(0.5, 0.999, "a quantile from 0.5 to 0.999"), report)
+  const count = integer(100, defaults.window, `a whole number of calls, 100 to ${defaults.window}`)
+  const minimumSamples = optional(given, "minimumSamples", path, count, report) ?? defaults.minimumSamples
+  const initial = optional(given, "initial", path, readDuration("a duration, 0 or more"), report)
+  return quantile === undefined ? undefined : {
+    _tag: "Learned",
+    settings: { quantile, minimumSamples, window: defaults.window, every: defaults.every },
+    initial,
+    cell: { current: Quantile.empty }
+  }
+}
+
+const known = ["name", "delay", "maxHedges", "budget", "verdict"]
+
+/**
+ * A hedge. Fails with one `InvalidOptions` that lists everything out of range, and when no budget was chosen.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Hedge, InvalidOptions> =>
+  Effect.suspend(() =>
+    readAll("Hedge", options, (value, path, report): Hedge | undefined => {
+      const given = { ...options }
+      fields(value, path, known, report, "an object with the options of a hedge")
+      const name = optional(given, "name", path, text, report) ?? "hedge"
+      const delay = required(given, "delay", path, readDelay, report)
+      const hedges = integer(1, 10, "a whole number of hedges, 1 to 10")
+      const maxHedges = optional(given, "maxHedges", path, hedges, report) ?? defaults.maxHedges
+      const budget = required(
+        given,
+        "budget",
+        path,
+        where(isBudget, "a RetryBudget (share the one of your retries), or \"none\" if hedges without bound are meant"),
+        report
+      )
+      optional(given, "verdict", path, judge, report)
+      return delay === undefined || budget === undefined ? undefined : {
+        [TypeId]: TypeId,
+        name,
+        maxHedges,
+        delay,
+        budget,
+        verdict: given.verdict ?? Verdict.of
+      }
+    })
+  )
+
+/**
+ * A hedge that everything below shares.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Hedge, InvalidOptions> => Layer.effect(Hedge, make(options))
+
+/**
+ * The low-level way: how long to wait now before the next hedge is started, or `undefined` for no hedge.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeDelay = (self: Hedge): Duration.Duration | undefined => {
+  const { delay } = self
+  if (delay._tag === "Fixed") return delay.delay
+  const { value } = delay.cell.current
+  return value === undefined ? delay.initial : Duration.millis(value)
+}
+
+/**
+ * Takes in how long a successful call took, milliseconds. {@link apply} does so itself.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeRecord = (self: Hedge, latency: number): void => {
+  const { delay } = self
+  if (delay._tag === "Learned") {
+    delay.cell.current = Quantile.record(delay.settings, delay.cell.current, latency)
+  }
+}
+
+/**
+ * A value together with what it took to get it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Report<out A> {
+  readonly value: A
+  /** Attempts that were started, the first included: each of them may be billed. */
+  readonly attempts: number
+  /** The number of the attempt that answered; 1 is the first. */
+  readonly winner: number
+  readonly elapsed: Duration.Duration
+}
+
+const run = <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<HedgeRace.Won<A>, E, R> =>
+  Effect.contextWithEffect((context: Context.Context<R>) =>
+    Effect.withFiberRuntime<HedgeRace.Won<A>, E>((fiber, status) =>
+      // The cleanup is outside of what can be interrupted, so there is no moment at which an attempt could be lost.
+      Effect.uninterruptibleMask((restore) => {
+        const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+        const delay = unsafeDelay(self)
+        const { budget } = self
+        const outer = budget === "none" ? undefined : RetryBudget.unsafeFind(budget, context)
+        const begun = budget === "none" || outer !== undefined
+          ? undefined
+          : RetryBudget.unsafeBegin(budget, clock.unsafeCurrentTimeMillis())
+        const race = new HedgeRace.Race<A, E, R>({
+          effect,
+          name: self.name,
+          maxHedges: self.maxHedges,
+          delay: delay === undefined || !Duration.isFinite(delay) ? undefined : delay,
+          verdict: self.verdict,
+          call: outer ?? begun,
+          clock,
+          parent: fiber,
+          context: begun === undefined ? context : RetryBudget.withinCall(context, begun),
+          runtimeFlags: status.runtimeFlags
+        })
+        return Effect.onExit(
+          restore(Effect.async<HedgeRace.Won<A>, E>((resume) => race.begin(resume))),
+          (exit) => {
+            if (Exit.isSuccess(exit)) {
+              unsafeRecord(self, exit.value.sample)
+              if (begun !== undefined) RetryBudget.unsafeEnd(begun, true)
+              return Effect.void
+            }
+            const left = race.abandon()
+            return begun === undefined ? left : Effect.map(left, () => RetryBudget.unsafeEnd(begun, false))
+          }
+        )
+      })
+    )
+  )
+
+/**
+ * Runs the effect, and again beside it when it takes long. The first success wins. When all attempts fail, the error is
+ * the first attempt's; an error whose verdict is `Fail`, and a defect, end the call at once. A further attempt starts at
+ * once when all that run have failed with an error that may be retried and holds no hint to wait; a throttled one, or a
+ * refusal of our own policies, starts none. Interruption reaches every attempt, and waits for them.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const apply: {
+  (self: Hedge): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<A, E, R> =>
+    Effect.map(run(effect, self), (won) => won.value)
+)
+
+/**
+ * Like {@link apply}, but the value comes with the number of attempts that were started, so that their cost can be
+ * counted, and with the time it took.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const applyWithReport: {
+  (self: Hedge): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<Report<A>, E, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<Report<A>, E, R>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<Report<A>, E, R> =>
+    Effect.map(run(effect, self), ({ attempts, elapsed, value, winner }) => ({
+      value,
+      attempts,
+      winner,
+      elapsed: Duration.millis(elapsed)
+    }))
+)
+
+/**
+ * What a hedge knows at one moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stats {
+  /** The delay before a hedge; none while a learned one is not known. */
+  readonly delay: Option.Option<Duration.Duration>
+  /** How many recent calls a learned delay is reckoned from. */
+  readonly samples: number
+}
+
+/**
+ * What a hedge knows now.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const stats = (self: Hedge): Effect.Effect<Stats> =>
+  Effect.sync(() => ({
+    delay: Option.fromNullable(unsafeDelay(self)),
+    samples: self.delay._tag === "Fixed" ? 0 : Quantile.count(self.delay.cell.current)
+  }))
+
+const delayText = (delay: Delay): string => {
+  if (delay._tag === "Fixed") {
+    return Duration.isFinite(delay.delay) ? `after ${words(delay.delay)}` : "only after failures"
+  }
+  const before = delay.initial === undefined ? "none before" : `before that after ${words(delay.initial)}`
+  return `after what ${
+    delay.settings.quantile * 100
+  }% of calls take (from ${delay.settings.minimumSamples} samples, ${before})`
+}
+
+/**
+ * The hedge in one line.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const describe = (self: Hedge): string =>
+  `${self.name}: at most ${self.maxHedges} further attempt${self.maxHedges === 1 ? "" : "s"} ${
+    delayText(self.delay)
+  }, ${self.budget === "none" ? "no budget" : `budget ${self.budget.name}`}`

@@ -1,0 +1,332 @@
+/**
+ * Where rate limiters keep their buckets and who waits for them. The memory store serves one process; a store shared by
+ * several processes implements the same interface and passes the laws in `testing/StoreLaws`. Every operation is atomic
+ * for its key, and takes the time from the running `Clock`.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as RateLimiter from "effect-llm-resilience/policy/RateLimiter"
+ * import * as RateLimitStore from "effect-llm-resilience/policy/RateLimitStore"
+ *
+ * const program = Effect.gen(function*() {
+ *   // Two limiters over one store and one key share what is left.
+ *   const chat = yield* RateLimiter.makeWithStore({ name: "chat", key: "openai", requestsPerMinute: 60 })
+ *   const batch = yield* RateLimiter.makeWithStore({ name: "batch", key: "openai", requestsPerMinute: 60 })
+ *   yield* Effect.void.pipe(RateLimiter.apply(chat))
+ *   return (yield* RateLimiter.state(batch)).requestsAvailable
+ * })
+ *
+ * Effect.runPromise(program.pipe(Effect.provide(RateLimitStore.layerMemory))).then(console.log) // about 59
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as bucket from "../internal/bucket.ts"
+import * as rateLine from "./internal/rateLine.ts"
+
+/**
+ * Marks a store.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RateLimitStore")
+
+/**
+ * What is allowed: requests and tokens per minute, `Infinity` where there is no limit. `burst`, from 0 to 1, is the
+ * share of a minute's limit that may go at once; one request always may.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  readonly requestsPerMinute: number
+  readonly tokensPerMinute: number
+  readonly burst: number
+}
+
+/**
+ * A wish to pass.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  readonly key: string
+  readonly limits: Limits
+  readonly requests: number
+  readonly tokens: number
+  /** Milliseconds the caller is willing to wait: 0 is not at all, `Infinity` as long as it takes. */
+  readonly maxWait: number
+}
+
+/**
+ * What was taken for a call, or is kept for it in the line. Plain data: a store may send it over a wire.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reservation {
+  readonly key: string
+  readonly limits: Limits
+  readonly requests: number
+  readonly tokens: number
+  /** Unique within the key. */
+  readonly id: number
+}
+
+/**
+ * The call may go.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Granted extends Reservation {
+  readonly _tag: "Granted"
+}
+
+/**
+ * The call stands in line; as things are it may go after `wait` milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Waiting extends Reservation {
+  readonly _tag: "Waiting"
+  readonly wait: number
+}
+
+/**
+ * The call may not go, and nothing was taken. With `"rate"` it would have had to wait for `retryAfter` milliseconds, more
+ * than it was willing to. With `"cost"` it costs more `unit` than the whole limit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Refused = rateLine.Refusal
+
+/**
+ * What a store says to a wish.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Admission = Granted | Waiting | Refused
+
+/**
+ * What the other side told about its limits per minute and what is left of them; what it did not tell is absent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Learned {
+  readonly requestsPerMinute?: number | undefined
+  readonly tokensPerMinute?: number | undefined
+  readonly requestsRemaining?: number | undefined
+  readonly tokensRemaining?: number | undefined
+}
+
+/**
+ * How a key stands. `Infinity` is no limit; less than nothing available is a debt.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Snapshot {
+  /** The limits in force: the lower of what was configured and what was learned. */
+  readonly requestsPerMinute: number
+  readonly tokensPerMinute: number
+  readonly requestsAvailable: number
+  readonly tokensAvailable: number
+  /** How many stand in line. */
+  readonly waiting: number
+  /** Milliseconds until a pause ends; 0 outside of one. */
+  readonly pausedFor: number
+}
+
+/**
+ * The operations of a store that lives in this process, without an `Effect` round each: `now` is the time of the running
+ * `Clock`. A policy calls them where every microsecond counts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Local {
+  readonly reserve: (request: Request, now: number) => Admission
+  readonly release: (reservation: Reservation, now: number) => void
+  readonly settle: (reservation: Reservation, tokens: number, now: number) => void
+  readonly pause: (key: string, limits: Limits, millis: number, now: number) => boolean
+}
+
+/**
+ * Keeps the buckets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimitStore {
+  readonly [TypeId]: typeof TypeId
+  /** Takes the cost from both dimensions, or a place at the end of the key's line, or neither. */
+  readonly reserve: (request: Request) => Effect.Effect<Admission>
+  /**
+   * Waits for the turn, first come first served. Ends as `Refused` when the wait grew beyond what the caller was willing
+   * to wait, and then the place is gone. Whoever is interrupted here must `release`.
+   */
+  readonly wait: (reservation: Waiting) => Effect.Effect<Granted | Refused>
+  /**
+   * Gives everything back: a place in the line, or what was taken for a call that was not sent. For a reservation whose
+   * wait ended as `Refused` it does nothing.
+   */
+  readonly release: (reservation: Reservation) => Effect.Effect<void>
+  /** Corrects the tokens taken to those used: gives back the rest, or takes more and leaves a debt. */
+  readonly settle: (reservation: Reservation, tokens: number) => Effect.Effect<void>
+  /** Lets nobody of the key start for that many milliseconds. False if an earlier pause lasts as long. */
+  readonly pause: (key: string, limits: Limits, millis: number) => Effect.Effect<boolean>
+  /** Believes the other side; true if the limits in force changed. A learned limit never exceeds the configured one. */
+  readonly learn: (key: string, limits: Limits, told: Learned) => Effect.Effect<boolean>
+  /** How the key stands. */
+  readonly state: (key: string, limits: Limits) => Effect.Effect<Snapshot>
+  /** How many keys are held: those idle for {@link defaults}.idle are forgotten within as long again. */
+  readonly size: Effect.Effect<number>
+  /** Present where the store lives in this process. */
+  readonly local?: Local | undefined
+}
+
+/**
+ * The tag of the store.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const RateLimitStore = Context.GenericTag<RateLimitStore>("effect-llm-resilience/RateLimitStore")
+
+/**
+ * `idle`: a key nobody used for 10 minutes is forgotten, with what was learned for it.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { idle: "10 minutes" } as const
+
+const idleMillis = Duration.toMillis(defaults.idle)
+
+const withNow = <A>(use: (now: number) => A): Effect.Effect<A> =>
+  Effect.clockWith((clock) => Effect.sync(() => use(clock.unsafeCurrentTimeMillis())))
+
+const unsafeMakeMemory = (): RateLimitStore => {
+  const cells = new Map<string, rateLine.Cell>()
+  // Whoever gives back a reservation that was refused meanwhile must not give back what was never taken.
+  const places = new WeakMap<Reservation, rateLine.Place>()
+  let sweepAt = -Infinity
+
+  const sweep = (now: number): void => {
+    sweepAt = now + idleMillis
+    for (const [key, cell] of cells) {
+      if (cell.line.size === 0 && now - cell.usedAt >= idleMillis && bucket.isFull(cell.limits, cell.state, now)) {
+        cells.delete(key)
+      }
+    }
+  }
+
+  const cellOf = (key: string, limits: Limits, now: number): rateLine.Cell => {
+    if (now >= sweepAt) sweep(now)
+    const found = cells.get(key)
+    if (found !== undefined) {
+      found.usedAt = now
+      rateLine.useLimits(found, limits, now)
+      return found
+    }
+    const cell = rateLine.makeCell(limits, now)
+    cells.set(key, cell)
+    return cell
+  }
+
+  const local: Local = {
+    reserve: (request, now) => {
+      const { key, limits, maxWait, requests, tokens } = request
+      const cell = cellOf(key, limits, now)
+      rateLine.advance(cell, now)
+      const tooMuch = bucket.exceeded(cell.state, request)
+      if (tooMuch !== undefined) return { _tag: "Refused", reason: "cost", ...tooMuch }
+      const plan = rateLine.plannedState(cell)
+      const start = bucket.earliest(plan, request)
+      if (cell.line.first === undefined && bucket.isDue(start, now)) {
+        cell.state = bucket.take(limits, plan, request, start)
+        return { _tag: "Granted", key, limits, requests, tokens, id: ++cell.lastId }
+      }
+      const wait = bucket.until(start, now)
+      if (wait > maxWait) return { _tag: "Refused", reason: "rate", retryAfter: wait }
+      const place = rateLine.join(cell, request, now + maxWait)
+      const waiting: Waiting = { _tag: "Waiting", key, limits, requests, tokens, id: ++cell.lastId, wait }
+      places.set(waiting, place)
+      return waiting
+    },
+    release: (reservation, now) => {
+      const place = places.get(reservation)
+      if (typeof place?.value.turn === "object") return
+      const cell = cellOf(reservation.key, reservation.limits, now)
+      if (place === undefined || !rateLine.leave(cell, place, now)) rateLine.change(cell, reservation, now)
+    },
+    settle: (reservation, tokens, now) => {
+      if (tokens === reservation.tokens) return
+      const cell = cellOf(reservation.key, reservation.limits, now)
+      rateLine.change(cell, { requests: 0, tokens: reservation.tokens - tokens }, now)
+    },
+    pause: (key, limits, millis, now) => rateLine.pause(cellOf(key, limits, now), now + millis, now)
+  }
+
+  return {
+    [TypeId]: TypeId,
+    local,
+    reserve: (request) => withNow((now) => local.reserve(request, now)),
+    wait: (reservation) =>
+      Effect.suspend(() => {
+        const { _tag, wait: _, ...rest } = reservation
+        const granted: Granted = { _tag: "Granted", ...rest }
+        const cell = cells.get(reservation.key)
+        const place = places.get(reservation)
+        return cell === undefined || place === undefined
+          ? Effect.succeed(granted)
+          : Effect.map(rateLine.turnOf(cell, place), (turn) => turn === "granted" ? granted : turn)
+      }),
+    release: (reservation) => withNow((now) => local.release(reservation, now)),
+    settle: (reservation, tokens) => withNow((now) => local.settle(reservation, tokens, now)),
+    pause: (key, limits, millis) => withNow((now) => local.pause(key, limits, millis, now)),
+    learn: (key, limits, told) => withNow((now) => rateLine.learn(cellOf(key, limits, now), told, now)),
+    state: (key, limits) =>
+      withNow((now) => {
+        const cell = cellOf(key, limits, now)
+        rateLine.advance(cell, now)
+        const { pausedUntil, requests, requestsPerMinute, tokens, tokensPerMinute } = cell.state
+        return {
+          requestsPerMinute,
+          tokensPerMinute,
+          requestsAvailable: bucket.available(requests, requestsPerMinute),
+          tokensAvailable: bucket.available(tokens, tokensPerMinute),
+          waiting: cell.line.size,
+          pausedFor: Math.max(0, pausedUntil - now)
+        }
+      }),
+    size: Effect.sync(() => cells.size)
+  }
+}
+
+/**
+ * A store in memory, for one process. Whoever waits behind one that leaves comes forward, and nobody overtakes; a timer
+ * runs only for the first in line.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<RateLimitStore> = Effect.sync(unsafeMakeMemory)
+
+/**
+ * A store in memory, for one process.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<RateLimitStore> = Layer.effect(RateLimitStore, makeMemory)

@@ -1,0 +1,455 @@
+/**
+ * Keeps calls within requests and tokens per minute, first come first served. A call reserves what it is expected to
+ * cost and is settled with what it did cost; the limits adapt to what the other side tells, and when it asks for
+ * silence every caller of the key waits.
+ *
+ * What a call gives back: everything when it was interrupted while waiting, or when a policy further in refused it, so
+ * that nothing was sent; its tokens when its error says it was not billed (the request was made, so that stays counted);
+ * the difference to the actual usage when it succeeded. A call that was interrupted while it ran keeps its cost.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as RateLimiter from "effect-llm-resilience/policy/RateLimiter"
+ *
+ * const ask = Effect.succeed({ text: "hi", usage: { totalTokens: 950 } })
+ *
+ * const program = Effect.gen(function*() {
+ *   const limiter = yield* RateLimiter.make({ name: "openai", requestsPerMinute: 500, tokensPerMinute: 200_000 })
+ *   yield* RateLimiter.applyCost(ask, limiter, { tokens: 1_200, actual: (reply) => reply.usage.totalTokens })
+ *   return yield* RateLimiter.state(limiter)
+ * })
+ *
+ * Effect.runPromise(program).then((state) => console.log(Math.round(state.requestsAvailable))) // 499
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import type { RateLimitExceeded } from "../error/PolicyError.ts"
+import * as Verdict from "../error/Verdict.ts"
+import type { Headers } from "../internal/hints.ts"
+import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
+import * as Event from "../telemetry/Event.ts"
+import * as Monitor from "../telemetry/Monitor.ts"
+import { readAll } from "./internal/options.ts"
+import * as Correction from "./internal/rateCorrection.ts"
+import { describeSettings, readSettings, type Settings } from "./internal/rateOptions.ts"
+import * as Turn from "./internal/rateTurn.ts"
+import type * as Region from "./internal/region.ts"
+import * as RateLimitStore from "./RateLimitStore.ts"
+
+/**
+ * Marks a limiter.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RateLimiter")
+
+/**
+ * A limiter: what is allowed, to whom, and the store that counts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimiter {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  /** Who shares the limits: in one store, callers of one key wait for each other. */
+  readonly key: string
+  readonly limits: RateLimitStore.Limits
+  /** Milliseconds a call may wait; 0 is `onExceeded: "fail"`. */
+  readonly maxWait: number
+  readonly verdict: (error: unknown) => Verdict.Verdict
+  readonly store: RateLimitStore.RateLimitStore
+}
+
+/**
+ * The tag of the limiter.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const RateLimiter = Context.GenericTag<RateLimiter>("effect-llm-resilience/RateLimiter")
+
+/**
+ * What a limiter is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The name its events and refusals carry. */
+  readonly name: string
+  /**
+   * Requests a minute: above zero. `"learned"` has no limit until {@link learn} is told one. Without it requests are not
+   * limited. At least one of the two limits must be given.
+   */
+  readonly requestsPerMinute?: number | "learned" | undefined
+  /** Tokens a minute: above zero, or `"learned"`. Without it tokens are not limited. */
+  readonly tokensPerMinute?: number | "learned" | undefined
+  /**
+   * The share of a minute's limit that may go at once when it was saved up, from 0 to 1. Default: 1, which mirrors the
+   * token buckets of OpenAI and Anthropic. With 0 calls go evenly spaced. In any time t, at most `burst` (or the largest
+   * single cost) plus what refills in t goes out.
+   */
+  readonly burst?: number | undefined
+  /** What a call does that has no room: wait its turn, or fail with `RateLimitExceeded`. Default: `"delay"`. */
+  readonly onExceeded?: "delay" | "fail" | undefined
+  /**
+   * With `"delay"`: a call that would have to wait longer fails at once, and so does one that waits when a pause makes
+   * it wait longer. Default: no limit, so that only a time-out round the call ends the wait.
+   */
+  readonly maxWait?: Duration.DurationInput | undefined
+  /** Who shares the limits, for example one API key. Default: the name. */
+  readonly key?: string | undefined
+  /** Judges an error: who was throttled, and what was billed. Default: `Verdict.of`. */
+  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+}
+
+/**
+ * The numbers used where the options leave them out.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { burst: 1, onExceeded: "delay" } as const
+
+/**
+ * What one call costs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cost<in A> {
+  /** Tokens it is expected to use, prompt and completion. Default: 0. */
+  readonly tokens?: number | undefined
+  /** Requests it makes. Default: 1. */
+  readonly requests?: number | undefined
+  /** Tokens it did use. Without it the expectation stands. */
+  readonly actual?: ((value: A) => number) | undefined
+}
+
+const build = (settings: Settings, options: Options, store: RateLimitStore.RateLimitStore): RateLimiter => ({
+  [TypeId]: TypeId,
+  ...settings,
+  verdict: options.verdict ?? Verdict.of,
+  store
+})
+
+/**
+ * A limiter over a store, which it shares with other limiters of the same key.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeWithStore = (
+  options: Options
+): Effect.Effect<RateLimiter, InvalidOptions, RateLimitStore.RateLimitStore> =>
+  Effect.zipWith(
+    Effect.suspend(() => readAll("RateLimiter", options, readSettings)),
+    RateLimitStore.RateLimitStore,
+    (settings, store) => build(settings, options, store)
+  )
+
+/**
+ * A limiter with a memory store of its own. Fails with `InvalidOptions` that lists everything wrong.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<RateLimiter, InvalidOptions> =>
+  Effect.provideServiceEffect(makeWithStore(options), RateLimitStore.RateLimitStore, RateLimitStore.makeMemory)
+
+/**
+ * A limiter with a memory store of its own, as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<RateLimiter, InvalidOptions> =>
+  Layer.effect(RateLimiter, make(options))
+
+/**
+ * Like {@link layer}, over the store of the context.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithStore = (
+  options: Options
+): Layer.Layer<RateLimiter, InvalidOptions, RateLimitStore.RateLimitStore> =>
+  Layer.effect(RateLimiter, makeWithStore(options))
+
+/**
+ * The same limits for another key, for example one for each tenant. It shares the store; keys do not wait for each other,
+ * and idle ones are forgotten.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const keyed = (self: RateLimiter, key: string): RateLimiter => ({ ...self, key })
+
+const requestOf = (self: RateLimiter, cost: Cost<never>): RateLimitStore.Request => ({
+  key: self.key,
+  limits: self.limits,
+  maxWait: self.maxWait,
+  requests: cost.requests === undefined ? 1 : Correction.clean(cost.requests),
+  tokens: cost.tokens === undefined ? 0 : Correction.clean(cost.tokens)
+})
+
+const oneRequest: Cost<unknown> = {}
+
+/**
+ * Makes a part of an uninterruptible region interruptible again: what `Effect.uninterruptibleMask` gives.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export type Restore = Region.Restore
+
+/**
+ * For a step that fuses several policies: what the limiter says to a call at `now` (epoch milliseconds of the
+ * running `Clock`). `Granted` must be given to {@link settleExit} when the call has ended; anything else to
+ * {@link enter}. `undefined` where the store does not live in this process: use {@link reserve}.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeAdmit = (
+  self: RateLimiter,
+  now: number,
+  cost: Cost<never> = oneRequest
+): RateLimitStore.Admission | undefined => self.store.local?.reserve(requestOf(self, cost), now)
+
+/**
+ * What follows an admission. Goes on when granted, waits for the turn (and gives the place back when
+ * interrupted), or fails. Run it in an uninterruptible region whose mask gave `restore`.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const enter = (
+  self: RateLimiter,
+  admission: RateLimitStore.Admission,
+  restore: Restore
+): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> => Turn.enter(self, admission, restore)
+
+/**
+ * Takes the cost of a call, waiting for its turn where the limiter delays. Whoever has it calls {@link settle} when the
+ * tokens used are known, or {@link release} when nothing was sent. {@link apply} does all that.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const reserve = (
+  self: RateLimiter,
+  cost: Cost<never> = oneRequest
+): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> =>
+  Effect.uninterruptibleMask((restore) => reserveWith(self, cost, restore))
+
+/**
+ * {@link reserve} within an uninterruptible region whose mask gave `restore`.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const reserveWith = (
+  self: RateLimiter,
+  cost: Cost<never>,
+  restore: Restore
+): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> =>
+  Effect.flatMap(self.store.reserve(requestOf(self, cost)), (admission) => enter(self, admission, restore))
+
+/**
+ * Corrects a reservation to the tokens that were used.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const settle = (
+  self: RateLimiter,
+  granted: RateLimitStore.Granted,
+  tokens: number
+): Effect.Effect<void> => self.store.settle(granted, Correction.clean(tokens))
+
+/**
+ * Gives a reservation back whose call was not sent.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const release = (self: RateLimiter, granted: RateLimitStore.Granted): Effect.Effect<void> =>
+  self.store.release(granted)
+
+/**
+ * What follows the end of a granted call that was begun, for any store.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const settleExit = <A, E>(
+  self: RateLimiter,
+  granted: RateLimitStore.Granted,
+  exit: Exit.Exit<A, E>,
+  actual?: ((value: A) => number) | undefined
+): Effect.Effect<void> =>
+  Turn.settle(
+    self,
+    granted,
+    exit._tag === "Failure"
+      ? Correction.ofCause(exit.cause, self.verdict)
+      : actual === undefined
+      ? undefined
+      : Correction.ofUsage(exit.value, actual)
+  )
+
+const applied = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  self: RateLimiter,
+  request: RateLimitStore.Request,
+  actual: ((value: A) => number) | undefined
+): Effect.Effect<A, E | RateLimitExceeded, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const run = (granted: RateLimitStore.Granted): Effect.Effect<A, E, R> => {
+      let begun = false
+      const body = restore(Effect.suspend(() => {
+        begun = true
+        return effect
+      }))
+      const failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> =>
+        Effect.zipRight(
+          Turn.settle(self, granted, begun ? Correction.ofCause(cause, self.verdict) : Correction.unsent),
+          Effect.failCause(cause)
+        )
+      return actual === undefined
+        ? Effect.catchAllCause(body, failed)
+        : Effect.matchCauseEffect(body, {
+          onFailure: failed,
+          onSuccess: (value) => Effect.as(Turn.settle(self, granted, Correction.ofUsage(value, actual)), value)
+        })
+    }
+    const go = (admission: RateLimitStore.Admission): Effect.Effect<A, E | RateLimitExceeded, R> =>
+      admission._tag === "Granted" ? run(admission) : Effect.flatMap(enter(self, admission, restore), run)
+    const { local } = self.store
+    return local === undefined
+      ? Effect.flatMap(self.store.reserve(request), go)
+      : Effect.clockWith((clock) => go(local.reserve(request, clock.unsafeCurrentTimeMillis())))
+  })
+
+/**
+ * Runs the effect when the limiter admits it, at the cost of one request and no tokens. Fails with `RateLimitExceeded`
+ * when it may not go.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const apply: {
+  (self: RateLimiter): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimitExceeded, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: RateLimiter): Effect.Effect<A, E | RateLimitExceeded, R>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: RateLimiter): Effect.Effect<A, E | RateLimitExceeded, R> =>
+    applied(effect, self, requestOf(self, oneRequest), undefined)
+)
+
+/**
+ * Like {@link apply}, at a cost: reserves `tokens`, and settles with what `actual` reads from the result. When the usage
+ * was higher, the debt makes later calls wait; when it was lower, they go sooner. A cost above the whole limit fails at
+ * once with the reason `"cost"`. Negative amounts and `NaN` count as nothing.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const applyCost: {
+  <A>(self: RateLimiter, cost: Cost<A>): <B extends A, E, R>(
+    effect: Effect.Effect<B, E, R>
+  ) => Effect.Effect<B, E | RateLimitExceeded, R>
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    self: RateLimiter,
+    cost: Cost<A>
+  ): Effect.Effect<A, E | RateLimitExceeded, R>
+} = dual(
+  3,
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    self: RateLimiter,
+    cost: Cost<A>
+  ): Effect.Effect<A, E | RateLimitExceeded, R> => applied(effect, self, requestOf(self, cost), cost.actual)
+)
+
+// What the other side says --------------------------------------------------------------------------------------------
+
+const isTold = (told: Headers | RateLimitStore.Learned): told is RateLimitStore.Learned =>
+  Object.values(told).some((value) => typeof value === "number")
+
+/**
+ * Takes over what the other side tells about its limits: the headers of a reply (`x-ratelimit-*` as OpenAI, Azure, Groq,
+ * Mistral and Cerebras send them, `anthropic-ratelimit-*`), or numbers. A limit lower than the configured one is kept;
+ * a higher one changes nothing, because you may want less than you are given. Less remaining than we counted empties the
+ * bucket to that. Limits per day are left alone: when one runs out, the refusal says how long to wait.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const learn = (
+  self: RateLimiter,
+  told: Headers | RateLimitStore.Learned
+): Effect.Effect<void> =>
+  Effect.clockWith((clock) => {
+    const now = clock.unsafeCurrentTimeMillis()
+    const learned = isTold(told) ? told : rateLimitHeaders.read(told, now)
+    return Object.keys(learned).length === 0 ? Effect.void : Effect.flatMap(
+      self.store.learn(self.key, self.limits, learned),
+      (changed) =>
+        changed
+          ? Monitor.emit(Event.RateLimitLearned({
+            at: now,
+            name: self.name,
+            requestsPerMinute: learned.requestsPerMinute,
+            tokensPerMinute: learned.tokensPerMinute
+          }))
+          : Effect.void
+    )
+  })
+
+/**
+ * Lets no caller of the key start for a time, also those who wait already. A shorter pause than the one that runs
+ * changes nothing. A failure whose verdict is throttled and has a `retryAfter` does this by itself. After the pause
+ * calls go at the limit's rate, not as one burst.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const pause = (self: RateLimiter, duration: Duration.DurationInput): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const millis = Duration.toMillis(duration)
+    return Effect.flatMap(
+      self.store.pause(self.key, self.limits, millis),
+      (extended) => extended ? Turn.tellPaused(self, millis) : Effect.void
+    )
+  })
+
+/**
+ * How the limiter's key stands: limits in force, what is available, how many wait.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const state = (self: RateLimiter): Effect.Effect<RateLimitStore.Snapshot> =>
+  self.store.state(self.key, self.limits)
+
+/**
+ * The limiter in one line.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const describe = (self: RateLimiter): string => `rate limiter "${self.name}": ${describeSettings(self)}`

@@ -1,0 +1,106 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Bulkhead from "../../src/policy/Bulkhead.ts"
+import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
+import * as Pipeline from "../../src/policy/Pipeline.ts"
+import * as RateLimiter from "../../src/policy/RateLimiter.ts"
+import { everything } from "./support/policyFiles.ts"
+
+const bounds = (options: Pipeline.Options) =>
+  Effect.map(Pipeline.make(options), (pipeline) => {
+    const { attempts, calls, duration, wait } = Pipeline.bounds(pipeline)
+    return { attempts, calls, wait: Duration.toSeconds(wait), duration: Duration.toSeconds(duration) }
+  })
+
+const retry = { backoff: "constant", delay: "2 seconds", attempts: 4 } as const
+
+describe("Pipeline.describe", () => {
+  it.effect("prints all policies in their order, every number, and the worst case with hedges", () =>
+    Effect.gen(function*() {
+      const lines = Pipeline.describe(yield* Pipeline.decode(everything)).split("\n  → ")
+      const order = [
+        /total time-out 1m/,
+        /^retry: .*500ms.*8s.*4 attempts/,
+        /^retry budget.*30%.*5/,
+        /^adaptive retry.*3 times.*20s/,
+        /^hedge.*2 further attempts after 2s/,
+        /^circuit breaker.*50%.*30s.*10 calls.*10s.*2 probes/,
+        /^rate limiter.*500 requests.*200000 tokens.*30s/,
+        /^adaptive limit.*2 to 100.*20 now/,
+        /^bulkhead.*50.*100 waiting.*5s/,
+        /^attempt time-out 10s/,
+        /^call\n/
+      ]
+      expect(lines.length).toBe(order.length)
+      order.forEach((pattern, i) => expect(lines[i]).toMatch(pattern))
+      expect(lines.at(-1)).toContain("worst case: 4 attempts (12 calls with hedges)")
+      expect(lines.at(-1)).toContain("1m in all")
+    }))
+})
+
+describe("Pipeline.bounds", () => {
+  it.effect("counts the calls that hedges add, a hedge without a retry too", () =>
+    Effect.gen(function*() {
+      const hedge = { delay: "1 second", maxHedges: 2, budget: "none" } as const
+      expect(yield* bounds({ retry, hedge })).toMatchObject({ attempts: 4, calls: 12, wait: 6 })
+      expect(yield* bounds({ hedge })).toMatchObject({ attempts: 1, calls: 3, wait: 0 })
+    }))
+
+  it.effect("counts how much an adaptive retry can stretch the waits, to its cap and to the deadline", () =>
+    Effect.gen(function*() {
+      const attemptTimeout = "1 second"
+      expect(yield* bounds({ retry, attemptTimeout })).toMatchObject({ wait: 6, duration: 10 })
+      expect(yield* bounds({ retry, attemptTimeout, adaptiveRetry: {} })).toMatchObject({ wait: 24, duration: 28 })
+      expect(yield* bounds({ retry, attemptTimeout, adaptiveRetry: { cap: "3 seconds" } })).toMatchObject({ wait: 15 })
+      expect(yield* bounds({ retry: { ...retry, within: "9 seconds" }, adaptiveRetry: {} })).toMatchObject({ wait: 9 })
+      expect(yield* bounds({ retry, totalTimeout: "20 seconds", adaptiveRetry: {} })).toMatchObject({ wait: 20 })
+    }))
+
+  it.effect("knows no end where a call may wait for its turn, but for the total time-out", () =>
+    Effect.gen(function*() {
+      const waiting: ReadonlyArray<Pipeline.Options> = [
+        { rateLimiter: { requestsPerMinute: 1 } },
+        { bulkhead: { maxConcurrent: 1, maxQueued: 1 } },
+        { concurrencyLimit: { maxQueued: 1 } },
+        { adaptiveRetry: { mode: "rate" } }
+      ]
+      for (const options of waiting) {
+        expect(yield* bounds({ ...options, retry, attemptTimeout: "1 second" })).toMatchObject({ duration: Infinity })
+        expect(yield* bounds({ ...options, retry, totalTimeout: "1 minute" })).toMatchObject({ duration: 60 })
+      }
+    }))
+})
+
+describe("policies that are shared", () => {
+  it.effect("are the very values, and count the calls of all pipelines", () =>
+    Effect.gen(function*() {
+      const circuitBreaker = yield* CircuitBreaker.make({ name: "openai" })
+      const rateLimiter = yield* RateLimiter.make({ name: "openai", requestsPerMinute: 60 })
+      const bulkhead = yield* Bulkhead.make({ name: "openai", maxConcurrent: 1 })
+      const [one, other] = [
+        yield* Pipeline.make({ name: "one", circuitBreaker, rateLimiter, bulkhead }),
+        yield* Pipeline.make({ name: "other", circuitBreaker, rateLimiter, bulkhead })
+      ]
+      yield* Pipeline.apply(Effect.void, one)
+      yield* Pipeline.apply(Effect.void, other)
+      expect((yield* RateLimiter.state(rateLimiter)).requestsAvailable).toBe(58)
+      expect(yield* CircuitBreaker.state(circuitBreaker)).toMatchObject({ calls: 2 })
+      expect(Pipeline.policies(one).bulkhead).toBe(bulkhead)
+      // They are not repeated in the file.
+      expect(Pipeline.encode(one)).toEqual({ name: "one" })
+    }))
+})
+
+describe("Pipeline.layer", () => {
+  it.effect("provides the pipeline of the running program, or says what is wrong", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.Pipeline.pipe(Effect.provide(Pipeline.layer(everything)))
+      expect(Pipeline.isPipeline(pipeline)).toBe(true)
+      expect(yield* Pipeline.apply(Effect.succeed(1), pipeline)).toBe(1)
+      const wrong = yield* Effect.flip(
+        Effect.provide(Pipeline.Pipeline, Pipeline.layer({ bulkhead: { maxConcurrent: 0 } }))
+      )
+      expect(wrong.issues.map(({ path }) => path)).toEqual(["bulkhead.maxConcurrent"])
+    }))
+})
