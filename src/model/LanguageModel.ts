@@ -35,10 +35,12 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
 import type { PolicyError } from "../error/PolicyError.ts"
 import * as Prompt from "./Prompt.ts"
 import type { Response } from "./Response.ts"
+import * as StreamPart from "./StreamPart.ts"
 import type * as Toolkit from "./Toolkit.ts"
 
 /**
@@ -84,7 +86,7 @@ export interface Request {
   readonly providerOptions?: { readonly [field: string]: unknown } | undefined
   /**
    * The same for all attempts of one logical call, so that a provider can answer a repeated request once. 1 to 255
-   * printable ASCII characters. Default: a fresh one per `generate`.
+   * printable ASCII characters. Default: a fresh one per `generate` and per run of a `stream`.
    */
   readonly idempotencyKey?: string | undefined
 }
@@ -122,6 +124,11 @@ export interface Service<out E = LanguageModelError> {
   readonly capabilities: Capabilities
   /** Sends one request and waits for the whole reply. Interrupting it aborts the request. */
   readonly generate: (request: Request) => Effect.Effect<Response, E>
+  /**
+   * Sends one request and gives the reply as it comes: `Start`, content, `Finish`. The request is sent when the stream is
+   * run, and again each time it is run. Interrupting the consumer, or taking no more, aborts the request.
+   */
+  readonly stream: (request: Request) => Stream.Stream<StreamPart.StreamPart, E>
 }
 
 /**
@@ -227,6 +234,8 @@ const refusal = (
  * `InvalidRequest` (naming every fault), tools or images that `capabilities` rules out with `UnsupportedFeature`. So
  * `generate` only sees requests that can be sent. Capabilities default to tools and images both.
  *
+ * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -235,21 +244,32 @@ export const make = <E extends LanguageModelError = never>(options: {
   readonly provider: string
   readonly capabilities?: Partial<Capabilities> | undefined
   readonly generate: (request: Request) => Effect.Effect<Response, E>
+  readonly stream?: ((request: Request) => Stream.Stream<StreamPart.StreamPart, E>) | undefined
 }): Service<E | ModelError.ModelError> => {
   const model = {
     name: options.name,
     provider: options.provider,
     capabilities: { tools: options.capabilities?.tools ?? true, images: options.capabilities?.images ?? true }
   }
+  const streamed = options.stream ?? ((request: Request) => burst(options.generate(request)))
   return {
     ...model,
     generate: (request) =>
       Effect.suspend((): Effect.Effect<Response, E | ModelError.ModelError> => {
         const refused = refusal(model, request)
         return refused === undefined ? options.generate(request) : Effect.fail(refused)
+      }),
+    stream: (request) =>
+      Stream.suspend((): Stream.Stream<StreamPart.StreamPart, E | ModelError.ModelError> => {
+        const refused = refusal(model, request)
+        return refused === undefined ? streamed(request) : Stream.fail(refused)
       })
   }
 }
+
+/** A reply that comes whole, as a stream. */
+const burst = <E>(reply: Effect.Effect<Response, E>): Stream.Stream<StreamPart.StreamPart, E> =>
+  Stream.unwrap(Effect.map(reply, (response) => Stream.fromIterable(StreamPart.fromResponse(response))))
 
 const hex = (word: number): string => word.toString(16).padStart(8, "0")
 
@@ -272,3 +292,12 @@ export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
  */
 export const generate = (request: Request): Effect.Effect<Response, LanguageModelError, LanguageModel> =>
   Effect.flatMap(LanguageModel, (model) => model.generate(request))
+
+/**
+ * Sends one request to the language model of the context and gives the reply as it comes.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const stream = (request: Request): Stream.Stream<StreamPart.StreamPart, LanguageModelError, LanguageModel> =>
+  Stream.unwrap(Effect.map(LanguageModel, (model) => model.stream(request)))

@@ -21,6 +21,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Prompt from "./Prompt.ts"
+import { RateLimitInfo } from "./RateLimitInfo.ts"
 import { Usage } from "./Usage.ts"
 
 /**
@@ -77,7 +78,9 @@ export class Response extends Schema.Class<Response>("effect-llm-resilience/Resp
   /** What it cost; zeros where the provider does not tell. */
   usage: Usage,
   /** The id to quote to the provider's support. */
-  requestId: Schema.optional(Schema.String)
+  requestId: Schema.optional(Schema.String),
+  /** What the reply's headers said of the caller's limits. */
+  rateLimit: Schema.optional(RateLimitInfo)
 }) {
   /** The text of the answer, all text parts joined; reasoning is not part of it. */
   get text(): string {

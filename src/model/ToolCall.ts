@@ -70,7 +70,7 @@ export interface Options {
  * depth is fixed, since it is what keeps a recursive schema from overflowing the stack.
  *
  * @since 0.1.0
- * @category constants
+ * @category defaults
  */
 export const defaults: { readonly maxLength: number; readonly maxDepth: number } = StrictJson.defaults
 
@@ -78,7 +78,7 @@ export const defaults: { readonly maxLength: number; readonly maxDepth: number }
  * Decodes one call. `finishReason` is the one of the reply that the call is part of. Pure: no handler is run.
  *
  * @since 0.1.0
- * @category decoding
+ * @category conversions
  */
 export function decodeOne<Tools extends ReadonlyArray<Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>,
@@ -101,7 +101,7 @@ export function decodeOne(
  * empty list, whatever its finish reason. Pure: no handler is run.
  *
  * @since 0.1.0
- * @category decoding
+ * @category conversions
  */
 export function decode<Tools extends ReadonlyArray<Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>,

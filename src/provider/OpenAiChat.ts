@@ -25,25 +25,24 @@
  *
  * @since 0.1.0
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as HttpClient from "@effect/platform/HttpClient"
-import * as Config from "effect/Config"
-import * as DateTime from "effect/DateTime"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
-import * as ModelError from "../error/ModelError.ts"
-import { describeCause } from "../internal/redact.ts"
+import type * as Stream from "effect/Stream"
+import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import type * as ModelError from "../error/ModelError.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
-import type { Response } from "../model/Response.ts"
-import * as httpExchange from "./internal/httpExchange.ts"
-import * as checks from "./internal/openAiChatOptions.ts"
+import type { StreamPart } from "../model/StreamPart.ts"
+import * as decode from "./internal/decode.ts"
+import * as httpModel from "./internal/httpModel.ts"
+import * as openAi from "./internal/openAiChatOptions.ts"
 import * as openAiChatReply from "./internal/openAiChatReply.ts"
+import * as openAiChatStream from "./internal/openAiChatStream.ts"
 import * as openAiChatWire from "./internal/openAiChatWire.ts"
-import * as ProviderError from "./ProviderError.ts"
+import * as checks from "./internal/options.ts"
 
 /**
  * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but OpenAI's own.
@@ -73,6 +72,8 @@ export interface Options {
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
+  /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
+  readonly maxEventBytes?: number | undefined
   /**
    * How the server calls the limit of output tokens. Default: `"max_completion_tokens"` for the hosts of OpenAI and Azure,
    * `"max_tokens"` for all others, which mostly know no other name.
@@ -83,90 +84,85 @@ export interface Options {
    * tools are called; most servers refuse it. Default: `"none"`.
    */
   readonly reasoningField?: "none" | "reasoning_content" | undefined
+  /**
+   * Whether a stream asks for its usage with `stream_options`. `"none"` is for servers that refuse the field; their streams
+   * then mostly have a usage of zero. Default: `"ask"`.
+   */
+  readonly streamUsage?: "ask" | "none" | undefined
 }
 
 /**
  * The defaults of {@link Options}.
  *
  * @since 0.1.0
- * @category constants
+ * @category defaults
  */
-export const defaults = checks.defaults
+export const defaults = {
+  baseUrl: openAi.baseUrl,
+  provider: "openai",
+  maxBodyBytes: checks.defaults.maxBodyBytes,
+  maxEventBytes: checks.defaults.maxEventBytes,
+  reasoningField: "none",
+  streamUsage: "ask"
+} as const
+
+const path = "/chat/completions"
 
 const issuesOf = (options: Options): ReadonlyArray<Issue> => {
   const baseUrl = options.baseUrl ?? defaults.baseUrl
-  const size = options.maxBodyBytes ?? defaults.maxBodyBytes
   return [
-    ...(typeof options.model === "string" && options.model.trim() !== "" ? [] : [{
-      path: "model",
-      found: found(options.model),
-      allowed: "the name of a model, such as \"gpt-4o-mini\""
-    }]),
-    ...checks.keyIssues(options.apiKey, checks.hostOf(baseUrl)),
-    ...checks.baseUrlIssues(baseUrl),
+    ...checks.modelIssues(options.model, "gpt-4o-mini"),
+    ...checks.keyIssues(options.apiKey, openAi.keyRule(checks.hostOf(baseUrl))),
+    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: path }),
     ...checks.textIssues("organization", options.organization),
     ...checks.textIssues("project", options.project),
     ...checks.textIssues("provider", options.provider),
     ...checks.headerIssues(options.headers),
-    ...(Number.isSafeInteger(size) && size >= checks.smallestBody ? [] : [{
-      path: "maxBodyBytes",
-      found: found(size),
-      allowed: `a whole number of bytes, ${checks.smallestBody} or more`
-    }]),
+    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
+    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes),
     ...checks.oneOf("maxTokensField", options.maxTokensField, ["max_tokens", "max_completion_tokens"]),
-    ...checks.oneOf("reasoningField", options.reasoningField, ["none", "reasoning_content"])
+    ...checks.oneOf("reasoningField", options.reasoningField, ["none", "reasoning_content"]),
+    ...checks.oneOf("streamUsage", options.streamUsage, ["ask", "none"])
   ]
 }
 
 const headersOf = (options: Options): { readonly [name: string]: string } => ({
-  accept: "application/json",
   ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(options.apiKey)}` }),
   ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
   ...(options.project === undefined ? {} : { "openai-project": options.project }),
   ...checks.openHeaders(options.headers)
 })
 
-/** The settings, or every issue of the options at once. */
-const settle = (options: Options): Either.Either<checks.Settings, InvalidOptions> => {
+/** The options as settings and protocol, or every issue at once. */
+const settle = (
+  options: Options
+): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<openAiChatStream.State>], InvalidOptions> => {
   const issues = issuesOf(options)
   if (issues.length > 0) return Either.left(new InvalidOptions({ module: "OpenAiChat", issues }))
   const baseUrl = options.baseUrl ?? defaults.baseUrl
-  return Either.right({
+  const url = checks.endpoint(baseUrl, path)
+  const dialect = {
+    maxTokensField: options.maxTokensField ??
+      (openAi.isOpenAi(checks.hostOf(baseUrl)) ? "max_completion_tokens" : "max_tokens"),
+    reasoningField: options.reasoningField ?? defaults.reasoningField,
+    streamUsage: options.streamUsage ?? defaults.streamUsage
+  } as const
+  const settings: httpModel.Settings = {
     model: options.model,
     provider: options.provider ?? defaults.provider,
-    url: checks.endpoint(baseUrl),
     headers: headersOf(options),
     secretHeaders: checks.secretNames(options.headers),
     maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
-    dialect: {
-      maxTokensField: options.maxTokensField ??
-        (checks.isOpenAi(checks.hostOf(baseUrl)) ? "max_completion_tokens" : "max_tokens"),
-      reasoningField: options.reasoningField ?? defaults.reasoningField
-    }
-  })
+    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
+    capabilities: options.capabilities
+  }
+  return Either.right([settings, {
+    url: () => url,
+    encode: (request, kind) => openAiChatWire.encode(options.model, request, dialect, kind),
+    reply: openAiChatReply.decode,
+    decoder: openAiChatStream.decoder
+  }])
 }
-
-const encodeBody = (
-  request: LanguageModel.Request,
-  settings: checks.Settings
-): Either.Either<string, ModelError.ModelError> =>
-  Either.try({
-    try: () => {
-      const body = openAiChatWire.encode(settings.model, request, settings.dialect)
-      if (body["stream"] === true) {
-        throw new TypeError("stream: true asks for an event stream; generate reads one reply")
-      }
-      return JSON.stringify(body)
-    },
-    catch: (cause) =>
-      new ModelError.InvalidRequest({
-        provider: settings.provider,
-        model: settings.model,
-        param: "providerOptions",
-        billed: "no",
-        cause: describeCause(cause)
-      })
-  })
 
 /**
  * A language model over the `HttpClient` of the context.
@@ -187,43 +183,7 @@ const encodeBody = (
 export const make = (
   options: Options
 ): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
-    const client = yield* HttpClient.HttpClient
-    const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
-    const settings = yield* settle(options)
-    const { model, provider } = settings
-    const generate = (request: LanguageModel.Request): Effect.Effect<Response, ModelError.ModelError> =>
-      Effect.gen(function*() {
-        const body = yield* encodeBody(request, settings)
-        const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
-        const incoming = yield* httpExchange.post(client, {
-          url: settings.url,
-          headers: { "idempotency-key": idempotencyKey, ...settings.headers },
-          body,
-          maxBodyBytes: settings.maxBodyBytes,
-          secretHeaders: settings.secretHeaders,
-          requestInit
-        }, { provider, model })
-        const now = yield* DateTime.now
-        if (incoming.status >= 200 && incoming.status <= 299) {
-          return yield* openAiChatReply.decode(incoming, { provider, model }, now)
-        }
-        return yield* ProviderError.fromResponse({
-          provider,
-          model,
-          status: incoming.status,
-          headers: incoming.headers,
-          body: incoming.text,
-          now
-        })
-      })
-    return LanguageModel.make({
-      name: model,
-      provider,
-      capabilities: options.capabilities,
-      generate
-    })
-  })
+  Effect.flatMap(settle(options), ([settings, protocol]) => httpModel.make(settings, protocol))
 
 /**
  * {@link make} as a layer of `LanguageModel`.
@@ -236,12 +196,6 @@ export const layer = (
 ): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
   Layer.effect(LanguageModel.LanguageModel, make(options))
 
-/** A variable that is not set is absent; one that cannot be read is an issue that says why. */
-const variable = <A>(name: string, config: Config.Config<A>): Effect.Effect<Option.Option<A>, Issue> =>
-  Config.option(config).pipe(
-    Effect.mapError((error) => ({ path: name, found: found(describeCause(error).message), allowed: "readable text" }))
-  )
-
 /**
  * {@link make} from the configuration: `OPENAI_API_KEY` (required unless `OPENAI_BASE_URL` names another server than
  * OpenAI's), `OPENAI_BASE_URL` (default `https://api.openai.com/v1`) and `OPENAI_MODEL`. What the configuration leaves out is
@@ -253,23 +207,13 @@ const variable = <A>(name: string, config: Config.Config<A>): Effect.Effect<Opti
 export const makeConfig = (
   options: Partial<Options> = {}
 ): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
-    const [apiKey, baseUrl, model] = yield* Effect.all([
-      variable("OPENAI_API_KEY", Config.redacted("OPENAI_API_KEY")),
-      variable("OPENAI_BASE_URL", Config.string("OPENAI_BASE_URL")),
-      variable("OPENAI_MODEL", Config.string("OPENAI_MODEL"))
-    ], { mode: "validate" }).pipe(
-      Effect.mapError((unreadable) =>
-        new InvalidOptions({ module: "OpenAiChat", issues: unreadable.flatMap((issue) => Option.toArray(issue)) })
-      )
-    )
-    return yield* make({
+  Effect.flatMap(checks.configured("OpenAiChat", openAi.variableNames), ({ apiKey, baseUrl, model }) =>
+    make({
       ...options,
       apiKey: Option.getOrElse(apiKey, () => options.apiKey),
       baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
       model: Option.getOrElse(model, () => options.model ?? "")
-    }).pipe(Effect.mapError(checks.nameVariables))
-  })
+    }).pipe(Effect.mapError(checks.nameVariables(openAi.variables))))
 
 /**
  * {@link makeConfig} as a layer of `LanguageModel`.
@@ -281,3 +225,20 @@ export const layerConfig = (
   options?: Partial<Options>
 ): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
   Layer.effect(LanguageModel.LanguageModel, makeConfig(options))
+
+/**
+ * Reads the bytes of a chat completion stream, wherever they come from: a recording, a queue, a client of your own. It is
+ * what `LanguageModel.stream` does with the reply of the server.
+ *
+ * Chunks may be cut anywhere. The reply ends with `[DONE]` or a finish reason; a stream with neither fails with
+ * `Truncated`, which holds the text so far. A chunk that is not what the protocol says is a `MalformedResponse`, an error
+ * inside the stream what `ProviderError.fromStreamEvent` says. A failure of the bytes passes through, unless the reply was
+ * over by then.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const decodeStream = (
+  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+): <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
+  decode.bytes(openAiChatStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }))

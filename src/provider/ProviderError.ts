@@ -35,6 +35,7 @@ import * as ModelError from "../error/ModelError.ts"
 import * as Hints from "../internal/hints.ts"
 import { classify } from "./internal/classify.ts"
 import * as ErrorBody from "./internal/errorBody.ts"
+import * as StreamError from "./internal/streamError.ts"
 
 /**
  * A reply that is, or may be, an error.
@@ -200,6 +201,65 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
     case "UnknownError":
       return new ModelError.UnknownError(common)
   }
+}
+
+/**
+ * One event of a stream that began with status 200.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamEvent {
+  /** The provider's name, such as `"openai"` or `"anthropic"`. */
+  readonly provider: string
+  /** The event's payload as parsed JSON; the text itself where it is none. */
+  readonly event: unknown
+  /** The event's name, where the stream names its events. One called `error` is an error, whatever it holds. */
+  readonly name?: string | undefined
+  /** The model that was asked. */
+  readonly model?: string | undefined
+  /** The headers of the reply that the stream belongs to; names in any case. */
+  readonly headers?: ProviderReply["headers"]
+  /** When the event came. */
+  readonly now?: DateTime.DateTime.Input | undefined
+}
+
+/**
+ * The error that an event of a stream carries; none for an ordinary event.
+ *
+ * Found are events called or typed `error`, payloads with a filled `error` (also beside `choices`, and also without
+ * `data:` as Gemini sends them), `response.failed`, errors without an envelope, Gemini's `promptFeedback.blockReason`, and
+ * the reasons to finish that mean no reply came of it: `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL`,
+ * `TOO_MANY_TOOL_CALLS`, DeepSeek's `insufficient_system_resource` and `error`. Reasons that end a reply early (`length`,
+ * `content_filter`, `SAFETY`, `refusal`) are no errors here: what was said before them counts.
+ *
+ * The error is what {@link fromResponse} says of a 200 with that body, so it may have been billed. Never throws.
+ *
+ * @example
+ * import { fromStreamEvent } from "effect-llm-resilience/provider/ProviderError"
+ * import * as Option from "effect/Option"
+ *
+ * const error = fromStreamEvent({
+ *   provider: "anthropic",
+ *   event: { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+ * })
+ * const chunk = fromStreamEvent({ provider: "anthropic", event: { type: "ping" } })
+ *
+ * console.log(Option.map(error, (found) => found._tag), Option.isNone(chunk)) // Some("Overloaded"), true
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromStreamEvent = (options: StreamEvent): Option.Option<ModelError.ModelError> => {
+  const body = StreamError.find(options.event, options.name)
+  return body === undefined ? Option.none() : Option.some(fromResponse({
+    provider: options.provider,
+    model: options.model,
+    status: 200,
+    headers: options.headers,
+    body,
+    now: options.now
+  }))
 }
 
 /** A refusal in the 4xx was never run; what failed at 5xx or inside a success may have been. */

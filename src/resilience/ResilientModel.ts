@@ -25,14 +25,73 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { PolicyError } from "../error/PolicyError.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
+import * as RateLimitInfo from "../model/RateLimitInfo.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
+import * as RateLimiter from "../policy/RateLimiter.ts"
+import * as Estimate from "./internal/estimate.ts"
+import * as Opening from "./internal/opening.ts"
+
+/** What a reply told about the limits is told to the limiter, so that it need not find out by being refused. */
+const learn = (
+  pipeline: Pipeline.Pipeline<unknown>,
+  rateLimit: RateLimitInfo.RateLimitInfo | undefined
+): Effect.Effect<void> => {
+  const { rateLimiter } = Pipeline.policies(pipeline)
+  return rateLimiter === undefined || rateLimit === undefined
+    ? Effect.void
+    : RateLimiter.learn(rateLimiter, RateLimitInfo.perMinute(rateLimit))
+}
+
+/** Through the pipeline, which is told what the call will probably cost, and then what it did cost. */
+const guarded = <A, E, Refused>(
+  call: Effect.Effect<A, E>,
+  pipeline: Pipeline.Pipeline<Refused>,
+  request: LanguageModel.Request,
+  used: (result: A) => number
+): Effect.Effect<A, E | Refused> => {
+  if (Pipeline.policies(pipeline).rateLimiter === undefined) return Pipeline.apply(call, pipeline)
+  const tokens = Estimate.tokens(request)
+  return Pipeline.applyCost(call, pipeline, {
+    tokens,
+    // A provider that tells no usage leaves the estimate standing.
+    actual: (result) => {
+      const actual = used(result)
+      return actual > 0 ? actual : tokens
+    }
+  })
+}
+
+const withKey = (request: LanguageModel.Request): Effect.Effect<LanguageModel.Request> =>
+  request.idempotencyKey === undefined
+    ? Effect.map(LanguageModel.freshIdempotencyKey, (idempotencyKey) => ({ ...request, idempotencyKey }))
+    : Effect.succeed(request)
+
+const limitsIn = ({ first }: Opening.Opened<unknown>): RateLimitInfo.RateLimitInfo | undefined => {
+  for (const part of first) {
+    if (part._tag === "Start") return part.rateLimit
+  }
+  return undefined
+}
+
+const usedBy = ({ first }: Opening.Opened<unknown>): number => {
+  for (const part of first) {
+    if (part._tag === "Finish") return part.usage.totalTokens
+  }
+  return 0
+}
 
 /**
  * The model with the pipeline round each call. All attempts of one call carry the same idempotency key: the request's
- * own, or a fresh one.
+ * own, or a fresh one. A rate limiter in the pipeline is told what the request will probably cost in tokens (prompt, tools
+ * and the longest reply allowed), then what the reply did cost, and what its headers said of the provider's limits.
+ *
+ * Of a stream the pipeline guards the time up to the first content: until then a retry is invisible, and the time-outs
+ * count to the first content. What fails afterwards reaches the consumer as it is, and the permits of the pipeline are
+ * given back when the content begins. The limiter's estimate stands unless the whole reply came in one burst.
  *
  * @since 0.1.0
  * @category combinators
@@ -44,13 +103,20 @@ export const strengthen = <E extends LanguageModel.LanguageModelError, Refused e
   name: model.name,
   provider: model.provider,
   capabilities: model.capabilities,
-  generate: (request) =>
-    Effect.flatMap(
-      request.idempotencyKey === undefined
-        ? LanguageModel.freshIdempotencyKey
-        : Effect.succeed(request.idempotencyKey),
-      (idempotencyKey) => Pipeline.apply(model.generate({ ...request, idempotencyKey }), pipeline)
-    )
+  generate: (given) =>
+    Effect.flatMap(withKey(given), (request) => {
+      const call = Effect.tap(model.generate(request), (response) => learn(pipeline, response.rateLimit))
+      return guarded(call, pipeline, request, (response) => response.usage.totalTokens)
+    }),
+  stream: (given) =>
+    Stream.unwrapScoped(Effect.gen(function*() {
+      const request = yield* withKey(given)
+      const scope = yield* Effect.scope
+      const opening = Effect.suspend(() => Opening.open(model.stream(request), scope)).pipe(
+        Effect.tap((opened) => learn(pipeline, limitsIn(opened)))
+      )
+      return Opening.resume<E | Refused>(yield* guarded(opening, pipeline, request, usedBy))
+    }))
 })
 
 /**

@@ -62,7 +62,7 @@ export type MeantCall = Meant
  * The numbers used where the options are silent.
  *
  * @since 0.1.0
- * @category models
+ * @category defaults
  */
 export const defaults = {
   apiKey: "sk-chaos",

@@ -75,7 +75,7 @@ export const hintForms = Data.hintForms
  * The numbers used where a plan is silent.
  *
  * @since 0.1.0
- * @category models
+ * @category defaults
  */
 export const defaults = {
   wait: "1 second",

@@ -1,6 +1,6 @@
 /**
  * A language model that answers from a script, one step for each request, and remembers what it was asked. It sleeps on
- * Effect's clock, so an hour of outage is a moment under TestClock.
+ * Effect's clock, so an hour of outage is a moment under TestClock. Asked for a stream it sends the same replies in deltas.
  *
  * @example
  * import * as ModelError from "effect-llm-resilience/error/ModelError"
@@ -27,10 +27,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import * as Prompt from "../model/Prompt.ts"
 import { type FinishReason, Response } from "../model/Response.ts"
+import * as StreamPart from "../model/StreamPart.ts"
 import { Usage } from "../model/Usage.ts"
 
 /**
@@ -56,6 +58,11 @@ export type Step =
   | { readonly _tag: "Reply"; readonly response: Response }
   | { readonly _tag: "Text"; readonly text: string; readonly finishReason: FinishReason }
   | { readonly _tag: "Calls"; readonly calls: ReadonlyArray<Call>; readonly finishReason: FinishReason }
+  | {
+    readonly _tag: "Parts"
+    readonly parts: ReadonlyArray<StreamPart.StreamPart>
+    readonly error: LanguageModel.LanguageModelError | undefined
+  }
   | { readonly _tag: "Fail"; readonly error: LanguageModel.LanguageModelError }
   | { readonly _tag: "Delayed"; readonly duration: Duration.Duration; readonly step: Step }
   | { readonly _tag: "Hang" }
@@ -64,12 +71,13 @@ export type Step =
  * What is told where the script is silent.
  *
  * @since 0.1.0
- * @category constants
+ * @category defaults
  */
 export const defaults = {
   name: "scripted-model",
   provider: "scripted",
-  usage: new Usage({ inputTokens: 10, outputTokens: 5, totalTokens: 15 })
+  usage: new Usage({ inputTokens: 10, outputTokens: 5, totalTokens: 15 }),
+  deltaLength: 8
 } as const
 
 /**
@@ -126,6 +134,18 @@ export const toolCalls = (calls: ReadonlyArray<Call>, finishReason: FinishReason
 export const reply = (response: Response): Step => ({ _tag: "Reply", response })
 
 /**
+ * Streams exactly these parts, and then fails with the error, or just ends. So it can play a reply that is cut: parts
+ * without `Finish`. Asked for the whole reply it gives what `StreamPart.collect` makes of them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const parts = (
+  all: ReadonlyArray<StreamPart.StreamPart>,
+  error?: LanguageModel.LanguageModelError
+): Step => ({ _tag: "Parts", parts: all, error })
+
+/**
  * Fails with the error.
  *
  * @since 0.1.0
@@ -157,7 +177,7 @@ export const hang: Step = { _tag: "Hang" }
  * Who the scripted model says it is, what its replies cost, and what follows the script.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
 export interface Options {
   /** The model's name. Default: "scripted-model". */
@@ -168,6 +188,10 @@ export interface Options {
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** What every reply made by this module costs. Default: 10 tokens in, 5 out. */
   readonly usage?: Usage | undefined
+  /** How many characters of text or arguments a stream sends at a time: 1 or more. Default: 8. */
+  readonly deltaLength?: number | undefined
+  /** How long a stream waits before each part but `Start`, on Effect's clock. Default: not at all. */
+  readonly betweenParts?: Duration.DurationInput | undefined
   /** What is done with every request after the end of the script. Default: it fails. */
   readonly afterwards?: Step | undefined
 }
@@ -193,10 +217,18 @@ export interface Memory {
  */
 export class ScriptedModel extends Context.Tag("effect-llm-resilience/ScriptedModel")<ScriptedModel, Memory>() {}
 
+interface Player {
+  readonly name: string
+  readonly provider: string
+  readonly usage: Usage
+  readonly deltaLength: number
+  readonly betweenParts: Duration.Duration
+}
+
 const play = (
   step: Step,
   place: number,
-  model: { readonly name: string; readonly usage: Usage }
+  model: Player
 ): Effect.Effect<Response, LanguageModel.LanguageModelError> => {
   const respond = (parts: ReadonlyArray<Prompt.AssistantPart>, finishReason: FinishReason) =>
     Effect.succeed(
@@ -217,12 +249,69 @@ const play = (
         })),
         step.finishReason
       )
+    case "Parts":
+      return StreamPart.collect(partsOf(step), { provider: model.provider, model: model.name })
     case "Fail":
       return Effect.fail(step.error)
     case "Delayed":
       return Effect.delay(Effect.suspend(() => play(step.step, place, model)), step.duration)
     case "Hang":
       return Effect.never
+  }
+}
+
+type Parts = Stream.Stream<StreamPart.StreamPart, LanguageModel.LanguageModelError>
+
+const partsOf = (step: Extract<Step, { readonly _tag: "Parts" }>): Parts =>
+  Stream.concat(
+    // Each in a chunk of its own, as they would come from a server.
+    Stream.rechunk(Stream.fromIterable(step.parts), 1),
+    step.error === undefined ? Stream.empty : Stream.fail(step.error)
+  )
+
+/** The text in pieces of some characters; a surrogate pair is never torn apart. */
+const pieces = (text: string, length: number): ReadonlyArray<string> => {
+  const characters = [...text]
+  return Array.from(
+    { length: Math.ceil(characters.length / length) },
+    (_, at) => characters.slice(at * length, (at + 1) * length).join("")
+  )
+}
+
+const inDeltas = (part: StreamPart.StreamPart, length: number): ReadonlyArray<StreamPart.StreamPart> => {
+  switch (part._tag) {
+    case "TextDelta":
+      return pieces(part.text, length).map(StreamPart.textDelta)
+    case "ReasoningDelta":
+      return pieces(part.text, length).map(StreamPart.reasoningDelta)
+    case "ToolArgumentsDelta":
+      return pieces(part.delta, length).map((delta) => StreamPart.toolArgumentsDelta(part.index, delta))
+    default:
+      return [part]
+  }
+}
+
+/** The same reply as {@link play} gives, piece by piece. */
+const playStream = (step: Step, place: number, model: Player): Parts => {
+  const wait = Effect.sleep(model.betweenParts)
+  const paced = (parts: Parts): Parts =>
+    Duration.toMillis(model.betweenParts) === 0
+      ? parts
+      : Stream.tap(parts, (part) => part._tag === "Start" ? Effect.void : wait)
+  switch (step._tag) {
+    case "Parts":
+      return paced(partsOf(step))
+    case "Delayed":
+      return Stream.unwrap(Effect.delay(Effect.sync(() => playStream(step.step, place, model)), step.duration))
+    default:
+      return Stream.unwrap(
+        Effect.map(play(step, place, model), (response) =>
+          paced(partsOf({
+            _tag: "Parts",
+            parts: StreamPart.fromResponse(response).flatMap((part) => inDeltas(part, model.deltaLength)),
+            error: undefined
+          })))
+      )
   }
 }
 
@@ -254,19 +343,25 @@ export const make = (
           }
         })
       )
+    const player: Player = {
+      name,
+      provider,
+      usage: options.usage ?? defaults.usage,
+      deltaLength: Math.max(1, Math.trunc(options.deltaLength ?? defaults.deltaLength)),
+      betweenParts: Duration.decode(options.betweenParts ?? 0)
+    }
+    /** The place of the request, and the step that is for it. */
+    const next = (request: LanguageModel.Request) =>
+      Effect.map(
+        Ref.modify(memory, (requests) => [requests.length + 1, [...requests, request]] as const),
+        (place) => [script[place - 1] ?? options.afterwards ?? exhausted(place), place] as const
+      )
     const model = LanguageModel.make({
       name,
       provider,
       capabilities: options.capabilities,
-      generate: (request) =>
-        Effect.flatMap(
-          Ref.modify(memory, (requests) => [requests.length + 1, [...requests, request]] as const),
-          (place) =>
-            play(script[place - 1] ?? options.afterwards ?? exhausted(place), place, {
-              name,
-              usage: options.usage ?? defaults.usage
-            })
-        )
+      generate: (request) => Effect.flatMap(next(request), ([step, place]) => play(step, place, player)),
+      stream: (request) => Stream.unwrap(Effect.map(next(request), ([step, place]) => playStream(step, place, player)))
     })
     return {
       ...model,

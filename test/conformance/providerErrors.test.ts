@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Verdict from "../../src/error/Verdict.ts"
-import { fromResponse } from "../../src/provider/ProviderError.ts"
+import { fromResponse, fromStreamEvent } from "../../src/provider/ProviderError.ts"
 
 const fixtures = process.env["FIXTURES"] ?? "../shared/fixtures"
 const file = join(fixtures, "provider-errors.json")
@@ -36,10 +36,18 @@ const retryableClasses = new Set(["RateLimited", "Overloaded", "ServerError", "C
 const openAiFamily = (provider: string): boolean => provider !== "anthropic" && provider !== "google"
 
 describe.skipIf(!existsSync(file))("ProviderError on recorded replies", () => {
-  const judge = (cases: ReadonlyArray<typeof Case.Type>, spell: (body: unknown) => unknown) => {
+  const parsed = (body: unknown): unknown => typeof body === "string" ? JSON.parse(body) : body
+  const inStream = ({ body, headers, provider }: typeof Case.Type) =>
+    Option.getOrThrow(fromStreamEvent({ provider, headers, event: parsed(body) }))
+
+  const judge = (
+    cases: ReadonlyArray<typeof Case.Type>,
+    spell: (body: unknown) => unknown,
+    read = (each: typeof Case.Type) => fromResponse({ ...each, body: spell(each.body) })
+  ) => {
     const wrong = { retry: [] as Array<string>, hint: [] as Array<string>, class: [] as Array<string> }
     for (const each of cases) {
-      const error = fromResponse({ ...each, body: spell(each.body) })
+      const error = read(each)
       const verdict = Verdict.of(error)
       const retryable = verdict.action === "Retry" || verdict.action === "Reask"
       const acceptable = each.acceptableClasses.map(ours)
@@ -84,6 +92,21 @@ describe.skipIf(!existsSync(file))("ProviderError on recorded replies", () => {
       expect(family.class.length / familySize, family.class.join("\n")).toBeLessThanOrEqual(0.03)
     })
   }
+
+  it("judges what came inside a stream as an event of it, and replies as replies", () => {
+    const cases = all()
+    const wrong = judge(
+      cases,
+      (body) => body,
+      (each) => each.layer === "http" ? fromResponse(each) : inStream(each)
+    )
+    expect(wrong).toEqual({ retry: [], hint: [], class: [] })
+  })
+
+  it("would judge every reply the same if it came as an event of a stream, without its status", () => {
+    const wrong = judge(all(), (body) => body, inStream)
+    expect(wrong).toEqual({ retry: [], hint: [], class: [] })
+  })
 })
 
 if (!existsSync(file)) console.log(`skipped: ${file} is absent (set FIXTURES)`)

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Prompt from "../../src/model/Prompt.ts"
 import * as Response from "../../src/model/Response.ts"
+import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Usage from "../../src/model/Usage.ts"
@@ -96,5 +99,51 @@ describe("LanguageModel", () => {
       expect(seen).toEqual([])
       yield* model.generate({ prompt: "Hi", tools: Toolkit.empty })
       expect(seen).toHaveLength(1)
+    }))
+})
+
+describe("LanguageModel.stream", () => {
+  const reply = new Response.Response({
+    id: "r",
+    model: "m",
+    parts: [Prompt.text("hi"), { _tag: "ToolCall", id: "1", name: "f", arguments: "{}" }],
+    finishReason: "tool-calls",
+    usage: Usage.zero
+  })
+
+  it.effect("is made from generate where the model has none: the whole reply in one burst", () =>
+    Effect.gen(function*() {
+      const model = LanguageModel.make({ name: "m", provider: "p", generate: () => Effect.succeed(reply) })
+      const parts = Chunk.toReadonlyArray(yield* Stream.runCollect(model.stream({ prompt: "Hi" })))
+      expect(parts.map((part) => part._tag)).toEqual([
+        "Start",
+        "TextDelta",
+        "ToolCallStart",
+        "ToolArgumentsDelta",
+        "ToolCall",
+        "Finish"
+      ])
+      expect(yield* StreamPart.collect(Stream.fromIterable(parts))).toEqual(reply)
+    }))
+
+  it.effect("checks the request before anything is sent, as generate does", () =>
+    Effect.gen(function*() {
+      const model = LanguageModel.make({
+        name: "m",
+        provider: "p",
+        generate: () => Effect.die("sent"),
+        stream: () => Stream.die("sent")
+      })
+      const error = yield* Effect.flip(Stream.runDrain(model.stream({ prompt: "Hi", topP: 2 })))
+      expect(error).toMatchObject({ _tag: "InvalidRequest", param: "topP" })
+    }))
+
+  it.effect("asks the model of the context", () =>
+    Effect.gen(function*() {
+      const model = LanguageModel.make({ name: "m", provider: "p", generate: () => Effect.succeed(reply) })
+      const response = yield* StreamPart.collect(LanguageModel.stream({ prompt: "Hi" })).pipe(
+        Effect.provideService(LanguageModel.LanguageModel, model)
+      )
+      expect(response.text).toBe("hi")
     }))
 })

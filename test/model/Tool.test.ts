@@ -92,6 +92,26 @@ describe("Tool.jsonSchema", () => {
       additionalProperties: { type: "number" }
     }))
 
+  it("tells a schema that holds itself to take a name", () => {
+    interface Category {
+      readonly name: string
+      readonly children: ReadonlyArray<Category>
+    }
+    const nameless = Schema.Struct({
+      name: Schema.String,
+      children: Schema.Array(Schema.suspend((): Schema.Schema<Category> => nameless))
+    })
+    const error = Either.getOrThrow(Either.flip(Tool.jsonSchema(Tool.make("sort", { parameters: nameless }))))
+    expect(error.path).toEqual(["children"])
+    expect(error.remedy).toContain(".annotations({ identifier: ")
+
+    const named = Schema.Struct({
+      name: Schema.String,
+      children: Schema.Array(Schema.suspend((): Schema.Schema<Category> => named))
+    }).annotations({ identifier: "Category" })
+    expect(Either.isRight(Tool.jsonSchema(Tool.make("sort", { parameters: named })))).toBe(true)
+  })
+
   it("refuses what has no JSON form, naming tool, place and way out", () => {
     const refusal = refusalOf(Schema.Struct({ filter: Schema.Struct({ since: Schema.DateFromSelf }) }))
     expect(refusal).toMatchObject({ _tag: "InvalidTool", tool: "tool", path: ["filter", "since"] })

@@ -245,6 +245,38 @@ describe("gate 5: the tool's schema", () => {
     ])
   })
 
+  describe("names what is wanted as the model has to write it", () => {
+    class Kin extends Schema.Class<Kin>("Kin")({ age: Schema.Int }) {}
+    const Colour = { Red: "red", Blue: "blue" } as const
+    const rows: ReadonlyArray<readonly [Schema.Struct.Field & Schema.Schema.AnyNoContext, string, string]> = [
+      [Schema.Int, "\"three\"", "a: expected an integer, got \"three\""],
+      [Schema.Enums(Colour), "\"green\"", "a: expected one of \"red\", \"blue\", got \"green\""],
+      [Schema.NullOr(Schema.Enums(Colour)), "\"Red\"", "a: expected one of \"red\", \"blue\", null, got \"Red\""],
+      [Schema.Tuple(Schema.Int, Schema.String), "[1]", "a.1: is missing, expected a string"],
+      [Schema.Tuple(Schema.Int, Schema.String), "[1,\"b\",3]", "a.2: is one too many; the list takes 2"],
+      [Schema.Tuple([Schema.Int], Schema.String), "[1,\"b\",3]", "a.2: expected a string, got 3"],
+      [Schema.String.pipe(Schema.brand("Id")), "7", "a: expected a string, got 7"],
+      [
+        Schema.Array(Kin),
+        "[{\"age\":1},{\"age\":2,\"name\":\"x\"}]",
+        "a.1.name: is not a parameter; the parameters here are age"
+      ],
+      [
+        Schema.Record({ key: Schema.String.pipe(Schema.pattern(/^k_/)), value: Schema.Int }),
+        "{\"z\":1}",
+        "a.z: is not a key that is taken here; the keys are a string matching the pattern ^k_"
+      ]
+    ]
+    it.each(rows.map(([field, args, expected]) => [expected, field, args] as const))("%s", (expected, field, args) => {
+      const kit = Effect.runSync(Toolkit.make(Tool.make("f", { parameters: Schema.Struct({ a: field }) })))
+      const error = Either.getOrThrow(Either.flip(ToolCall.decodeOne(kit, call("f", `{"a":${args}}`), "tool-calls")))
+      const told = error._tag === "InvalidArguments"
+        ? error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`)
+        : [error._tag]
+      expect(told).toEqual([expected])
+    })
+  })
+
   it("uses the words of the schema's author", () => {
     const parameters = Schema.Struct({
       a: Schema.String.annotations({ message: () => "give me text" }),

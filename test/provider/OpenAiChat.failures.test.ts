@@ -222,6 +222,22 @@ describe("OpenAiChat", () => {
         for (const secret of [key, "azure-secret", "hush-hush"]) expect(all).not.toContain(secret)
       }))
 
+    it.effect("shows a key without a known form nowhere, when the server repeats it", () =>
+      Effect.gen(function*() {
+        const secret = "hunter2-open-sesame"
+        const replies: ReadonlyArray<() => globalThis.Response> = [
+          () => json({ error: { message: `The token ${secret} is not known` } }, { status: 401 }),
+          () => json({ headers: { "x-was": `Bearer ${secret}` }, error: { message: "x" } }, { status: 500 }),
+          () => json({ error: { message: `slow down, ${secret}` } }),
+          () => json(`no JSON, but ${secret}`),
+          () => new globalThis.Response(null, { status: 302, headers: { location: `https://x.example/${secret}` } })
+        ]
+        for (const reply of replies) {
+          const error = yield* Effect.flip(answered(reply, { prompt: "Hi" }, { apiKey: Redacted.make(secret) }))
+          expect(`${error.message} ${JSON.stringify(error)} ${String(error.stack)}`).not.toContain(secret)
+        }
+      }))
+
     it.effect("asks a fetch client not to follow redirects, and keeps its other settings", () =>
       Effect.gen(function*() {
         const seen: Array<RequestInit | undefined> = []

@@ -70,6 +70,14 @@ describe("ProviderError.fromResponse", () => {
       expect(wait({ "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s" })).toBe(20_000)
     })
 
+    it("is read whatever the header's case, and the longest of repeated ones", () => {
+      const told = (headers: Record<string, string | ReadonlyArray<string>>) =>
+        waitOf(fromResponse({ ...limited, headers, now }))
+      expect(told({ "RETRY-AFTER": ["5", "3"] })).toBe(5000)
+      expect(told({ "Retry-After-Ms": ["1234"] })).toBe(1234)
+      expect(told({ "retry-after": [] })).toBe(20_000)
+    })
+
     it("falls back on the reset of the exhausted dimension only", () => {
       const silent = openai(429, "Rate limit reached", { code: "rate_limit_exceeded" })
       const headers = {
@@ -281,6 +289,11 @@ describe("ProviderError.fromResponse", () => {
         "<style>".repeat(10_000),
         "wait for ".repeat(10_000),
         "request ".repeat(10_000),
+        "back off for ".repeat(10_000),
+        "wait a minute ".repeat(10_000),
+        `try again in ${"1,111".repeat(10_000)}`,
+        `try again in ${"1:".repeat(20_000)}`,
+        "guardrail ".repeat(10_000),
         "context ".repeat(10_000),
         "a not ".repeat(10_000)
       ]

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
+import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 
 const ask = (prompt: string) => LanguageModel.generate({ prompt })
@@ -84,4 +87,55 @@ describe("ScriptedModel", () => {
       expect((yield* Effect.flip(model.generate({ prompt: "a", topP: 2 })))._tag).toBe("InvalidRequest")
       expect(yield* model.remaining).toBe(1)
     }))
+})
+
+describe("ScriptedModel.stream", () => {
+  const stream = LanguageModel.stream({ prompt: "Hi" })
+  const all = Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+
+  it.effect("sends the same reply in deltas", () =>
+    Effect.gen(function*() {
+      const texts = (yield* all).flatMap((part) => part._tag === "TextDelta" ? [part.text] : [])
+      expect(texts).toEqual(["ab\u{1F40B}", "cde", "f"])
+      expect(yield* all).toEqual([
+        StreamPart.start({ id: "scripted-2", model: "scripted-model" }),
+        StreamPart.toolCallStart(0, "call_2_1", "f"),
+        StreamPart.toolArgumentsDelta(0, "{\"x"),
+        StreamPart.toolArgumentsDelta(0, "\":1"),
+        StreamPart.toolArgumentsDelta(0, "}"),
+        StreamPart.toolCall(0, "call_2_1", "f", "{\"x\":1}"),
+        StreamPart.finish({ reason: "tool-calls", usage: ScriptedModel.defaults.usage })
+      ])
+      expect((yield* Effect.flip(all))._tag).toBe("Overloaded")
+      expect((yield* Effect.flip(all))._tag).toBe("UnknownError")
+      expect(yield* ScriptedModel.requests).toHaveLength(4)
+    }).pipe(Effect.provide(ScriptedModel.layer([
+      ScriptedModel.text("ab\u{1F40B}cdef"),
+      ScriptedModel.toolCall("f", { x: 1 }),
+      ScriptedModel.fail(new ModelError.Overloaded({ provider: "scripted" }))
+    ], { deltaLength: 3 }))))
+
+  it.effect("plays parts as they are, cut or broken", () =>
+    Effect.gen(function*() {
+      expect((yield* all).map((part) => part._tag)).toEqual(["TextDelta"])
+      expect((yield* Effect.flip(LanguageModel.generate({ prompt: "Hi" })))._tag).toBe("Truncated")
+      expect((yield* Effect.flip(all))._tag).toBe("ServerError")
+    }).pipe(Effect.provide(ScriptedModel.layer([
+      ScriptedModel.parts([StreamPart.textDelta("a")]),
+      ScriptedModel.parts([StreamPart.textDelta("a")]),
+      ScriptedModel.parts([StreamPart.textDelta("a")], new ModelError.ServerError({ provider: "scripted" }))
+    ]))))
+
+  it.effect("waits between the parts, on the clock of the test", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const fiber = yield* Effect.fork(Stream.runForEach(stream, (part) => Effect.sync(() => seen.push(part._tag))))
+      yield* TestClock.adjust("4 seconds")
+      expect(seen).toEqual(["Start"])
+      yield* TestClock.adjust("1 second")
+      expect(seen).toEqual(["Start", "TextDelta"])
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(fiber)
+      expect(seen).toEqual(["Start", "TextDelta", "Finish"])
+    }).pipe(Effect.provide(ScriptedModel.layer([ScriptedModel.text("hi")], { betweenParts: "5 seconds" }))))
 })

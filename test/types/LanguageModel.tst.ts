@@ -1,12 +1,14 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { describe, expect, it } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
-import type { ModelError } from "../../src/error/ModelError.ts"
+import type { ModelError, Truncated } from "../../src/error/ModelError.ts"
 import type { PolicyError } from "../../src/error/PolicyError.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import type { Response } from "../../src/model/Response.ts"
+import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 
 describe("LanguageModel", () => {
@@ -25,6 +27,31 @@ describe("LanguageModel", () => {
   it("a bare provider is a language model", () => {
     expect<LanguageModel.Service<ModelError>>().type.toBeAssignableTo<LanguageModel.Service>()
     expect<LanguageModel.Service>().type.not.toBeAssignableTo<LanguageModel.Service<ModelError>>()
+  })
+})
+
+describe("LanguageModel.stream", () => {
+  it("fails with what the model's calls fail with", () => {
+    const model = LanguageModel.make({
+      name: "m",
+      provider: "p",
+      generate: () => Effect.die("unused"),
+      stream: () => Stream.die("unused")
+    })
+    expect(model.stream({ prompt: "Hi" })).type.toBe<Stream.Stream<StreamPart.StreamPart, ModelError>>()
+  })
+
+  it("collects to a response, with Truncated as one more way to fail", () => {
+    const model = LanguageModel.make({ name: "m", provider: "p", generate: () => Effect.die("unused") })
+    expect(StreamPart.collect(model.stream({ prompt: "Hi" }))).type.toBe<
+      Effect.Effect<Response, ModelError>
+    >()
+    expect(StreamPart.collect(Stream.empty)).type.toBe<Effect.Effect<Response, Truncated>>()
+  })
+
+  it("decodeStream adds ModelError to what the bytes fail with", () => {
+    const bytes: Stream.Stream<Uint8Array, "reset"> = Stream.empty
+    expect(OpenAiChat.decodeStream()(bytes)).type.toBe<Stream.Stream<StreamPart.StreamPart, ModelError | "reset">>()
   })
 })
 

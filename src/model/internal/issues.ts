@@ -143,16 +143,17 @@ const isMany = (
 const findings = (
   issue: ParseResult.ParseIssue,
   path: Path,
-  allowed: ReadonlyArray<string>
+  allowed: ReadonlyArray<string>,
+  keys: ReadonlyArray<string> = []
 ): ReadonlyArray<Finding> => {
-  if (issue._tag === "Pointer") return findings(issue.issue, [...path, ...steps(issue.path)], allowed)
+  if (issue._tag === "Pointer") return findings(issue.issue, [...path, ...steps(issue.path)], allowed, keys)
   const place = { path, actual: issue.actual }
   const own = ownMessage(issue)
   switch (issue._tag) {
     case "Missing":
       return [{ ...place, kind: "Missing", message: missing(issue) }]
     case "Unexpected":
-      return [{ ...place, kind: "Unexpected", message: notAParameter(allowed) }]
+      return [{ ...place, kind: "Unexpected", message: notAParameter(allowed, keys) }]
     case "Forbidden":
       return [{ ...place, kind: "Forbidden", message: "the schema of this tool cannot be decided at once" }]
     case "Type":
@@ -160,7 +161,7 @@ const findings = (
     case "Refinement":
       if (own !== undefined) return [{ ...place, kind: "Refinement", message: own }]
       return issue.kind === "From"
-        ? findings(issue.issue, path, allowed)
+        ? findings(issue.issue, path, allowed).map((finding) => asRefined(finding, issue.ast, path))
         : findings(issue.issue, path, allowed).map((finding) => ({
           ...asWritten(finding, issue, path),
           kind: "Refinement"
@@ -173,13 +174,50 @@ const findings = (
     case "Composite": {
       if (own !== undefined) return [{ ...place, kind: "Type", message: own }]
       if (AST.isUnion(issue.ast)) return ofUnion(members(issue.issues), path)
+      if (AST.isTupleType(issue.ast)) return ofTuple(issue.ast, members(issue.issues), path)
       const names = AST.isTypeLiteral(issue.ast)
         ? issue.ast.propertySignatures.map((property) => String(property.name))
         : []
-      return members(issue.issues).flatMap((member) => findings(member, path, names))
+      const keys = AST.isTypeLiteral(issue.ast)
+        ? issue.ast.indexSignatures.map((index) => describe(index.parameter))
+        : []
+      return members(issue.issues).flatMap((member) => findings(member, path, names, keys))
     }
   }
 }
+
+/** "a number" says too little where the schema wants "an integer". */
+const asRefined = (finding: Finding, ast: AST.AST, path: Path): Finding =>
+  finding.expected !== undefined && finding.path.length === path.length && hasDescription(ast)
+    ? { ...finding, expected: describe(ast) }
+    : finding
+
+const hasDescription = (ast: AST.AST): boolean => AST.getDescriptionAnnotation(ast)._tag === "Some"
+
+/** Effect 3.22 names a wrong element as the missing one, so the tuple itself is asked. */
+const ofTuple = (
+  ast: AST.TupleType,
+  issues: ReadonlyArray<ParseResult.ParseIssue>,
+  path: Path
+): ReadonlyArray<Finding> =>
+  issues.flatMap((issue) => {
+    const index = issue._tag === "Pointer" && typeof issue.path === "number" ? issue.path : undefined
+    if (issue._tag !== "Pointer" || index === undefined) return findings(issue, path, [])
+    const place = { path: [...path, index], actual: issue.actual }
+    const type = ast.elements[index]?.type
+    switch (issue.issue._tag) {
+      case "Missing":
+        return type === undefined ? findings(issue, path, []) : [{
+          ...place,
+          kind: "Missing",
+          message: `is missing, expected ${described(type)}`
+        }]
+      case "Unexpected":
+        return [{ ...place, kind: "Unexpected", message: `is one too many; the list takes ${ast.elements.length}` }]
+      default:
+        return findings(issue, path, [])
+    }
+  })
 
 /** The value as the model wrote it, on the encoded side; a half-converted one would only puzzle it. */
 const asWritten = (finding: Finding, outer: { readonly actual: unknown }, path: Path): Finding =>
@@ -195,7 +233,11 @@ const ofType = (issue: ParseResult.Type, own: string | undefined, path: Path): R
 
 /** The members of a union that can be written in JSON; any other schema by itself. */
 const alternativesOf = (ast: AST.AST): ReadonlyArray<AST.AST> =>
-  AST.isUnion(ast) ? ast.types.filter((member) => !AST.isUndefinedKeyword(member)) : [ast]
+  AST.isUnion(ast)
+    ? ast.types.filter((member) => !AST.isUndefinedKeyword(member)).flatMap(alternativesOf)
+    : AST.isEnums(ast)
+    ? ast.enums.map(([, value]) => new AST.Literal(value))
+    : [ast]
 
 /** `undefined` cannot be written in JSON, so it is no help to name it; a member that fits further in explains more. */
 const ofUnion = (issues: ReadonlyArray<ParseResult.ParseIssue>, path: Path): ReadonlyArray<Finding> => {
@@ -222,8 +264,10 @@ const described = (ast: AST.AST): string => {
     : `${shown.join(" or ")}${more}`
 }
 
-const notAParameter = (allowed: ReadonlyArray<string>): string =>
-  allowed.length === 0
+const notAParameter = (allowed: ReadonlyArray<string>, keys: ReadonlyArray<string> = []): string =>
+  keys.length > 0
+    ? excerpt(`is not a key that is taken here; the keys are ${[...allowed, ...keys].join(", ")}`, shownMessage)
+    : allowed.length === 0
     ? "is not a parameter; there are none here"
     : excerpt(`is not a parameter; the parameters here are ${allowed.join(", ")}`, shownMessage)
 

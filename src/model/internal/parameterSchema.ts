@@ -86,8 +86,10 @@ const generationFault = (cause: unknown): Fault => {
     problem: `the parameters have no JSON Schema: ${
       excerpt(schema === undefined ? message.replace(/\s+/g, " ") : `no JSON form is known of ${schema}`, 300)
     }`,
-    remedy:
-      "Use a schema with a JSON form (for example Schema.Date instead of Schema.DateFromSelf), or give this part a jsonSchema annotation."
+    remedy: schema?.startsWith("(Suspend)") === true
+      ? "A schema that holds itself needs a name: give it .annotations({ identifier: \"Category\" })."
+      : "Use a schema with a JSON form (for example Schema.Date instead of Schema.DateFromSelf), or give this part a " +
+        "jsonSchema annotation."
   }
 }
 

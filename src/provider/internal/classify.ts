@@ -160,7 +160,7 @@ const limit = (reply: Reply, status: number | undefined): Diagnosis => {
     return { kind: "QuotaExhausted", reason: "daily", resetAt: isGoogle(reply) ? undefined : resetAt(reply, wait) }
   }
   if (daily) return { kind: "RateLimited", wait, scope: "day" }
-  const rated = Words.perMinute.test(body.text) || Words.perMinute.test(quotas)
+  const rated = Words.perMinute.test(body.text) || Words.perMinute.test(quotas) || crowded(body)
   if (has(body, Words.quotaCodes) || (Words.quota.test(body.text) && !rated) || Words.perMonth.test(body.text)) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, wait) }
   }
@@ -171,6 +171,11 @@ const limit = (reply: Reply, status: number | undefined): Diagnosis => {
   if (status !== 429 ? has(body, Words.busyCodes) : busyNotRate(body)) return { kind: "Overloaded", wait }
   return { kind: "RateLimited", wait, scope }
 }
+
+/** "Too Many Requests. You have exceeded your usage limits. Please try again later": a rate, where nothing is sold. */
+const crowded = (body: ErrorBody): boolean =>
+  Words.crowd.test(body.text) && Words.later.test(body.text) && !Words.money.test(body.text) &&
+  !Words.perMonth.test(body.text)
 
 /** A 429 of an engine without room ("The engine is currently overloaded") rather than of a caller too fast. */
 const busyNotRate = (body: ErrorBody): boolean =>
@@ -283,6 +288,8 @@ const byStatus = (reply: Reply, status: number): Diagnosis => {
     case 501:
     case 505:
       return unsupported(body)
+    // 498 is Groq's flex tier without room.
+    case 498:
     case 503:
     case 529:
       return { kind: "Overloaded", wait }
@@ -341,9 +348,8 @@ export const classify = (reply: Reply): Diagnosis => {
   if (has(body, Words.badCallCodes) || body.failedGeneration !== undefined || Words.badCall.test(body.text)) {
     if (!limited) return { kind: "InvalidToolCall" }
   }
-  if (reply.status < 400 && !body.isError && !has(body, Words.filterCodes) && !has(body, Words.busyCodes)) {
-    return noError(reply)
-  }
+  const ended = has(body, Words.filterCodes) || has(body, Words.busyCodes) || has(body, Words.brokenCodes)
+  if (reply.status < 400 && !body.isError && !ended) return noError(reply)
   if (has(body, Words.filterCodes) || (!limited && Words.filter.test(body.text))) return filtered(body)
   if (status === 402) return { kind: "QuotaExhausted", reason: "billing", resetAt: resetAt(reply, undefined) }
   // The code is exact where the status is not: a new-api gateway says model_not_found with 503, OpenAI with 400 and 403.
@@ -353,7 +359,9 @@ export const classify = (reply: Reply): Diagnosis => {
   if (has(body, Words.quotaCodes) || (client && Words.quota.test(body.text))) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, undefined) }
   }
-  if (status === 401) return { kind: "Authentication" }
+  if (status === 401) {
+    return { kind: has(body, Words.deniedCodes) && !has(body, Words.keyCodes) ? "PermissionDenied" : "Authentication" }
+  }
   if (client && status !== 408 && (has(body, Words.keyCodes) || Words.key.test(body.text))) {
     return { kind: "Authentication" }
   }

@@ -70,6 +70,17 @@ const printedCode = /\\*["'](?:type|code|status|reason)\\*["']\s*:\s*\\*["']([A-
 const printedStatus = /(?:error code|status(?: code)?|statusCode)\W{1,4}([45]\d\d)\b/i
 const exceptionName = /\b(?:litellm\.|openai\.|anthropic\.)?([A-Z][A-Za-z]+(?:Error|Exception|Exceeded))\b/g
 
+/** Fields that hold a wait, the most exact first; `estimated_time` is Hugging Face's for a model that loads. */
+const delayFields: ReadonlyArray<readonly [name: string, unit: "s" | "ms"]> = [
+  ["retry_after_ms", "ms"],
+  ["retryAfterMs", "ms"],
+  ["retry_after", "s"],
+  ["retryAfter", "s"],
+  ["retry_after_seconds", "s"],
+  ["resets_in_seconds", "s"],
+  ["estimated_time", "s"]
+]
+
 class Collector {
   isError = false
   detail: string | undefined
@@ -138,11 +149,9 @@ class Collector {
     if (Array.isArray(value["loc"])) this.param ??= value["loc"].filter((part) => part !== "body").join(".")
     this.request(value)
     if (typeof value["failed_generation"] === "string") this.failedGeneration ??= value["failed_generation"]
-    const quiet = value["retry_after"] ?? value["retryAfter"] ?? value["retry_after_seconds"]
-    if (typeof quiet === "number" && quiet >= 0) this.retryDelay ??= `${quiet}s`
-    if (typeof value["resets_in_seconds"] === "number") this.retryDelay ??= `${value["resets_in_seconds"]}s`
+    for (const [name, unit] of delayFields) this.delay(value[name], unit)
     if (typeof value["resets_at"] === "number") this.resetTime ??= String(value["resets_at"])
-    for (const name of ["error", "errors", "innererror", "inner_error", "cause", "body"]) {
+    for (const name of ["error", "errors", "innererror", "inner_error", "cause", "body", "error_chain"]) {
       if (value[name] !== undefined && value[name] !== null) this.error(value[name], depth + 1)
     }
     if (Array.isArray(value["details"])) {
@@ -158,6 +167,14 @@ class Collector {
     for (const name of ["request_id", "requestId", "request-id"]) {
       const id = value[name]
       if (typeof id === "string" && id !== "") this.requestId ??= id
+    }
+  }
+
+  /** A wait in a field of its own: a number, or a text with or without its unit. */
+  delay(value: unknown, unit: "s" | "ms"): void {
+    if (typeof value === "number" && value >= 0) this.retryDelay ??= `${value}${unit}`
+    else if (typeof value === "string" && value !== "") {
+      this.retryDelay ??= /^\d+(?:\.\d+)?$/.test(value) ? `${value}${unit}` : value
     }
   }
 

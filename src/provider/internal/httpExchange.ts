@@ -1,11 +1,11 @@
 /**
- * One request and its whole reply, with every way the transport can fail as a ModelError. The body is read inside, so a
- * cut in the middle is a typed failure too, and nothing of the platform's errors is kept: they hold the request with its
- * headers.
+ * One request and its reply, whole or as it comes, with every way the transport can fail as a ModelError. The body is read
+ * inside, so a cut in the middle is a typed failure too, and nothing of the platform's errors is kept: they hold the request
+ * with its headers.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
-import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
@@ -13,6 +13,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
@@ -61,7 +62,9 @@ const secretHeaderPatterns = [
   /secret/,
   /password/,
   /(^|-)token$/,
-  /^ocp-apim-subscription-key$/
+  /^ocp-apim-subscription-key$/,
+  // An address may hold a key of its own: `?key=…`.
+  /^location$/
 ]
 
 /** Failures that come before a single byte of the request was sent, so it cannot have been billed. */
@@ -241,12 +244,12 @@ const redirected = (response: HttpClientResponse.HttpClientResponse, who: Who): 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
-/** Sends a POST and reads its reply. Interrupting it aborts the request. */
-export const post = (
-  client: HttpClient.HttpClient,
+/** Sends the request and waits for the head of the reply. */
+const send = <R>(
+  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
   outgoing: Outgoing,
   who: Who
-): Effect.Effect<Incoming, ModelError.ModelError> =>
+): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError, R> =>
   client.execute(
     HttpClientRequest.post(outgoing.url).pipe(
       HttpClientRequest.bodyText(outgoing.body, "application/json"),
@@ -261,30 +264,99 @@ export const post = (
           new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
         )),
     Effect.catchTag("RequestError", (error) => Effect.fail(connectionFailed(error, who, outgoing.url))),
-    Effect.flatMap((response) =>
-      Effect.flatMap(
-        readBody(response, outgoing.maxBodyBytes),
-        (body): Effect.Effect<Incoming, ModelError.ModelError> => {
-          const { headers, status } = response
-          if (isRedirect(status)) return Effect.fail(redirected(response, who))
-          if (status < 200 || status > 299) return Effect.succeed({ status, headers, text: lossyText(body.bytes) })
-          return Either.map(
-            wholeText(response, body, who, outgoing.maxBodyBytes),
-            (text) => ({ status, headers, text })
-          )
-        }
-      )
-    ),
     Effect.locallyWith(
       Headers.currentRedactedNames,
       (names) => [...names, ...secretHeaderPatterns, ...outgoing.secretHeaders]
     ),
     // Of the fetch client only; other clients do not follow redirects unless told to.
-    Effect.mapInputContext((context: Context.Context<never>) =>
+    Effect.mapInputContext((context: Context.Context<R>) =>
       Context.add(context, FetchHttpClient.RequestInit, {
         ...outgoing.requestInit,
         ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
         redirect: "manual"
       })
     )
+  )
+
+/** The whole reply, read to its end. */
+const whole = (
+  response: HttpClientResponse.HttpClientResponse,
+  outgoing: Outgoing,
+  who: Who
+): Effect.Effect<Incoming, ModelError.ModelError> =>
+  Effect.flatMap(
+    readBody(response, outgoing.maxBodyBytes),
+    (body): Effect.Effect<Incoming, ModelError.ModelError> => {
+      const { headers, status } = response
+      if (isRedirect(status)) return Effect.fail(redirected(response, who))
+      if (status < 200 || status > 299) return Effect.succeed({ status, headers, text: lossyText(body.bytes) })
+      return Either.map(
+        wholeText(response, body, who, outgoing.maxBodyBytes),
+        (text) => ({ status, headers, text })
+      )
+    }
+  )
+
+/** Sends a POST and reads its reply. Interrupting it aborts the request. */
+export const post = (
+  client: HttpClient.HttpClient,
+  outgoing: Outgoing,
+  who: Who
+): Effect.Effect<Incoming, ModelError.ModelError> =>
+  Effect.flatMap(send(client, outgoing, who), (response) => whole(response, outgoing, who))
+
+/** A reply whose body has not been read. Read it once: as `bytes` or as a `whole`. */
+export interface Opened {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string }
+  /** Fails with `Truncated`, whose `received` is empty, when the connection breaks. Pulled by the reader. */
+  readonly bytes: Stream.Stream<Uint8Array, ModelError.ModelError>
+  readonly whole: Effect.Effect<Incoming, ModelError.ModelError>
+}
+
+/** The bytes as they come; a body that ends before its announced length was cut. */
+const bytesOf = (
+  response: HttpClientResponse.HttpClientResponse,
+  who: Who
+): Stream.Stream<Uint8Array, ModelError.ModelError> =>
+  Stream.suspend(() => {
+    const requestId = requestIdOf(response.headers)
+    const facts = { ...who, status: response.status, ...(requestId === undefined ? {} : { requestId }) }
+    const cut = (cause: CauseInfo): ModelError.ModelError => new ModelError.Truncated({ ...facts, received: "", cause })
+    const announced = announcedLength(response.headers)
+    let size = 0
+    const bytes = response.stream.pipe(
+      Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(cut(causeOf(error))))
+    )
+    return announced === undefined ? bytes : Stream.concat(
+      Stream.map(bytes, (chunk) => {
+        size += chunk.byteLength
+        return chunk
+      }),
+      Stream.suspend(() =>
+        size < announced
+          ? Stream.fail(cut({ name: "ContentLengthMismatch", message: `${size} of ${announced} bytes came` }))
+          : Stream.empty
+      )
+    )
+  })
+
+/**
+ * Sends a POST and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
+ * interrupted reader leaves no socket behind.
+ */
+export const open = (
+  client: HttpClient.HttpClient,
+  outgoing: Outgoing,
+  who: Who
+): Effect.Effect<Opened, ModelError.ModelError, Scope.Scope> =>
+  Effect.flatMap(
+    send(HttpClient.withScope(client), outgoing, who),
+    (response) =>
+      isRedirect(response.status) ? Effect.fail(redirected(response, who)) : Effect.succeed({
+        status: response.status,
+        headers: response.headers,
+        bytes: bytesOf(response, who),
+        whole: whole(response, outgoing, who)
+      })
   )

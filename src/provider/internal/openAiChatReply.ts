@@ -55,7 +55,7 @@ type WireChoice = typeof WireChoice.Type
 const decodeReply = Schema.decodeUnknownEither(WireReply)
 const decodeChoice = Schema.decodeUnknownEither(WireChoice, { errors: "all" })
 
-const nonBlank = (value: unknown): string | undefined =>
+export const nonBlank = (value: unknown): string | undefined =>
   typeof value === "string" && value.trim() !== "" ? value : undefined
 
 const isFilled = (value: unknown): boolean =>
@@ -96,7 +96,7 @@ const claimedStatus = (body: Fields): number | undefined => {
     )
 }
 
-const texts = (value: unknown): string =>
+export const texts = (value: unknown): string =>
   typeof value === "string"
     ? value
     : Array.isArray(value)
@@ -104,7 +104,7 @@ const texts = (value: unknown): string =>
     : ""
 
 /** Mistral sends thinking as a part of the content; parts without text (references and such) say nothing to us. */
-const contentParts = (content: WireMessage["content"]): ReadonlyArray<Response.Part> => {
+export const contentParts = (content: WireMessage["content"]): ReadonlyArray<Response.Part> => {
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content ?? []
   return parts.flatMap((part): ReadonlyArray<Response.Part> => {
     if (typeof part === "string") return part === "" ? [] : [Prompt.text(part)]
@@ -170,7 +170,7 @@ const partsOf = (message: WireMessage, raw: Raw): ReadonlyArray<Response.Part> =
   ]
 }
 
-const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+export const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
   ["stop", "stop"],
   ["eos", "stop"],
   ["stop_sequence", "stop"],
@@ -192,7 +192,7 @@ const finishReasonOf = (choice: WireChoice, parts: ReadonlyArray<Response.Part>)
 }
 
 /** The names of the Azure filters that fired. */
-const filteredCategories = (results: unknown): ReadonlyArray<string> =>
+export const filteredCategories = (results: unknown): ReadonlyArray<string> =>
   isFields(results)
     ? Object.entries(results).flatMap(([name, result]) => isFields(result) && result["filtered"] === true ? [name] : [])
     : []
@@ -208,7 +208,7 @@ const detail = (usage: Fields, holder: string, field: string): number | undefine
 }
 
 /** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
-const usageOf = (value: unknown): Usage => {
+export const usageOf = (value: unknown): Usage => {
   const usage = isFields(value) ? value : {}
   const inputTokens = count(usage["prompt_tokens"]) ?? 0
   const outputTokens = count(usage["completion_tokens"]) ?? 0

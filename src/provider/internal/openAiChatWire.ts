@@ -6,6 +6,7 @@ import * as Prompt from "../../model/Prompt.ts"
 export interface Dialect {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens"
   readonly reasoningField: "none" | "reasoning_content"
+  readonly streamUsage: "ask" | "none"
 }
 
 /** A JSON object. */
@@ -94,7 +95,12 @@ const toolFields = (request: LanguageModel.Request): Fields => {
 }
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (model: string, request: LanguageModel.Request, dialect: Dialect): Fields => ({
+export const encode = (
+  model: string,
+  request: LanguageModel.Request,
+  dialect: Dialect,
+  kind: "generate" | "stream"
+): Fields => ({
   ...present({
     model,
     messages: Prompt.make(request.prompt).messages.flatMap((message) => messages(message, dialect)),
@@ -106,7 +112,10 @@ export const encode = (model: string, request: LanguageModel.Request, dialect: D
     seed: request.seed,
     frequency_penalty: request.frequencyPenalty,
     presence_penalty: request.presencePenalty,
-    user: request.user
+    user: request.user,
+    ...(kind === "stream" ? { stream: true } : {}),
+    ...(kind === "stream" && dialect.streamUsage === "ask" ? { stream_options: { include_usage: true } } : {})
   }),
-  ...request.providerOptions
+  ...request.providerOptions,
+  ...(kind === "stream" ? { stream: true } : {})
 })

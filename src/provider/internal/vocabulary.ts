@@ -18,10 +18,11 @@ export const filterCodes = codes(
    moderationblocked datainspectionfailed datainspectionfailederror contentfiltered contentfiltererror blockreason
    invalidprompt promptblocked finishcontentfilter finishsafety finishrecitation finishblocklist
    finishprohibitedcontent finishspii finishimagesafety finishimageprohibitedcontent finishrefusal sensitivewordsdetected
-   safetycheckfailed guardrailintervened prohibitedcontent contentsafety cyberpolicyviolation cyberpolicy biopolicy`
+   safetycheckfailed inputtextsensitivecontentdetected outputtextsensitivecontentdetected
+   inputimagesensitivecontentdetected guardrailintervened hooksfailed prohibitedcontent contentsafety cyberpolicyviolation cyberpolicy biopolicy`
 )
 export const filter =
-  /content (?:management|filtering|safety|moderation) polic|content[ _]policy violation|violat\w+ (?:of )?(?:our |the |openai'?s? |xai'?s? )?(?:usage|content|safety|acceptable use)\b|flagged (?:as|for|by)|was flagged|blocked by (?:our |the )?(?:content|safety|moderation)|safety system|requires moderation|content exists risk|(?:content|response|output|prompt|input) (?:was |has been |is )?(?:blocked|filtered) (?:by|due|because)|inappropriate content|content violates|sensitive (?:content|words)|不安全或敏感|data_inspection_failed/i
+  /content (?:management|filtering|safety|moderation) polic|content[ _]policy violation|violat\w+ (?:of )?(?:our |the |openai'?s? |xai'?s? )?(?:usage|content|safety|acceptable use)\b|flagged (?:as|for|by)|was flagged|blocked by (?:our |the )?(?:content|safety|moderation)|safety system|requires moderation|content exists risk|(?:content|response|output|prompt|input) (?:was |has been |is )?(?:blocked|filtered) (?:by|due|because)|guardrails?\b[^.\n]{0,60}?\b(?:failed|blocked|denied|violated|intervened)|(?:violated|blocked by) (?:\w+ )?guardrail|inappropriate content|content violates|sensitive (?:content|words|information)|不安全或敏感|data_inspection_failed/i
 export const filteredCompletion =
   /output (?:was |data )?(?:blocked|may contain)|(?:response|completion|output) (?:was |has been )?(?:blocked|filtered) (?:by|because)|generated (?:content|text|output)|output blocked/i
 /** Azure calls it "the response was filtered due to the prompt", so the prompt outranks the completion. */
@@ -37,7 +38,7 @@ export const keyCodes = codes(
    expiredtokenexception invalidaccesstoken autherror`
 )
 export const key =
-  /(?:incorrect|invalid|wrong|missing|expired|revoked|bad|unknown) (?:x-)?(?:api[ _-]?)(?:key|token)|(?:api[ _-]?key|access token|auth(?:entication|orization)? token|bearer token|subscription key)s? (?:you provided |provided )?(?:is |was |has )?(?:not (?:valid|found|provided|set)|invalid|missing|expired|been (?:revoked|disabled|deleted)|required|incorrect)|invalid (?:authentication|authorization|credentials|token|bearer|subscription key|username or password)|no auth(?:entication)? credentials|no api[ _-]?key|didn'?t provide an api key|missing (?:authentication|authorization|bearer)|authentication (?:failed|fails|error|required|is required|parameter)|could not resolve authentication|\bunauthori[sz]ed\b|user not found\.?$|please (?:provide|pass) a valid api key|令牌/i
+  /(?:incorrect|invalid|wrong|missing|expired|revoked|bad|unknown) (?:x-)?(?:api[ _-]?)(?:key|token)|(?:api[ _-]?key|access token|auth(?:entication|orization)? token|bearer token|subscription key)s? (?:you provided |provided )?(?:is |was |has )?(?:not (?:valid|found|provided|set)|invalid|missing|expired|been (?:revoked|disabled|deleted)|required|incorrect)|invalid (?:format (?:for|of) )?(?:authentication|authorization|credentials|token|bearer|subscription key|username or password)|no auth(?:entication)? credentials|no api[ _-]?key|didn'?t provide an api key|missing (?:authentication|authorization|bearer)|authentication (?:failed|fails|error|required|is required|parameter)|could not resolve authentication|\bunauthori[sz]ed\b|user not found\.?$|not authenticated|please (?:provide|pass) a valid api key|令牌/i
 
 /** Out of money or of an allowance that waiting seconds does not refill. */
 export const quotaCodes = codes(
@@ -47,20 +48,24 @@ export const quotaCodes = codes(
    exceededbudget usagelimitreached usagelimitexceeded usagenotincluded spendinglimitexceeded spendinglimitreached
    creditsexhausted outofcredits insufficientuserquota preconsumetokenquotafailed prepaidbillexpired quotaexhausted
    servicequotaexceededexception accountoverdueerror accountarrears freequotaexhausted allocationquotafreetieronly
-   quotanotenough insufficientquotaerror keylimitexceeded monthlylimitreached freeusagelimiterror creditserror`
+   quotanotenough insufficientquotaerror keylimitexceeded monthlylimitreached freeusagelimiterror creditserror
+   setlimitexceeded tokenquotareached instancequotareached`
 )
 export const quota =
-  /insufficient[ _](?:account )?(?:balance|credits?|quota|funds)|(?:not enough|no|out of|run out of|used up all|all available|doesn'?t have any|never purchased) (?:\w+ )?(?:credits?|balance|funds)\b|credits? (?:balance|limit) (?:is |has )?(?:too low|exhausted|exceeded|reached|been)|credit balance|balance (?:is )?(?:insufficient|not enough|too low)|(?:requires?|need) more credits|(?:can only|cannot|can't) afford|(?:monthly|weekly|total|hard) (?:\w+ )?(?:spend(?:ing)?|usage|billing|cost|included)(?: limit| credits)?|spend(?:ing)?[ _-]limit|billing (?:hard |soft )?limit|billing is not active|account is not active|check your billing|budget (?:has been )?exceeded|exceeded (?:your |the |its )?(?:\w+ )?budget|key limit exceeded|payment required|(?:specified )?(?:api )?usage limits?\b.{0,40}(?:reached|exceeded|hit)|(?:reached|exceeded|hit) (?:your |the )(?:\w+ )?(?:specified )?(?:api )?usage limits?|usage (?:limit )?(?:has been )?(?:exceeded|reached)|extra usage is required|suspended due to|account (?:\S+ ){0,3}(?:is |has been )suspended|(?:overdue|arrears|recharge)|quota (?:is )?(?:not enough|insufficient|exhausted)|api calls ?\/ ?month|余额不足|欠费|额度|配额/i
+  /insufficient[ _](?:account )?(?:balance|credits?|quota|funds)|(?:not enough|no|out of|run out of|used up all|all available|doesn'?t have any|never purchased) (?:\w+ )?(?:credits?|balance|funds)\b|credits? (?:balance|limit) (?:is |has )?(?:too low|exhausted|exceeded|reached|been)|credit balance|balance (?:is )?(?:insufficient|not enough|too low)|(?:requires?|need) more credits|(?:can only|cannot|can't) afford|(?:monthly|weekly|total|hard) (?:\w+ )?(?:spend(?:ing)?|usage|billing|cost|included)(?: limit| credits)?|spend(?:ing)?[ _-]limit|billing (?:hard |soft )?limit|billing is not active|account is not active|check your billing|budget (?:has been )?exceeded|(?:exceeded|over|crossed) (?:your |the |its )?(?:\w+ )?budget|exceededbudget|key limit exceeded|payment required|(?:specified )?(?:api )?usage limits?\b.{0,40}(?:reached|exceeded|hit)|(?:reached|exceeded|hit) (?:your |the )(?:\w+ )?(?:specified )?(?:api )?usage limits?|usage (?:limit )?(?:has been )?(?:exceeded|reached)|extra usage is required|suspended due to|account (?:\S+ ){0,3}(?:is |has been )suspended|(?:overdue|arrears|recharge)|out of (?:call )?(?:volume |bandwidth )?quota|quota will be replenished|reached (?:its|your|the) (?:\w+ )?quota|quota (?:is )?(?:not enough|insufficient|exhausted)|api calls ?\/ ?month|余额不足|欠费|额度|配额/i
 /** OpenAI says it of money; Gemini says it of a minute, so there it needs a second witness. */
 export const currentQuota = /exceeded (?:your|the) current (?:quota|api quota)/i
 /** A plain rate, however much the rest speaks of credit: "Your rate limit is 60 queries per minute … settings/billing". */
 export const perMinute =
   /per[ _-]?(?:minute|min|second|sec)\b|\/ ?(?:min(?:ute)?|sec(?:ond)?)\b|\b[rtq]pm\b|\b[rtq]ps\b|perminute|persecond/i
+/** Both together are said of a moment's crowd, not of an allowance. */
+export const crowd = /\btoo many requests\b/i
+export const later = /\btry again later\b/i
 export const perDay =
   /per[ _-]?day\b|\/ ?day\b|\b(?:daily|[rt]pd|asd)\b|PerDay|per 86400 ?s|per 24 ?h|ByDay\b|free-models-per-day|free_tier_daily|24[- ]?hours?\b.{0,30}limit|每日|每天/i
 /** Allowances still longer than a day. */
 export const perMonth =
-  /per[ _-]?(?:month|week)\b|\/ ?(?:month|week)\b|\b(?:monthly|weekly) (?:limit|quota|usage|allowance)|PerMonth/i
+  /per[ _-]?(?:month|week)\b|\/ ?(?:month|week)\b|\b(?:monthly|weekly) (?:(?:rate )?limit|quota|usage|allowance)|PerMonth/i
 export const noAllowance = /\blimit: ?0(?![\d.,]*\d)/i
 
 export const contextCodes = codes(
@@ -70,7 +75,7 @@ export const contextCodes = codes(
    inputtoolong inputtokensexceeded contextlengtherror`
 )
 export const context =
-  /(?:maximum|max|model'?s?|model(?:'s)? maximum|available|total) (?:allowed )?context(?: |_)?(?:length|window|size|limit)|context(?: |_)?(?:length|window|size|limit) (?:is |was |has been )?(?:exceeded|of|only|exceeds?)|(?:exceeds?|exceeding|exceeded|exceed|larger than|longer than|greater than|beyond|surpass(?:es)?) (?:the |this |its |a |that )?(?:\w+(?:'s)? ){0,3}context(?: |_)?(?:length|window|size|limit)?|(?:prompt|input|messages?|conversation|request|text) (?:\w+ )?(?:is|are) too (?:long|large) ?(?:for|:|\.|,|$|\()|prompt is too long|input is too long|(?:prompt|input)\b[^\n]{0,20}?(?:length|tokens?)\b[^\n]{0,40}?(?:exceed|longer than|greater than|larger than)|(?:prompt|input|messages?|request)\b[^\n]{0,40}?(?:exceeds?|longer than|greater than)\b[^\n]{0,60}?\b(?:tokens|context|input length)|maximum prompt length|max(?:imum)? (?:input|sequence|prompt|model|number of) ?(?:tokens?|length|len|size|input tokens)(?: allowed)?\b.{0,60}?(?:\bis\b|exceed|but|\d)|reduce the length of (?:the |your )?(?:messages|input|prompt)|too many (?:input |prompt )?tokens|(?:exceeded|exceeds) (?:the )?model token limit|token limit exceeded|exceed(?:s|ed)? n_ctx|n_ctx(?:_per_seq)?\b|range of input length should be|`?inputs?`? (?:tokens )?(?:\+ `?max_new_tokens`? )?must (?:have|be) (?:less|<=|at most)|must be at least [01], got -\d|max_seq_len|exceeded max(?:imum)? (?:context|token)|(?:input )?tokens exceed|shorten your prompt/i
+  /(?:maximum|max|model'?s?|model(?:'s)? maximum|available|total) (?:allowed )?context(?: |_)?(?:length|window|size|limit)|context(?: |_)?(?:length|window|size|limit) (?:is |was |has been )?(?:exceeded|of|only|exceeds?)|(?:exceeds?|exceeding|exceeded|exceed|larger than|longer than|greater than|beyond|surpass(?:es)?) (?:the |this |its |a |that )?(?:\w+(?:'s)? ){0,3}context(?: |_)?(?:length|window|size|limit)?|(?:prompt|input|messages?|conversation|request|text) (?:\w+ )?(?:is|are) too (?:long|large) ?(?:for|:|\.|,|$|\()|prompt is too long|input is too long|input is too large to process|(?:prompt|input)\b[^\n]{0,20}?(?:length|tokens?)\b[^\n]{0,40}?(?:exceed|longer than|greater than|larger than)|(?:prompt|input|messages?|request)\b[^\n]{0,40}?(?:exceeds?|longer than|greater than)\b[^\n]{0,60}?\b(?:tokens|context|input length)|maximum prompt length|max(?:imum)? (?:input|sequence|prompt|model|number of) ?(?:tokens?|length|len|size|input tokens)(?: allowed)?\b.{0,60}?(?:\bis\b|exceed|but|\d)|reduce the length of (?:the |your )?(?:messages|input|prompt)|too many (?:input |prompt )?tokens|(?:exceeded|exceeds) (?:the )?model token limit|token limit exceeded|exceed(?:s|ed)? n_ctx|n_ctx(?:_per_seq)?\b|range of input length should be|`?inputs?`? (?:tokens )?(?:\+ `?max_new_tokens`? )?must (?:have|be) (?:less|<=|at most)|must be at least [01], got -\d|max_seq_len|exceeded max(?:imum)? (?:context|token)|(?:input )?tokens exceed|shorten your prompt/i
 
 export const tooLargeCodes = codes(
   `requesttoolarge payloadtoolarge requestentitytoolarge tokenslimitreached contenttoolarge requestbodytoolarge
@@ -124,7 +129,8 @@ export const deniedCodes = codes(
   `permissionerror permissiondenied permissiondeniederror forbidden unsupportedcountryregionterritory accessdenied
    accessdeniedexception accessdeniederror modelaccessdenied ipnotauthorized accountdeactivated accountdisabled
    organizationdisabled accessterminated accessterminatederror forbiddenerror organizationverificationrequired
-   organizationrestricted mustbeverified notallowed`
+   organizationrestricted mustbeverified notallowed keymodelaccessdenied teammodelaccessdenied
+   usermodelaccessdenied orgmodelaccessdenied projectmodelaccessdenied`
 )
 export const denied =
   /(?:country|region|territory|location)[^.\n]{0,60}?not (?:supported|available|allowed)|not (?:supported|available|allowed) in your (?:country|region|location)|permission[- ]denied|do(?:es)?(?: not|n'?t) have (?:permission|access|sufficient permission|the required)|not (?:authorized|allowed|permitted) (?:to|for)|request not allowed|access (?:is |was )?(?:denied|forbidden|restricted|terminated)|organization (?:has been |is |must be )(?:disabled|restricted|verified)|\bforbidden\b|insufficient permissions?|unregistered callers|you have been blocked|unable to access|attention required|terms of service|banned|has been (?:disabled|suspended|deactivated)|without (?:an )?access/i

@@ -1,0 +1,491 @@
+/**
+ * What a model sends while it answers, piece by piece, in one form for every provider. Plain data: it can be logged,
+ * queued or sent on to a browser.
+ *
+ * A stream is `Start`, then content (`TextDelta`, `ReasoningDelta`, and for each tool call `ToolCallStart`,
+ * `ToolArgumentsDelta`s and the whole `ToolCall`), then `Finish`. Nothing but `Finish` says that the reply is whole: a stream
+ * that ends without it was cut. After a `Reset` everything since `Start` is void and the reply begins anew.
+ *
+ * @example
+ * import * as StreamPart from "effect-llm-resilience/model/StreamPart"
+ * import * as Usage from "effect-llm-resilience/model/Usage"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const parts = Stream.make(
+ *   StreamPart.start({ model: "gpt-4o-mini" }),
+ *   StreamPart.textDelta("Par"),
+ *   StreamPart.textDelta("is."),
+ *   StreamPart.finish({ reason: "stop", usage: Usage.zero })
+ * )
+ *
+ * Effect.runPromise(StreamPart.collect(parts)).then((response) => console.log(response.text)) // Paris.
+ *
+ * @since 0.1.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as ModelError from "../error/ModelError.ts"
+import { RateLimitInfo } from "./RateLimitInfo.ts"
+import * as Response from "./Response.ts"
+import { Usage } from "./Usage.ts"
+
+/**
+ * The reply begins. Known before the first word: what the headers or the first event tell.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Start = Schema.TaggedStruct("Start", {
+  /** The provider's id of the reply. */
+  id: Schema.optional(Schema.String),
+  /** The model that answers, as the provider names it. */
+  model: Schema.optional(Schema.String),
+  /** The id to quote to the provider's support. */
+  requestId: Schema.optional(Schema.String),
+  /** What the reply's headers said of the caller's limits. */
+  rateLimit: Schema.optional(RateLimitInfo)
+}).annotations({ identifier: "Start" })
+
+/**
+ * The reply begins.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start extends Schema.Schema.Type<typeof Start> {}
+
+/**
+ * More text of the answer; never empty.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const TextDelta = Schema.TaggedStruct("TextDelta", { text: Schema.String }).annotations({
+  identifier: "TextDelta"
+})
+
+/**
+ * More text of the answer; never empty.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
+
+/**
+ * More of the model's thinking; never empty.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { text: Schema.String }).annotations({
+  identifier: "ReasoningDelta"
+})
+
+/**
+ * More of the model's thinking; never empty.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReasoningDelta extends Schema.Schema.Type<typeof ReasoningDelta> {}
+
+/**
+ * A tool call begins. `index` tells parallel calls apart: it counts the calls of the reply from 0.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ToolCallStart = Schema.TaggedStruct("ToolCallStart", {
+  index: Schema.NonNegativeInt,
+  id: Schema.String,
+  name: Schema.String
+}).annotations({ identifier: "ToolCallStart" })
+
+/**
+ * A tool call begins.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolCallStart extends Schema.Schema.Type<typeof ToolCallStart> {}
+
+/**
+ * More of a call's arguments, as raw text: to show progress, never to run.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ToolArgumentsDelta = Schema.TaggedStruct("ToolArgumentsDelta", {
+  index: Schema.NonNegativeInt,
+  delta: Schema.String
+}).annotations({ identifier: "ToolArgumentsDelta" })
+
+/**
+ * More of a call's arguments, as raw text: to show progress, never to run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolArgumentsDelta extends Schema.Schema.Type<typeof ToolArgumentsDelta> {}
+
+/**
+ * A tool call as a whole, its arguments as raw JSON text. Whether it may be run depends on the reply's `Finish`: with the
+ * reason `"length"` the arguments may be cut. So collect the reply and use `ToolCall.decode`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ToolCall = Schema.TaggedStruct("ToolCall", {
+  index: Schema.NonNegativeInt,
+  id: Schema.String,
+  name: Schema.String,
+  arguments: Schema.String
+}).annotations({ identifier: "StreamToolCall" })
+
+/**
+ * A tool call as a whole, its arguments as raw JSON text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
+
+/**
+ * The reply begins anew: forget everything since `Start`. `attempt` is the number of the attempt that follows, from 2.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Reset = Schema.TaggedStruct("Reset", {
+  attempt: Schema.NonNegativeInt,
+  reason: Schema.String
+}).annotations({ identifier: "Reset" })
+
+/**
+ * The reply begins anew: forget everything since `Start`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reset extends Schema.Schema.Type<typeof Reset> {}
+
+/**
+ * Another request continues the reply from here; what came before stays valid.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Seam = Schema.TaggedStruct("Seam", {}).annotations({ identifier: "Seam" })
+
+/**
+ * Another request continues the reply from here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Seam extends Schema.Schema.Type<typeof Seam> {}
+
+/**
+ * The reply is over: why, in our words and in the provider's own, and what it cost.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Finish = Schema.TaggedStruct("Finish", {
+  reason: Response.FinishReason,
+  rawReason: Schema.optional(Schema.String),
+  usage: Usage
+}).annotations({ identifier: "Finish" })
+
+/**
+ * The reply is over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Finish extends Schema.Schema.Type<typeof Finish> {}
+
+/**
+ * One piece of a reply.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const StreamPart = Schema.Union(
+  Start,
+  TextDelta,
+  ReasoningDelta,
+  ToolCallStart,
+  ToolArgumentsDelta,
+  ToolCall,
+  Reset,
+  Seam,
+  Finish
+)
+
+/**
+ * One piece of a reply.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StreamPart = typeof StreamPart.Type
+
+/**
+ * A `Start`; absent fields are left out.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
+  _tag: "Start",
+  ...(facts.id === undefined ? {} : { id: facts.id }),
+  ...(facts.model === undefined ? {} : { model: facts.model }),
+  ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
+  ...(facts.rateLimit === undefined ? {} : { rateLimit: facts.rateLimit })
+})
+
+/**
+ * A `TextDelta`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const textDelta = (text: string): TextDelta => ({ _tag: "TextDelta", text })
+
+/**
+ * A `ReasoningDelta`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reasoningDelta = (text: string): ReasoningDelta => ({ _tag: "ReasoningDelta", text })
+
+/**
+ * A `ToolCallStart`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolCallStart = (index: number, id: string, name: string): ToolCallStart => ({
+  _tag: "ToolCallStart",
+  index,
+  id,
+  name
+})
+
+/**
+ * A `ToolArgumentsDelta`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolArgumentsDelta = (index: number, delta: string): ToolArgumentsDelta => ({
+  _tag: "ToolArgumentsDelta",
+  index,
+  delta
+})
+
+/**
+ * A `ToolCall`: `json` is the raw text of the arguments.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolCall = (index: number, id: string, name: string, json: string): ToolCall => ({
+  _tag: "ToolCall",
+  index,
+  id,
+  name,
+  arguments: json
+})
+
+/**
+ * A `Reset`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reset = (attempt: number, reason: string): Reset => ({ _tag: "Reset", attempt, reason })
+
+/**
+ * The `Seam`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const seam: Seam = { _tag: "Seam" }
+
+/**
+ * A `Finish`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const finish = (end: Omit<Finish, "_tag">): Finish => ({
+  _tag: "Finish",
+  reason: end.reason,
+  ...(end.rawReason === undefined ? {} : { rawReason: end.rawReason }),
+  usage: end.usage
+})
+
+/**
+ * Whether the part shows something of the reply to the consumer, so that a silent retry is no longer possible.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isContent = (part: StreamPart): boolean => part._tag !== "Start"
+
+/**
+ * A whole reply as the parts of a stream: each text, each thought and each call in one piece.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const fromResponse = (response: Response.Response): ReadonlyArray<StreamPart> => {
+  let index = 0
+  return [
+    start(response),
+    ...response.parts.flatMap((part): ReadonlyArray<StreamPart> => {
+      switch (part._tag) {
+        case "Text":
+          return part.text === "" ? [] : [textDelta(part.text)]
+        case "Reasoning":
+          return part.text === "" ? [] : [reasoningDelta(part.text)]
+        case "ToolCall": {
+          const at = index++
+          return [
+            toolCallStart(at, part.id, part.name),
+            ...(part.arguments === "" ? [] : [toolArgumentsDelta(at, part.arguments)]),
+            toolCall(at, part.id, part.name, part.arguments)
+          ]
+        }
+      }
+    }),
+    finish({ reason: response.finishReason, rawReason: response.rawFinishReason, usage: response.usage })
+  ]
+}
+
+/** A part of the reply that is still growing. */
+type Growing = { readonly _tag: "Text" | "Reasoning"; text: string } | Call
+type Call = { readonly _tag: "ToolCall"; readonly index: number; id: string; name: string; arguments: string }
+
+/** The reply so far. It belongs to one run of `StreamPart.collect`. */
+class Collected {
+  private started: Start = { _tag: "Start" }
+  private finished: Finish | undefined = undefined
+  private parts: Array<Growing> = []
+
+  add(part: StreamPart): void {
+    switch (part._tag) {
+      case "Start":
+        this.started = part
+        return
+      case "TextDelta":
+        return this.grow("Text", part.text)
+      case "ReasoningDelta":
+        return this.grow("Reasoning", part.text)
+      case "ToolCallStart":
+      case "ToolCall": {
+        const call = this.callAt(part.index)
+        call.id = part.id
+        call.name = part.name
+        if (part._tag === "ToolCall") call.arguments = part.arguments
+        return
+      }
+      case "ToolArgumentsDelta":
+        this.callAt(part.index).arguments += part.delta
+        return
+      case "Reset":
+        this.parts = []
+        this.finished = undefined
+        return
+      case "Seam":
+        return
+      case "Finish":
+        this.finished = part
+    }
+  }
+
+  private grow(tag: "Text" | "Reasoning", text: string): void {
+    const last = this.parts.at(-1)
+    if (last?._tag === tag) {
+      last.text += text
+    } else {
+      this.parts.push({ _tag: tag, text })
+    }
+  }
+
+  private callAt(index: number): Call {
+    for (const part of this.parts) {
+      if (part._tag === "ToolCall" && part.index === index) return part
+    }
+    const call: Call = { _tag: "ToolCall", index, id: "", name: "", arguments: "" }
+    this.parts.push(call)
+    return call
+  }
+
+  /** The text that came, for an error that has to show it. */
+  received(): string {
+    return this.parts.map((part) => part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part.text).join("")
+  }
+
+  response(model: string | undefined): Response.Response | undefined {
+    const { finished, started } = this
+    return finished === undefined ? undefined : new Response.Response({
+      ...(started.id === undefined ? {} : { id: started.id }),
+      model: started.model ?? model ?? "",
+      parts: this.parts.map((part): Response.Part =>
+        part._tag === "ToolCall"
+          ? { _tag: "ToolCall", id: part.id, name: part.name, arguments: part.arguments }
+          : { _tag: part._tag, text: part.text }
+      ),
+      finishReason: finished.reason,
+      ...(finished.rawReason === undefined ? {} : { rawFinishReason: finished.rawReason }),
+      usage: finished.usage,
+      ...(started.requestId === undefined ? {} : { requestId: started.requestId }),
+      ...(started.rateLimit === undefined ? {} : { rateLimit: started.rateLimit })
+    })
+  }
+
+  truncated(who: { readonly provider?: string | undefined; readonly model?: string | undefined }) {
+    const model = this.started.model ?? who.model
+    return new ModelError.Truncated({
+      provider: who.provider ?? "unknown",
+      ...(model === undefined ? {} : { model }),
+      ...(this.started.requestId === undefined ? {} : { requestId: this.started.requestId }),
+      received: this.received(),
+      cause: { name: "MissingFinish", message: "the stream ended without a Finish part" }
+    })
+  }
+}
+
+/**
+ * The whole reply of a stream: runs it to its end and joins the parts. Neighbouring deltas of one kind become one part,
+ * a call stands where it began, and a `Reset` forgets what came since `Start`.
+ *
+ * Fails as the stream fails, and with `Truncated` (holding the text that came) when it ends without `Finish`. `who` names
+ * provider and model for that error, and the model of a reply that does not name it.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const collect = <E, R>(
+  stream: Stream.Stream<StreamPart, E, R>,
+  who: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+): Effect.Effect<Response.Response, E | ModelError.Truncated, R> =>
+  Effect.suspend(() => {
+    const collected = new Collected()
+    return stream.pipe(
+      Stream.runForEachChunk((chunk) => Effect.sync(() => Chunk.forEach(chunk, (part) => collected.add(part)))),
+      Effect.flatMap(() => {
+        const response = collected.response(who.model)
+        return response === undefined ? Effect.fail(collected.truncated(who)) : Effect.succeed(response)
+      })
+    )
+  })

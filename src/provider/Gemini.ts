@@ -1,0 +1,255 @@
+/**
+ * A language model behind Google's Gemini API (`generateContent`), or behind any server that speaks the same (Vertex AI,
+ * gateways).
+ *
+ * The provider does no retries of its own: strengthen it with `ResilientModel`. Every failure is a `ModelError`, and none
+ * holds the key.
+ *
+ * @example
+ * import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Redacted from "effect/Redacted"
+ * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
+ * import * as Gemini from "effect-llm-resilience/provider/Gemini"
+ *
+ * const program = LanguageModel.generate({
+ *   prompt: "Say hello",
+ *   // What the request does not name is merged into the body.
+ *   providerOptions: { generationConfig: { thinkingConfig: { thinkingBudget: 0 } } }
+ * }).pipe(
+ *   Effect.map((response) => response.text),
+ *   Effect.catchTag("Overloaded", (error) => Effect.succeed(`Too busy: ${error.message}`))
+ * )
+ *
+ * const Google = Gemini.layer({ apiKey: Redacted.make("AIza..."), model: "gemini-2.5-flash" })
+ *
+ * // Ready to run; every call goes through the HttpClient you provide.
+ * export const runnable = program.pipe(Effect.provide(Layer.provide(Google, FetchHttpClient.layer)))
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Stream from "effect/Stream"
+import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import type * as ModelError from "../error/ModelError.ts"
+import * as LanguageModel from "../model/LanguageModel.ts"
+import type { StreamPart } from "../model/StreamPart.ts"
+import * as decode from "./internal/decode.ts"
+import * as geminiReply from "./internal/geminiReply.ts"
+import * as geminiStream from "./internal/geminiStream.ts"
+import * as geminiWire from "./internal/geminiWire.ts"
+import * as httpModel from "./internal/httpModel.ts"
+import * as checks from "./internal/options.ts"
+
+/**
+ * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but Google's own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The model's name, for example `"gemini-2.5-flash"`; one with a slash (`"tunedModels/mine"`) is the whole path. */
+  readonly model: string
+  /** Sent as `x-goog-api-key`, never in the address. Required for `https://generativelanguage.googleapis.com`. */
+  readonly apiKey?: Redacted.Redacted<string> | undefined
+  /**
+   * Where the API is, without `/models/…`; a query is kept. To an address without a path `/v1beta` is added, as Google's own
+   * SDKs do. Default: `"https://generativelanguage.googleapis.com/v1beta"`.
+   */
+  readonly baseUrl?: string | undefined
+  /**
+   * More headers; they win over ours, for example `authorization` for Vertex AI. Wrap secret ones in `Redacted`, so that
+   * spans do not show them.
+   */
+  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** The name in errors and spans. Default: `"google"`. */
+  readonly provider?: string | undefined
+  /** What the model can take. Default: tools and images both. */
+  readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
+  /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
+  readonly maxBodyBytes?: number | undefined
+  /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
+  readonly maxEventBytes?: number | undefined
+}
+
+/**
+ * The defaults of {@link Options}.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  baseUrl: "https://generativelanguage.googleapis.com/v1beta",
+  provider: "google",
+  ...checks.defaults
+} as const
+
+const keyPlace = "https://aistudio.google.com/apikey"
+
+const variableNames = {
+  apiKey: ["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+  baseUrl: "GEMINI_BASE_URL",
+  model: "GEMINI_MODEL"
+} as const
+
+const variables: { readonly [option: string]: checks.Variable } = {
+  apiKey: {
+    name: "GEMINI_API_KEY",
+    remedy:
+      `the environment variable (or GOOGLE_API_KEY) set to a key of ${keyPlace}, without blanks or line breaks; or GEMINI_BASE_URL set to a server that needs no key`
+  },
+  baseUrl: { name: "GEMINI_BASE_URL", remedy: "" },
+  model: {
+    name: "GEMINI_MODEL",
+    remedy: "the environment variable set to the name of a model, such as gemini-2.5-flash; or the option model"
+  }
+}
+
+/** Segments that would lead out of the path of the API. */
+const modelPathIssues = (model: unknown): ReadonlyArray<Issue> =>
+  typeof model === "string" && model.split("/").some((segment) => segment === "." || segment === "..")
+    ? [{ path: "model", found: JSON.stringify(model), allowed: "the name of a model, such as \"gemini-2.5-flash\"" }]
+    : []
+
+const issuesOf = (options: Options): ReadonlyArray<Issue> => {
+  const baseUrl = options.baseUrl ?? defaults.baseUrl
+  return [
+    ...checks.modelIssues(options.model, "gemini-2.5-flash"),
+    ...modelPathIssues(options.model),
+    ...checks.keyIssues(options.apiKey, {
+      isNeeded: checks.hostOf(baseUrl) === "generativelanguage.googleapis.com",
+      remedy: `a key of ${keyPlace}, as Redacted; or the baseUrl of a server that needs none`
+    }),
+    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: "/models" }),
+    ...checks.textIssues("provider", options.provider),
+    ...checks.headerIssues(options.headers),
+    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
+    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes)
+  ]
+}
+
+const endpoint = (baseUrl: string, model: string, kind: httpModel.Kind): string => {
+  const version = new URL(baseUrl).pathname === "/" ? "/v1beta" : ""
+  return kind === "generate"
+    ? checks.endpoint(baseUrl, version + geminiWire.path(model, "generateContent"))
+    : checks.endpoint(baseUrl, version + geminiWire.path(model, "streamGenerateContent"), { alt: "sse" })
+}
+
+/** The options as settings and protocol, or every issue at once. */
+const settle = (
+  options: Options
+): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<geminiStream.State>], InvalidOptions> => {
+  const issues = issuesOf(options)
+  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "Gemini", issues }))
+  const baseUrl = options.baseUrl ?? defaults.baseUrl
+  const urls = {
+    generate: endpoint(baseUrl, options.model, "generate"),
+    stream: endpoint(baseUrl, options.model, "stream")
+  }
+  const settings: httpModel.Settings = {
+    model: options.model,
+    provider: options.provider ?? defaults.provider,
+    headers: {
+      ...(options.apiKey === undefined ? {} : { "x-goog-api-key": Redacted.value(options.apiKey) }),
+      ...checks.openHeaders(options.headers)
+    },
+    secretHeaders: checks.secretNames(options.headers),
+    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
+    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
+    capabilities: options.capabilities
+  }
+  return Either.right([settings, {
+    url: (kind) => urls[kind],
+    encode: (request) => geminiWire.encode(options.model, request),
+    reply: geminiReply.decode,
+    decoder: geminiStream.decoder
+  }])
+}
+
+/**
+ * A language model over the `HttpClient` of the context.
+ *
+ * Fails with `InvalidOptions`, naming every wrong option, what was found and what is allowed. Calls fail with `ModelError`:
+ * `ConnectionFailed` when the server cannot be reached or the connection breaks before the reply, `Truncated` when it breaks
+ * within, `MalformedResponse` for a reply that breaks the protocol or is larger than `maxBodyBytes`, `ContentFiltered` where
+ * prompt or reply were blocked, `InvalidToolCall` for a reply that ends with `MALFORMED_FUNCTION_CALL`, and what
+ * `ProviderError.fromResponse` says for the API's own errors. Interrupting a call aborts its request.
+ *
+ * `providerOptions` are merged into the body, object by object: `{ generationConfig: { topK: 40 }, safetySettings: [...] }`.
+ * `thinkingConfig` may stand by itself. The API has no place for `parallelToolCalls`, `user` and the detail of an image; they
+ * are not sent. Output tokens include thoughts, which the API counts apart.
+ *
+ * Calls without an id get one, made from the reply's own id. Thoughts are not sent back; calls go back to Gemini 3 with
+ * Google's mark for an absent signature. Each request carries the header `idempotency-key`: the request's own, or 128
+ * random bits from Effect's `Random`. Redirects are not followed, as the key would go with them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
+  Effect.flatMap(settle(options), ([settings, protocol]) => httpModel.make(settings, protocol))
+
+/**
+ * {@link make} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
+  Layer.effect(LanguageModel.LanguageModel, make(options))
+
+/**
+ * {@link make} from the configuration: `GEMINI_API_KEY`, or else `GOOGLE_API_KEY` (one is required unless `GEMINI_BASE_URL`
+ * names another server than Google's), `GEMINI_BASE_URL` and `GEMINI_MODEL`. What the configuration leaves out is taken from
+ * `options`. Fails with `InvalidOptions`, which names the variables and how to set them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig = (
+  options: Partial<Options> = {}
+): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
+  Effect.flatMap(checks.configured("Gemini", variableNames), ({ apiKey, baseUrl, model }) =>
+    make({
+      ...options,
+      apiKey: Option.getOrElse(apiKey, () => options.apiKey),
+      baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
+      model: Option.getOrElse(model, () => options.model ?? "")
+    }).pipe(Effect.mapError(checks.nameVariables(variables))))
+
+/**
+ * {@link makeConfig} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options?: Partial<Options>
+): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
+  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))
+
+/**
+ * Reads the bytes of a `streamGenerateContent?alt=sse` stream, wherever they come from: a recording, a queue, a client of
+ * your own. It is what `LanguageModel.stream` does with the reply of the server.
+ *
+ * Chunks may be cut anywhere. The reply is over when the bytes end (or `[DONE]` comes) after a finish reason; without one it
+ * fails with `Truncated`, which holds the text so far. A chunk that is not what the protocol says is a `MalformedResponse`,
+ * an error inside the stream, with or without `data:`, what `ProviderError.fromStreamEvent` says.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const decodeStream = (
+  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+): <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
+  decode.bytes(geminiStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }))

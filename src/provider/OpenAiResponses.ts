@@ -1,0 +1,302 @@
+/**
+ * A language model behind OpenAI's Responses API, or behind any server that speaks the same (Azure's v1, xAI, LM Studio,
+ * vLLM, Ollama and others of the Open Responses kind).
+ *
+ * Nothing is kept at the provider: each request carries the whole conversation, and `store` is false unless you say
+ * otherwise. The provider does no retries of its own: strengthen it with `ResilientModel`. Every failure is a `ModelError`,
+ * and none holds the key.
+ *
+ * What `LanguageModel.Request` does not name goes into `providerOptions`: `text: { format }` for structured output,
+ * `include`, `previous_response_id`, the server's own tools and so on.
+ *
+ * @example
+ * import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Redacted from "effect/Redacted"
+ * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
+ * import * as OpenAiResponses from "effect-llm-resilience/provider/OpenAiResponses"
+ *
+ * const program = LanguageModel.generate({ prompt: "Say hello", maxOutputTokens: 200 }).pipe(
+ *   Effect.map((response) => response.text),
+ *   Effect.catchTag("RateLimited", (error) => Effect.succeed(`Too busy: ${error.message}`))
+ * )
+ *
+ * const OpenAi = OpenAiResponses.layer({
+ *   apiKey: Redacted.make("sk-..."),
+ *   model: "gpt-5-mini",
+ *   reasoning: { effort: "low", summary: "auto" }
+ * })
+ *
+ * // Ready to run; every call goes through the HttpClient you provide.
+ * export const runnable = program.pipe(Effect.provide(Layer.provide(OpenAi, FetchHttpClient.layer)))
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import * as ModelError from "../error/ModelError.ts"
+import * as LanguageModel from "../model/LanguageModel.ts"
+import type { StreamPart } from "../model/StreamPart.ts"
+import * as decode from "./internal/decode.ts"
+import * as httpModel from "./internal/httpModel.ts"
+import * as openAi from "./internal/openAiChatOptions.ts"
+import * as openAiResponsesReply from "./internal/openAiResponsesReply.ts"
+import * as openAiResponsesStream from "./internal/openAiResponsesStream.ts"
+import * as openAiResponsesWire from "./internal/openAiResponsesWire.ts"
+import * as checks from "./internal/options.ts"
+
+/**
+ * How much the model thinks, and whether it tells. Models that do not reason refuse both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reasoning {
+  /** `"none"`, `"minimal"`, `"low"`, `"medium"`, `"high"` or what else the model takes. Default: the model's own. */
+  readonly effort?: string | undefined
+  /** Asks for a summary of the reasoning, which comes as reasoning parts. Default: none. */
+  readonly summary?: "auto" | "concise" | "detailed" | undefined
+}
+
+/**
+ * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but OpenAI's own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The model's name, for example `"gpt-5-mini"`. */
+  readonly model: string
+  /** Sent as `Authorization: Bearer …`. Required for `https://api.openai.com`; local servers often need none. */
+  readonly apiKey?: Redacted.Redacted<string> | undefined
+  /**
+   * Where the API is, without `/responses`; a query such as `?api-version=…` is kept. Default:
+   * `"https://api.openai.com/v1"`.
+   */
+  readonly baseUrl?: string | undefined
+  /** Sent as `OpenAI-Organization`. */
+  readonly organization?: string | undefined
+  /** Sent as `OpenAI-Project`. */
+  readonly project?: string | undefined
+  /** More headers; they win over ours. Wrap secret ones in `Redacted`, so that spans do not show them. */
+  readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** The name in errors and spans. Default: `"openai"`. */
+  readonly provider?: string | undefined
+  /** What the model can take. Default: tools and images both. */
+  readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
+  /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
+  readonly maxBodyBytes?: number | undefined
+  /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
+  readonly maxEventBytes?: number | undefined
+  /**
+   * Whether the provider keeps the reply, to be continued with `previous_response_id` or read in its console. The API's
+   * own default is true; ours is false, as nothing here needs it. Default: `false`.
+   */
+  readonly store?: boolean | undefined
+  /** Sent as `reasoning`; a request's `providerOptions` can replace it. Default: nothing is sent. */
+  readonly reasoning?: Reasoning | undefined
+  /**
+   * Whether the reasoning of earlier replies is sent back, as items with `reasoning_text`. Servers of open-weight models
+   * want it while tools are called; OpenAI itself takes back only items of its own and refuses these. Default: `"none"`.
+   */
+  readonly reasoningItems?: "none" | "reasoning_text" | undefined
+}
+
+/**
+ * The defaults of {@link Options}.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = {
+  baseUrl: openAi.baseUrl,
+  provider: "openai",
+  ...checks.defaults,
+  store: false,
+  reasoningItems: "none"
+} as const
+
+const path = "/responses"
+
+const storeIssues = (store: unknown): ReadonlyArray<Issue> =>
+  store === undefined || typeof store === "boolean"
+    ? []
+    : [{ path: "store", found: found(store), allowed: "true or false" }]
+
+const issuesOf = (options: Options): ReadonlyArray<Issue> => {
+  const baseUrl = options.baseUrl ?? defaults.baseUrl
+  return [
+    ...checks.modelIssues(options.model, "gpt-5-mini"),
+    ...checks.keyIssues(options.apiKey, openAi.keyRule(checks.hostOf(baseUrl))),
+    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: path }),
+    ...checks.textIssues("organization", options.organization),
+    ...checks.textIssues("project", options.project),
+    ...checks.textIssues("provider", options.provider),
+    ...checks.headerIssues(options.headers),
+    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
+    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes),
+    ...storeIssues(options.store),
+    ...checks.textIssues("reasoning.effort", options.reasoning?.effort),
+    ...checks.oneOf("reasoning.summary", options.reasoning?.summary, ["auto", "concise", "detailed"]),
+    ...checks.oneOf("reasoningItems", options.reasoningItems, ["none", "reasoning_text"])
+  ]
+}
+
+const headersOf = (options: Options): { readonly [name: string]: string } => ({
+  ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(options.apiKey)}` }),
+  ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
+  ...(options.project === undefined ? {} : { "openai-project": options.project }),
+  ...checks.openHeaders(options.headers)
+})
+
+/** The options as settings and protocol, or every issue at once. */
+const settle = (
+  options: Options
+): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<openAiResponsesStream.State>], InvalidOptions> => {
+  const issues = issuesOf(options)
+  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "OpenAiResponses", issues }))
+  const url = checks.endpoint(options.baseUrl ?? defaults.baseUrl, path)
+  const dialect: openAiResponsesWire.Dialect = {
+    store: options.store ?? defaults.store,
+    reasoning: options.reasoning,
+    reasoningItems: options.reasoningItems ?? defaults.reasoningItems
+  }
+  const settings: httpModel.Settings = {
+    model: options.model,
+    provider: options.provider ?? defaults.provider,
+    headers: headersOf(options),
+    secretHeaders: checks.secretNames(options.headers),
+    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
+    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
+    capabilities: options.capabilities
+  }
+  return Either.right([settings, {
+    url: () => url,
+    encode: (request, kind) => openAiResponsesWire.encode(options.model, request, dialect, kind),
+    reply: openAiResponsesReply.decode,
+    decoder: (facts) => openAiResponsesStream.decoder(facts, "one")
+  }])
+}
+
+/**
+ * Reads the bytes of an event stream of the Responses API, wherever they come from: a recording, a queue, a client of your
+ * own. Chunks may be cut anywhere.
+ *
+ * A reply ends with `response.completed` or `response.incomplete`; a stream without them fails with `Truncated`, which holds
+ * the text so far (a `[DONE]` in their place gives a `Finish` of unknown reason). An event that is not what the protocol
+ * says is a `MalformedResponse`; an error event and `response.failed` are what `ProviderError.fromStreamEvent` says. A
+ * failure of the bytes passes through, unless the reply was over by then.
+ *
+ * Unlike `LanguageModel.stream`, which is over with its reply, this reads the bytes to their end: several replies in a row,
+ * as recordings of a tool loop hold them, come out as one stream, each with its `Finish` and joined by `Seam`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const decodeStream = (
+  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+): <E, R>(
+  bytes: Stream.Stream<Uint8Array, E, R>
+) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
+  decode.bytes(
+    openAiResponsesStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }, "all")
+  )
+
+/** Sent without it, the request would be answered by a longer reply than was asked for. */
+const refusal = (
+  settings: httpModel.Settings,
+  request: LanguageModel.Request
+): ModelError.ModelError | undefined => {
+  const feature = openAiResponsesWire.missing(request)
+  return feature === undefined ? undefined : new ModelError.UnsupportedFeature({
+    provider: settings.provider,
+    model: settings.model,
+    billed: "no",
+    feature,
+    detail: `the Responses API has no ${feature}; a server that has it can be given it in providerOptions`
+  })
+}
+
+/**
+ * A language model over the `HttpClient` of the context.
+ *
+ * Fails with `InvalidOptions`, naming every wrong option, what was found and what is allowed. Calls fail with `ModelError`:
+ * `UnsupportedFeature` for `stop`, which this API does not have (it has no `seed` either: that is left out),
+ * `ConnectionFailed` when the server cannot be reached or the connection breaks before the reply, `Truncated` when it breaks
+ * within, `MalformedResponse` for a reply that is no response or is larger than `maxBodyBytes`, and what
+ * `ProviderError.fromResponse` says for the provider's own errors, also those that come with status 200. Interrupting a call
+ * aborts its request.
+ *
+ * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
+ * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every
+ * request; if you have a `FetchHttpClient.RequestInit` of your own, provide it to this layer too.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const [settings, protocol] = yield* settle(options)
+    const model = yield* httpModel.make(settings, protocol)
+    return {
+      ...model,
+      generate: (request) => {
+        const refused = refusal(settings, request)
+        return refused === undefined ? model.generate(request) : Effect.fail(refused)
+      },
+      stream: (request) => {
+        const refused = refusal(settings, request)
+        return refused === undefined ? model.stream(request) : Stream.fail(refused)
+      }
+    }
+  })
+
+/**
+ * {@link make} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
+  Layer.effect(LanguageModel.LanguageModel, make(options))
+
+/**
+ * {@link make} from the configuration: `OPENAI_API_KEY` (required unless `OPENAI_BASE_URL` names another server than
+ * OpenAI's), `OPENAI_BASE_URL` (default `https://api.openai.com/v1`) and `OPENAI_MODEL`. What the configuration leaves out is
+ * taken from `options`. Fails with `InvalidOptions`, which names the variables and how to set them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig = (
+  options: Partial<Options> = {}
+): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
+  Effect.flatMap(checks.configured("OpenAiResponses", openAi.variableNames), ({ apiKey, baseUrl, model }) =>
+    make({
+      ...options,
+      apiKey: Option.getOrElse(apiKey, () => options.apiKey),
+      baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
+      model: Option.getOrElse(model, () => options.model ?? "")
+    }).pipe(Effect.mapError(checks.nameVariables(openAi.variables))))
+
+/**
+ * {@link makeConfig} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options?: Partial<Options>
+): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
+  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))

@@ -1,0 +1,264 @@
+/** Anthropic's Messages API on the wire: how a whole reply is read. Pure; lenient where real servers differ. */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ModelError from "../../error/ModelError.ts"
+import * as strictJson from "../../internal/strictJson.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { type Fields, isFields } from "./openAiChatWire.ts"
+import { rawAt } from "./rawJson.ts"
+
+export const nonBlank = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value : undefined
+
+/** What was written at a path of the JSON text, to the letter. */
+export type Raw = (path: ReadonlyArray<string | number>) => string | undefined
+
+/** What a content block means to us; blocks of tools that the server runs itself, and unknown ones, are skipped. */
+export type Block =
+  | { readonly _tag: "Text" | "Reasoning"; readonly text: string }
+  | { readonly _tag: "Call"; readonly id: string | undefined; readonly name: string; readonly arguments: string }
+  | { readonly _tag: "Skipped" }
+  | { readonly _tag: "Wrong"; readonly reason: string }
+
+const skipped: Block = { _tag: "Skipped" }
+
+const wrong = (reason: string): Block => ({ _tag: "Wrong", reason })
+
+const textOf = (tag: "Text" | "Reasoning", block: Fields, field: string): Block => {
+  const text = block[field] ?? ""
+  return typeof text === "string" ? { _tag: tag, text } : wrong(`${field} is no text`)
+}
+
+/** Nothing, and an object without members, is `""`: a stream announces its arguments so before they come. */
+const argumentsOf = (input: unknown, raw: () => string | undefined): string => {
+  if (input === undefined || input === null) return ""
+  if (typeof input === "string") return input
+  return isFields(input) && Object.keys(input).length === 0 ? "" : raw() ?? JSON.stringify(input)
+}
+
+/** Reads one content block. `raw` finds what was written at a path inside it. */
+export const readBlock = (block: unknown, raw: Raw): Block => {
+  if (!isFields(block)) return wrong("the block is no object")
+  switch (block["type"]) {
+    case "text":
+      return textOf("Text", block, "text")
+    case "thinking":
+      return textOf("Reasoning", block, "thinking")
+    case "tool_use": {
+      const name = block["name"]
+      return typeof name !== "string" ? wrong("name is no text") : {
+        _tag: "Call",
+        id: nonBlank(block["id"]),
+        name,
+        arguments: argumentsOf(block["input"], () => raw(["input"]))
+      }
+    }
+    default:
+      return typeof block["type"] === "string" ? skipped : wrong("type is missing")
+  }
+}
+
+/** An id of its own for every call: absent and repeated ones are made up, the same for the same reply. */
+export const callId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
+  let id = given
+  for (let next = index; id === undefined || used.has(id); next++) id = `call_${next}`
+  return id
+}
+
+const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+  ["end_turn", "stop"],
+  ["stop_sequence", "stop"],
+  ["max_tokens", "length"],
+  ["model_context_window_exceeded", "length"],
+  ["tool_use", "tool-calls"],
+  ["refusal", "content-filter"]
+])
+
+/** A paused turn (`pause_turn`) is not whole and waits for no tool of ours, so its reason is unknown. */
+export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
+  const reason = finishReasons.get(said ?? "") ?? "unknown"
+  return reason === "stop" && hasCalls ? "tool-calls" : reason
+}
+
+const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0
+    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
+    : undefined
+
+/** Tokens as Anthropic counts them: `input` is what was neither read from the cache nor written to it. */
+export interface Counts {
+  readonly input: number
+  readonly cacheRead: number | undefined
+  readonly cacheWrite: number | undefined
+  readonly output: number
+  readonly reasoning: number | undefined
+}
+
+export const noCounts: Counts = {
+  input: 0,
+  cacheRead: undefined,
+  cacheWrite: undefined,
+  output: 0,
+  reasoning: undefined
+}
+
+const later = (before: number | undefined, value: unknown): number | undefined =>
+  count(value) || (before ?? count(value))
+
+/** Counts of a stream are totals so far. What a later event leaves out, or gives as 0, is known from an earlier one. */
+export const readCounts = (before: Counts, value: unknown): Counts => {
+  if (!isFields(value)) return before
+  const details = value["output_tokens_details"]
+  return {
+    input: later(before.input, value["input_tokens"]) ?? 0,
+    cacheRead: later(before.cacheRead, value["cache_read_input_tokens"]),
+    cacheWrite: later(before.cacheWrite, value["cache_creation_input_tokens"]),
+    output: later(before.output, value["output_tokens"]) ?? 0,
+    reasoning: isFields(details) ? later(before.reasoning, details["thinking_tokens"]) : before.reasoning
+  }
+}
+
+/** Our input counts the cached tokens too; what a later read of the cache costs is the provider's business. */
+export const usageOf = (counts: Counts): Usage => {
+  const inputTokens = Math.min(
+    counts.input + (counts.cacheRead ?? 0) + (counts.cacheWrite ?? 0),
+    Number.MAX_SAFE_INTEGER
+  )
+  return new Usage({
+    inputTokens,
+    outputTokens: counts.output,
+    totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
+    ...(counts.reasoning === undefined ? {} : { reasoningTokens: counts.reasoning }),
+    ...(counts.cacheRead === undefined ? {} : { cachedInputTokens: counts.cacheRead })
+  })
+}
+
+interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
+  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
+
+/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
+const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
+  const { text } = incoming
+  const read = strictJson.parse(text, { maxLength: text.length })
+  if (Either.isRight(read)) return Either.right(read.right.value)
+  const fault = read.left
+  if (fault.reason === "Truncated") {
+    return Either.left(
+      new ModelError.Truncated({
+        ...facts,
+        received: text,
+        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
+      })
+    )
+  }
+  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
+  const type = header(incoming.headers, "content-type")
+  return malformed(
+    facts,
+    text,
+    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
+      type === undefined ? "" : `; content-type ${type}`
+    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
+  )
+}
+
+const partsOf = (
+  content: ReadonlyArray<unknown>,
+  raw: Raw
+): Either.Either<ReadonlyArray<Response.Part>, string> => {
+  const parts: Array<Response.Part> = []
+  const used = new Set<string>()
+  for (const [at, value] of content.entries()) {
+    const block = readBlock(value, (path) => raw([at, ...path]))
+    switch (block._tag) {
+      case "Wrong":
+        return Either.left(`content.${at}: ${block.reason}`)
+      case "Text":
+      case "Reasoning":
+        if (block.text !== "") parts.push({ _tag: block._tag, text: block.text })
+        break
+      case "Call": {
+        const id = callId(block.id, used.size, used)
+        used.add(id)
+        const json = block.arguments.trim() === "" ? "{}" : block.arguments
+        parts.push({ _tag: "ToolCall", id, name: block.name, arguments: json })
+      }
+    }
+  }
+  return Either.right(parts)
+}
+
+/** The refusal of a reply that holds nothing else. */
+const refused = (facts: Facts, body: Fields, billed: "yes" | "maybe"): ModelError.ModelError => {
+  const details = isFields(body["stop_details"]) ? body["stop_details"] : {}
+  const category = nonBlank(details["category"])
+  const detail = nonBlank(details["explanation"])
+  return new ModelError.ContentFiltered({
+    ...facts,
+    stage: "completion",
+    billed,
+    ...(category === undefined ? {} : { categories: [category] }),
+    ...(detail === undefined ? {} : { detail })
+  })
+}
+
+const fromMessage = (
+  body: Fields,
+  text: string,
+  facts: Facts
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const content = body["content"]
+  if (!Array.isArray(content)) return malformed(facts, text, "content: a list of blocks was expected")
+  const parts = partsOf(content, (path) => rawAt(text, ["content", ...path]))
+  if (Either.isLeft(parts)) return malformed(facts, text, parts.left)
+  const said = nonBlank(body["stop_reason"])
+  const usage = usageOf(readCounts(noCounts, body["usage"]))
+  const finishReason = finishReasonOf(said, parts.right.some((part) => part._tag === "ToolCall"))
+  if (finishReason === "content-filter" && parts.right.length === 0) {
+    return Either.left(refused(facts, body, usage.totalTokens > 0 ? "yes" : "maybe"))
+  }
+  const id = nonBlank(body["id"])
+  return Either.right(
+    new Response.Response({
+      ...(id === undefined ? {} : { id }),
+      model: nonBlank(body["model"]) ?? facts.model,
+      parts: parts.right,
+      finishReason,
+      ...(said === undefined ? {} : { rawFinishReason: said }),
+      usage,
+      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+    })
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    if (isFields(body) && (body["content"] !== undefined || body["type"] === "message")) {
+      return fromMessage(body, incoming.text, facts)
+    }
+    const error = ProviderError.fromStreamEvent({
+      ...who,
+      event: body,
+      headers: incoming.headers,
+      now
+    })
+    return error._tag === "Some"
+      ? Either.left(error.value)
+      : malformed(facts, incoming.text, "the body is no message: it has no content")
+  })
+}

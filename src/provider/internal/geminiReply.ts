@@ -1,0 +1,352 @@
+/**
+ * Gemini's generateContent on the wire: how a reply, and each chunk of a stream (they have one shape), is read. Pure;
+ * lenient where real servers differ, strict where a mistake would change the meaning.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ModelError from "../../error/ModelError.ts"
+import * as strictJson from "../../internal/strictJson.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { type Fields, isFields } from "./openAiChatWire.ts"
+import { rawAt } from "./rawJson.ts"
+
+/** A function call as it stands in a part, not yet understood. */
+export interface RawCall {
+  readonly fields: Fields
+  /** Where it stands in the text of the reply. */
+  readonly path: ReadonlyArray<string | number>
+}
+
+/** What a part says; parts that say nothing to us (images, code that the provider ran) are left out. */
+export type ReadPart =
+  | { readonly kind: "text" | "reasoning"; readonly text: string }
+  | { readonly kind: "call"; readonly call: RawCall }
+
+/** A reply, or one chunk of it. */
+export interface Frame {
+  readonly id: string | undefined
+  readonly model: string | undefined
+  readonly parts: ReadonlyArray<ReadPart>
+  /** Absent while more is to come. */
+  readonly finishReason: string | undefined
+  /** The filters that blocked the reply. */
+  readonly blocked: ReadonlyArray<string>
+  /** Those told so far. */
+  readonly counts: Counts
+  /** Whether there was a candidate at all. */
+  readonly hasCandidate: boolean
+}
+
+export const nonBlank = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value : undefined
+
+// Counts --------------------------------------------------------------------------------------------------------------
+
+/** The counts of `usageMetadata`; those of a stream are running totals, so a later one replaces an earlier one. */
+export interface Counts {
+  readonly prompt: number | undefined
+  readonly toolPrompt: number | undefined
+  readonly candidates: number | undefined
+  readonly thoughts: number | undefined
+  readonly cached: number | undefined
+  readonly total: number | undefined
+}
+
+export const noCounts: Counts = {
+  prompt: undefined,
+  toolPrompt: undefined,
+  candidates: undefined,
+  thoughts: undefined,
+  cached: undefined,
+  total: undefined
+}
+
+const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0
+    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
+    : undefined
+
+/** The counts so far with those that a chunk tells anew. */
+const countsAfter = (before: Counts, usage: unknown): Counts =>
+  isFields(usage)
+    ? {
+      prompt: count(usage["promptTokenCount"]) ?? before.prompt,
+      toolPrompt: count(usage["toolUsePromptTokenCount"]) ?? before.toolPrompt,
+      candidates: count(usage["candidatesTokenCount"]) ?? before.candidates,
+      thoughts: count(usage["thoughtsTokenCount"]) ?? before.thoughts,
+      cached: count(usage["cachedContentTokenCount"]) ?? before.cached,
+      total: count(usage["totalTokenCount"]) ?? before.total
+    }
+    : before
+
+const sum = (...counts: ReadonlyArray<number | undefined>): number =>
+  Math.min(counts.reduce<number>((total, each) => total + (each ?? 0), 0), Number.MAX_SAFE_INTEGER)
+
+/** Gemini counts thoughts beside the candidates, and bills both as output; here reasoning is a part of the output. */
+export const usageOf = (counts: Counts): Usage => {
+  const inputTokens = sum(counts.prompt, counts.toolPrompt)
+  const outputTokens = sum(counts.candidates, counts.thoughts)
+  return new Usage({
+    inputTokens,
+    outputTokens,
+    totalTokens: counts.total ?? sum(inputTokens, outputTokens),
+    ...(counts.thoughts === undefined ? {} : { reasoningTokens: counts.thoughts }),
+    ...(counts.cached === undefined ? {} : { cachedInputTokens: counts.cached })
+  })
+}
+
+// Ends ----------------------------------------------------------------------------------------------------------------
+
+/** https://ai.google.dev/api/generate-content#FinishReason; what is missing is unknown, or an error (see ProviderError). */
+const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+  ["STOP", "stop"],
+  ["MAX_TOKENS", "length"],
+  ["SAFETY", "content-filter"],
+  ["RECITATION", "content-filter"],
+  ["BLOCKLIST", "content-filter"],
+  ["PROHIBITED_CONTENT", "content-filter"],
+  ["SPII", "content-filter"],
+  ["IMAGE_SAFETY", "content-filter"],
+  ["IMAGE_PROHIBITED_CONTENT", "content-filter"],
+  ["IMAGE_RECITATION", "content-filter"],
+  ["MODEL_ARMOR", "content-filter"]
+])
+
+/** Gemini says STOP also where it waits for tools. */
+export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
+  const reason = finishReasons.get(said ?? "") ?? "unknown"
+  return reason === "stop" && hasCalls ? "tool-calls" : reason
+}
+
+/** The error of a reply that was withheld as a whole. */
+export const filtered = (
+  facts: {
+    readonly provider: string
+    readonly model?: string | undefined
+    readonly requestId?: string | undefined
+    readonly status?: number | undefined
+  },
+  said: string | undefined,
+  blocked: ReadonlyArray<string>,
+  usage: Usage
+): ModelError.ModelError =>
+  new ModelError.ContentFiltered({
+    provider: facts.provider,
+    ...(facts.model === undefined ? {} : { model: facts.model }),
+    ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
+    ...(facts.status === undefined ? {} : { status: facts.status }),
+    stage: "completion",
+    billed: usage.totalTokens > 0 ? "yes" : "maybe",
+    ...(said === undefined ? {} : { detail: `finishReason: ${said}` }),
+    ...(blocked.length === 0 ? {} : { categories: blocked })
+  })
+
+// Frames --------------------------------------------------------------------------------------------------------------
+
+/** What is wrong with a frame. */
+export type Wrong = { readonly wrong: string }
+
+/** A wrong place ends the reading; the first one is told. */
+class Unreadable {
+  readonly wrong: string
+  constructor(wrong: string) {
+    this.wrong = wrong
+  }
+}
+
+const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"]
+
+/** The part, nothing where it says nothing to us, or what is wrong with it. */
+const readPart = (part: unknown, candidate: number, index: number): ReadPart | Unreadable | undefined => {
+  const wrong = (what: string) => new Unreadable(`candidates.${candidate}.content.parts.${index}${what}`)
+  if (!isFields(part)) return wrong(" is not an object")
+  const call = part["functionCall"]
+  if (call !== undefined && call !== null) {
+    return isFields(call)
+      ? {
+        kind: "call",
+        call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"] }
+      }
+      : wrong(".functionCall is not an object")
+  }
+  const text = part["text"]
+  if (text === undefined || text === null || text === "") return undefined
+  if (typeof text !== "string") return wrong(".text is not a text")
+  return { kind: part["thought"] === true ? "reasoning" : "text", text }
+}
+
+const listOf = (value: unknown, at: string): ReadonlyArray<unknown> | Unreadable =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : new Unreadable(`${at} is not a list`)
+
+const partsOf = (candidate: Fields, at: number): ReadonlyArray<ReadPart> | Unreadable => {
+  const content = candidate["content"] ?? {}
+  if (!isFields(content)) return new Unreadable(`candidates.${at}.content is not an object`)
+  const list = listOf(content["parts"], `candidates.${at}.content.parts`)
+  if (list instanceof Unreadable) return list
+  const parts: Array<ReadPart> = []
+  for (let index = 0; index < list.length; index++) {
+    const read = readPart(list[index], at, index)
+    if (read instanceof Unreadable) return read
+    if (read !== undefined) parts.push(read)
+  }
+  return parts
+}
+
+const blockedBy = (candidate: Fields): ReadonlyArray<string> => {
+  const ratings = candidate["safetyRatings"]
+  return Array.isArray(ratings)
+    ? ratings.flatMap((rating: unknown) =>
+      isFields(rating) && rating["blocked"] === true && typeof rating["category"] === "string"
+        ? [rating["category"]]
+        : []
+    )
+    : []
+}
+
+/** Reads a reply, or a chunk that comes after these counts. Of several candidates the first one counts. */
+export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wrong => {
+  if (!isFields(json)) return { wrong: "it is not an object" }
+  if (knownFields.every((name) => json[name] === undefined)) {
+    return { wrong: "it has no candidates, and nothing else that a reply has" }
+  }
+  const list = listOf(json["candidates"], "candidates")
+  if (list instanceof Unreadable) return list
+  const at = list.findIndex((each) => !isFields(each) || (each["index"] ?? 0) === 0)
+  const candidate = at === -1 ? undefined : list[at]
+  if (candidate !== undefined && !isFields(candidate)) return { wrong: `candidates.${at} is not an object` }
+  const parts = candidate === undefined ? [] : partsOf(candidate, at)
+  if (parts instanceof Unreadable) return parts
+  const said = candidate?.["finishReason"]
+  if (said === "MALFORMED_RESPONSE") return { wrong: "the provider itself says so: MALFORMED_RESPONSE" }
+  return {
+    id: nonBlank(json["responseId"]),
+    model: nonBlank(json["modelVersion"]),
+    parts,
+    finishReason: said === "FINISH_REASON_UNSPECIFIED" ? undefined : nonBlank(said),
+    blocked: candidate === undefined ? [] : blockedBy(candidate),
+    counts: countsAfter(counts, json["usageMetadata"]),
+    hasCandidate: candidate !== undefined
+  }
+}
+
+// Calls ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * Every call gets an id of its own: absent, blank and repeated ones are made up from the reply's id and the call's place,
+ * the same for the same reply.
+ */
+export const callId = (
+  given: unknown,
+  used: ReadonlyArray<string>,
+  reply: string | undefined,
+  index: number
+): string => {
+  const id = nonBlank(given)
+  if (id !== undefined && !used.includes(id)) return id
+  // Other providers, to whom the conversation may move, take nothing but these characters and 40 of them.
+  const prefix = reply === undefined ? "call" : `call_${reply.replace(/[^a-zA-Z0-9_-]/g, "").slice(0, 24)}`
+  for (let next = index;; next++) {
+    if (!used.includes(`${prefix}_${next}`)) return `${prefix}_${next}`
+  }
+}
+
+/** The arguments as they were written: parsing and printing would lose digits and repeated keys. */
+export const argumentsText = (call: RawCall, text: string): string => {
+  const args = call.fields["args"]
+  if (args === undefined || args === null) return "{}"
+  return typeof args === "string" ? args : rawAt(text, [...call.path, "args"]) ?? JSON.stringify(args)
+}
+
+interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+const responseParts = (frame: Frame, text: string): ReadonlyArray<Response.Part> | Wrong => {
+  const parts: Array<Response.Part> = []
+  const used: Array<string> = []
+  for (const part of frame.parts) {
+    if (part.kind !== "call") {
+      const tag = part.kind === "text" ? "Text" : "Reasoning"
+      const last = parts.at(-1)
+      if (last?._tag === tag) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text }
+      else parts.push(tag === "Text" ? Prompt.text(part.text) : { _tag: "Reasoning", text: part.text })
+      continue
+    }
+    const name = part.call.fields["name"]
+    if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
+    const id = callId(part.call.fields["id"], used, frame.id, used.length)
+    used.push(id)
+    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text) })
+  }
+  return parts
+}
+
+const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
+  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
+
+/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
+const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
+  const { text } = incoming
+  const read = strictJson.parse(text, { maxLength: text.length })
+  if (Either.isRight(read)) return Either.right(read.right.value)
+  const fault = read.left
+  if (fault.reason === "Truncated") {
+    return Either.left(
+      new ModelError.Truncated({
+        ...facts,
+        received: text,
+        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
+      })
+    )
+  }
+  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
+  const type = header(incoming.headers, "content-type")
+  return malformed(
+    facts,
+    text,
+    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
+      type === undefined ? "" : `; content-type ${type}`
+    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    const error = ProviderError.fromStreamEvent({ ...who, event: body, headers: incoming.headers, now })
+    if (Option.isSome(error)) return Either.left(error.value)
+    const frame = readFrame(body)
+    if ("wrong" in frame) return malformed(facts, incoming.text, frame.wrong)
+    if (!frame.hasCandidate) return malformed(facts, incoming.text, "candidates is empty")
+    const parts = responseParts(frame, incoming.text)
+    if ("wrong" in parts) return malformed(facts, incoming.text, parts.wrong)
+    const usage = usageOf(frame.counts)
+    const finishReason = finishReasonOf(frame.finishReason, parts.some((part) => part._tag === "ToolCall"))
+    if (finishReason === "content-filter" && parts.length === 0) {
+      return Either.left(filtered(facts, frame.finishReason, frame.blocked, usage))
+    }
+    return Either.right(
+      new Response.Response({
+        ...(frame.id === undefined ? {} : { id: frame.id }),
+        model: frame.model ?? who.model,
+        parts,
+        finishReason,
+        ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
+        usage,
+        ...(requestId === undefined ? {} : { requestId })
+      })
+    )
+  })
+}

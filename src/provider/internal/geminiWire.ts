@@ -1,0 +1,208 @@
+/** Gemini's generateContent on the wire: how a request is written. Pure. */
+import * as Either from "effect/Either"
+import * as strictJson from "../../internal/strictJson.ts"
+import type * as LanguageModel from "../../model/LanguageModel.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import { type Fields, isFields } from "./openAiChatWire.ts"
+
+/** The given fields without the undefined ones. */
+const present = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+const mediaTypes: ReadonlyMap<string, string> = new Map([
+  ["png", "image/png"],
+  ["jpg", "image/jpeg"],
+  ["jpeg", "image/jpeg"],
+  ["webp", "image/webp"],
+  ["gif", "image/gif"],
+  ["bmp", "image/bmp"],
+  ["avif", "image/avif"],
+  ["heic", "image/heic"],
+  ["heif", "image/heif"]
+])
+
+const dataUrl = /^data:([^;,]+)(?:;[^;,]+)*;base64,/i
+
+/** Bytes go inline, also those of a `data:` address; Gemini wants the type of what it fetches, as far as the name tells it. */
+const image = (source: Prompt.ImageSource): Fields => {
+  if (source._tag === "Base64") return { inlineData: { mimeType: source.mediaType, data: source.data } }
+  const inline = dataUrl.exec(source.url.slice(0, 200))
+  if (inline !== null) return { inlineData: { mimeType: inline[1], data: source.url.slice(inline[0].length) } }
+  const extension = /\.([a-z]{3,4})(?:[?#]|$)/i.exec(source.url)?.[1]?.toLowerCase()
+  return { fileData: present({ mimeType: mediaTypes.get(extension ?? ""), fileUri: source.url }) }
+}
+
+const userPart = (part: Prompt.UserPart): ReadonlyArray<Fields> =>
+  part._tag === "Image" ? [image(part.source)] : part.text === "" ? [] : [{ text: part.text }]
+
+/** JSON that means what was written; with repeated keys or rounded numbers it is better sent as the text it is. */
+const exactJson = (text: string): unknown => {
+  const read = strictJson.parse(text, { maxLength: text.length })
+  return Either.isRight(read) && read.right.hazards.length === 0 ? read.right.value : undefined
+}
+
+/** Gemini takes arguments as an object only, so broken ones are sent inside one. */
+const historicArguments = (raw: string): Fields => {
+  if (raw.trim() === "") return {}
+  const read = exactJson(raw)
+  return isFields(read) ? read : { invalid_arguments: raw }
+}
+
+/** Ids that we made up, or that come from other providers, mean nothing to Gemini; it then goes by the order. */
+const sentId = (id: string): string | undefined => id === "" || id.startsWith("call_") ? undefined : id
+
+/**
+ * Gemini 3 refuses function calls in the history without the signature they came with. This is the documented word that
+ * stands for "not at hand": https://ai.google.dev/gemini-api/docs/thought-signatures
+ */
+const absentSignature = "skip_thought_signature_validator"
+
+const wantsSignatures = (model: string): boolean => Number(/gemini-(\d+)/i.exec(model)?.[1] ?? 0) >= 3
+
+/** Thoughts stay behind: the API takes them back only with their signatures. */
+const modelParts = (message: Prompt.AssistantMessage, model: string): ReadonlyArray<Fields> => {
+  let isFirstCall = true
+  return message.content.flatMap((part): ReadonlyArray<Fields> => {
+    switch (part._tag) {
+      case "Reasoning":
+        return []
+      case "Text":
+        return part.text === "" ? [] : [{ text: part.text }]
+      case "ToolCall": {
+        const functionCall = present({
+          id: sentId(part.id),
+          name: part.name,
+          args: historicArguments(part.arguments)
+        })
+        // Of parallel calls only the first is signed.
+        const signed = isFirstCall && wantsSignatures(model)
+        isFirstCall = false
+        return [signed ? { functionCall, thoughtSignature: absentSignature } : { functionCall }]
+      }
+    }
+  })
+}
+
+/** A result must be an object; `output` and `error` are the names the API gives to others. */
+const functionResponse = (result: Prompt.ToolResultPart): Fields => {
+  const read = /^\s*[{[]/.test(result.content) ? exactJson(result.content) : undefined
+  const value = read ?? result.content
+  return {
+    functionResponse: present({
+      id: sentId(result.id),
+      name: result.name,
+      response: result.isError ? { error: value } : isFields(value) ? value : { output: value }
+    })
+  }
+}
+
+interface Content {
+  readonly role: "user" | "model"
+  readonly parts: ReadonlyArray<Fields>
+  readonly isResults: boolean
+}
+
+/** The results of one round must stand in one content, as many as there were calls. */
+const join = (contents: ReadonlyArray<Content>): ReadonlyArray<Content> => {
+  const joined: Array<Content> = []
+  for (const content of contents) {
+    const last = joined.at(-1)
+    if (last?.isResults === true && content.isResults) {
+      joined[joined.length - 1] = { ...last, parts: [...last.parts, ...content.parts] }
+    } else if (content.parts.length > 0) {
+      joined.push(content)
+    }
+  }
+  return joined
+}
+
+const contentOf = (message: Prompt.Message, model: string): ReadonlyArray<Content> => {
+  switch (message._tag) {
+    case "System":
+      return []
+    case "User":
+      return [{ role: "user", parts: message.content.flatMap(userPart), isResults: false }]
+    case "Assistant":
+      return [{ role: "model", parts: modelParts(message, model), isResults: false }]
+    case "Tool":
+      return [{ role: "user", parts: message.content.map(functionResponse), isResults: true }]
+  }
+}
+
+const conversation = (prompt: Prompt.Prompt, model: string): Fields => {
+  const system = prompt.messages.flatMap((message) =>
+    message._tag === "System" && message.content !== "" ? [{ text: message.content }] : []
+  )
+  const contents = join(prompt.messages.flatMap((message) => contentOf(message, model)))
+    .map(({ parts, role }) => ({ role, parts }))
+  // There must be a content: instructions alone are asked as a question.
+  if (contents.length === 0) return { contents: [{ role: "user", parts: system }] }
+  return present({ systemInstruction: system.length === 0 ? undefined : { parts: system }, contents })
+}
+
+const callingConfig = (choice: LanguageModel.ToolChoice | undefined): Fields | undefined => {
+  switch (choice) {
+    case undefined:
+      return undefined
+    case "auto":
+      return { mode: "AUTO" }
+    case "none":
+      return { mode: "NONE" }
+    case "required":
+      return { mode: "ANY" }
+    default:
+      return { mode: "ANY", allowedFunctionNames: [choice.tool] }
+  }
+}
+
+const toolFields = (request: LanguageModel.Request): Fields => {
+  const definitions = request.tools?.definitions ?? []
+  const functionCallingConfig = callingConfig(request.toolChoice)
+  return definitions.length === 0 ? {} : present({
+    tools: [{
+      functionDeclarations: definitions.map(({ description, name, parameters }) =>
+        present({ name, description, parametersJsonSchema: parameters })
+      )
+    }],
+    toolConfig: functionCallingConfig === undefined ? undefined : { functionCallingConfig }
+  })
+}
+
+/** Objects are merged into objects, so that one setting more does not take the others away; all else is replaced. */
+const merge = (into: Fields, more: Fields): Fields => {
+  const merged: Record<string, unknown> = { ...into }
+  for (const [name, value] of Object.entries(more)) {
+    const old = merged[name]
+    merged[name] = isFields(old) && isFields(value) ? merge(old, value) : value
+  }
+  return merged
+}
+
+/** The one option of `generationConfig` that is asked for so often that it may stand by itself. */
+const spelledOut = ({ thinkingConfig, ...rest }: Fields): Fields =>
+  thinkingConfig === undefined ? rest : merge({ generationConfig: { thinkingConfig } }, rest)
+
+/** The body of one request. `providerOptions` are merged into it last and win. */
+export const encode = (model: string, request: LanguageModel.Request): Fields => {
+  const generationConfig = present({
+    temperature: request.temperature,
+    topP: request.topP,
+    maxOutputTokens: request.maxOutputTokens,
+    stopSequences: request.stop,
+    seed: request.seed,
+    frequencyPenalty: request.frequencyPenalty,
+    presencePenalty: request.presencePenalty
+  })
+  const body = present({
+    ...conversation(Prompt.make(request.prompt), model),
+    ...toolFields(request),
+    generationConfig: Object.keys(generationConfig).length === 0 ? undefined : generationConfig
+  })
+  return request.providerOptions === undefined ? body : merge(body, spelledOut(request.providerOptions))
+}
+
+/** Where a model is asked: `gemini-2.5-flash` and `tunedModels/mine` alike. */
+export const path = (model: string, method: "generateContent" | "streamGenerateContent"): string => {
+  const name = model.includes("/") ? model : `models/${model}`
+  return `/${name.split("/").map(encodeURIComponent).join("/")}:${method}`
+}

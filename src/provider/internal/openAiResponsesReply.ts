@@ -1,0 +1,307 @@
+/** OpenAI's Responses API on the wire: how a reply is read. Pure; lenient where real servers differ. */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ModelError from "../../error/ModelError.ts"
+import * as strictJson from "../../internal/strictJson.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { filteredCategories, nonBlank } from "./openAiChatReply.ts"
+import { type Fields, isFields } from "./openAiChatWire.ts"
+import { rawAt } from "./rawJson.ts"
+
+const isFilled = (value: unknown): boolean =>
+  typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
+
+export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
+
+const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0
+    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
+    : undefined
+
+const detail = (usage: Fields, holder: string, field: string): number | undefined => {
+  const details = usage[holder]
+  return isFields(details) ? count(details[field]) : undefined
+}
+
+/** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
+export const usageOf = (value: unknown): Usage => {
+  const usage = isFields(value) ? value : {}
+  const inputTokens = count(usage["input_tokens"]) ?? 0
+  const outputTokens = count(usage["output_tokens"]) ?? 0
+  const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
+  const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
+  return new Usage({
+    inputTokens,
+    outputTokens,
+    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
+  })
+}
+
+/** One piece of content of a message or of reasoning. */
+export interface Piece {
+  readonly kind: "text" | "refusal" | "reasoning"
+  readonly text: string
+}
+
+/** A part of a message or of reasoning. Parts of other kinds (references, pictures) say nothing to us. */
+export const pieceOf = (part: unknown): Piece | undefined => {
+  if (!isFields(part)) return undefined
+  switch (part["type"]) {
+    case "output_text":
+    case "text":
+      return typeof part["text"] === "string" ? { kind: "text", text: part["text"] } : undefined
+    case "refusal":
+      return typeof part["refusal"] === "string" ? { kind: "refusal", text: part["refusal"] } : undefined
+    case "summary_text":
+    case "reasoning_text":
+      return typeof part["text"] === "string" ? { kind: "reasoning", text: part["text"] } : undefined
+    default:
+      return undefined
+  }
+}
+
+/** How a reply ended, or that it did not. */
+export interface Ending {
+  readonly reason: Response.FinishReason
+  readonly raw: string | undefined
+}
+
+/**
+ * `completed` waits for tools where there are calls; a refusal and a call that was cut are no whole reply although the
+ * server calls them complete.
+ */
+export const endingOf = (
+  response: Fields,
+  seen: { readonly calls: boolean; readonly refused: boolean; readonly cutCall: boolean }
+): Ending => {
+  const status = nonBlank(response["status"])
+  if (status === "completed") {
+    const reason = seen.refused ? "content-filter" : seen.cutCall ? "length" : seen.calls ? "tool-calls" : "stop"
+    return { reason, raw: status }
+  }
+  const incomplete = response["incomplete_details"]
+  const told = isFields(incomplete) ? nonBlank(incomplete["reason"]) : undefined
+  const reason = told === "max_output_tokens" || told === "max_tokens" || told === "length"
+    ? "length"
+    : told === "content_filter"
+    ? "content-filter"
+    : "unknown"
+  return { reason, raw: told ?? status }
+}
+
+/** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
+export const argumentsText = (value: unknown, raw: () => string | undefined): string =>
+  typeof value === "string"
+    ? value
+    : value === undefined || value === null
+    ? ""
+    : raw() ?? JSON.stringify(value)
+
+/** A call of a tool without parameters may come with nothing at all; nothing in a reply that was cut is no such call. */
+export const orEmptyObject = (json: string, whole: boolean): string => json.trim() === "" && whole ? "{}" : json
+
+/** The id of a call: the given one if it is new, or else one made up, the same for the same reply. */
+export const freshId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
+  if (given !== undefined && !used.has(given)) return given
+  let next = index
+  while (used.has(`call_${next}`)) next++
+  return `call_${next}`
+}
+
+/**
+ * The error for a reply of which a filter left nothing. Azure names the filters that fired, and whether it was the prompt
+ * that they fired at.
+ */
+export const filteredOut = (
+  response: Fields,
+  facts: { readonly provider: string; readonly model?: string; readonly requestId?: string; readonly status?: number }
+): ModelError.ModelError => {
+  const filters = listOf(response["content_filters"]).filter(isFields)
+  const categories = [...new Set(filters.flatMap((filter) => filteredCategories(filter["content_filter_results"])))]
+  return new ModelError.ContentFiltered({
+    ...facts,
+    stage: filters.some((filter) => filter["blocked"] === true && filter["source_type"] === "prompt")
+      ? "prompt"
+      : "completion",
+    billed: usageOf(response["usage"]).totalTokens > 0 ? "yes" : "maybe",
+    ...(categories.length === 0 ? {} : { categories })
+  })
+}
+
+interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
+  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
+
+/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
+const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
+  const { text } = incoming
+  const read = strictJson.parse(text, { maxLength: text.length })
+  if (Either.isRight(read)) return Either.right(read.right.value)
+  const fault = read.left
+  if (fault.reason === "Truncated") {
+    return Either.left(
+      new ModelError.Truncated({
+        ...facts,
+        received: text,
+        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
+      })
+    )
+  }
+  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
+  const type = header(incoming.headers, "content-type")
+  return malformed(
+    facts,
+    text,
+    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
+      type === undefined ? "" : `; content-type ${type}`
+    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
+  )
+}
+
+/**
+ * The error that a body holds although the status says success. Servers write it as `error`, as the status `failed`, or
+ * flat (`object: "error"`, `detail`, `message`) where the output should be.
+ */
+const errorIn = (body: unknown): Fields | undefined => {
+  const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
+  if (!isFields(holder)) return undefined
+  if (isFilled(holder["error"]) || holder["status"] === "failed") return holder
+  if (holder["output"] !== undefined) return undefined
+  const says = isFilled(holder["message"]) || isFilled(holder["detail"])
+  return holder["object"] === "error" || holder["type"] === "error" || says ? holder : undefined
+}
+
+/** The status an error body itself claims, where it claims one. */
+const claimedStatus = (body: Fields): number | undefined => {
+  const inner = isFields(body["error"]) ? body["error"] : body
+  return [inner["code"], inner["status"], inner["status_code"], body["status_code"], body["code"], body["status"]]
+    .map((value) => typeof value === "string" && /^\d{3}$/.test(value) ? Number(value) : value)
+    .find((value): value is number =>
+      typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600
+    )
+}
+
+/** The output of a reply, gathered item by item. */
+interface Gathered {
+  readonly parts: Array<Response.Part>
+  readonly ids: Set<string>
+  refused: boolean
+  cutCall: boolean
+  calls: number
+}
+
+/** A call, or what is wrong with it. */
+const addCall = (item: Fields, at: number, whole: boolean, text: string, into: Gathered): string | undefined => {
+  const name = item["name"]
+  if (typeof name !== "string") return `output.${at}.name: a function_call without the name of its function`
+  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, into.ids)
+  into.ids.add(id)
+  if (item["status"] === "incomplete") into.cutCall = true
+  const json = argumentsText(item["arguments"], () => rawAt(text, ["output", at, "arguments"]))
+  into.parts.push({
+    _tag: "ToolCall",
+    id,
+    name,
+    arguments: orEmptyObject(json, whole && item["status"] !== "incomplete")
+  })
+  return undefined
+}
+
+const addPiece = (part: unknown, into: Gathered): void => {
+  const piece = pieceOf(part)
+  if (piece === undefined || piece.text === "") return
+  if (piece.kind === "refusal") into.refused = true
+  into.parts.push(piece.kind === "reasoning" ? { _tag: "Reasoning", text: piece.text } : Prompt.text(piece.text))
+}
+
+/** Items of other kinds are work the server did with tools of its own: they are no part of the answer. */
+const addItem = (item: unknown, at: number, whole: boolean, text: string, into: Gathered): string | undefined => {
+  if (!isFields(item)) return `output.${at}: not an object`
+  switch (item["type"]) {
+    case "message": {
+      const { content } = item
+      if (typeof content === "string") addPiece({ type: "output_text", text: content }, into)
+      else for (const part of listOf(content)) addPiece(part, into)
+      return undefined
+    }
+    case "reasoning":
+      for (const part of [...listOf(item["summary"]), ...listOf(item["content"])]) addPiece(part, into)
+      return undefined
+    case "function_call":
+      return addCall(item, at, whole, text, into)
+    default:
+      return undefined
+  }
+}
+
+const unfinished: ReadonlySet<unknown> = new Set(["queued", "in_progress", "cancelled"])
+
+const fromBody = (
+  body: Fields,
+  text: string,
+  facts: Facts
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const { output } = body
+  if (!Array.isArray(output)) return malformed(facts, text, "output: a list of items is missing; this is no response")
+  if (unfinished.has(body["status"])) {
+    return malformed(facts, text, `status: the reply is not finished but ${JSON.stringify(body["status"])}`)
+  }
+  const whole = body["status"] === "completed"
+  const gathered: Gathered = { parts: [], ids: new Set(), refused: false, cutCall: false, calls: 0 }
+  for (const [at, item] of output.entries()) {
+    const fault = addItem(item, at, whole, text, gathered)
+    if (fault !== undefined) return malformed(facts, text, fault)
+  }
+  const { parts } = gathered
+  const ending = endingOf(body, { calls: gathered.calls > 0, refused: gathered.refused, cutCall: gathered.cutCall })
+  if (ending.reason === "content-filter" && parts.length === 0) {
+    return Either.left(filteredOut(body, facts))
+  }
+  const id = nonBlank(body["id"])
+  return Either.right(
+    new Response.Response({
+      ...(id === undefined ? {} : { id }),
+      model: nonBlank(body["model"]) ?? facts.model,
+      parts,
+      finishReason: ending.reason,
+      ...(ending.raw === undefined ? {} : { rawFinishReason: ending.raw }),
+      usage: usageOf(body["usage"]),
+      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+    })
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    const error = errorIn(body)
+    if (error !== undefined) {
+      return Either.left(ProviderError.fromResponse({
+        ...who,
+        status: claimedStatus(error) ?? incoming.status,
+        headers: incoming.headers,
+        body: error,
+        now
+      }))
+    }
+    return isFields(body)
+      ? fromBody(body, incoming.text, facts)
+      : malformed(facts, incoming.text, "the body is no object")
+  })
+}
