@@ -139,6 +139,11 @@ export const due = (settings: Settings, state: State, now: number): State => {
         ? { ...state, since: now, until: now + (state.until - state.since) }
         : state
     case "HalfOpen": {
+      // The clock was set back: a probe cannot have started later than now, or its limit would never come.
+      if (state.probes.some((probe) => probe.startedAt > now)) {
+        const probes = state.probes.map((probe) => probe.startedAt > now ? { ...probe, startedAt: now } : probe)
+        return { ...state, probes }
+      }
       const limit = earliest(state.probes) + settings.probeLimit
       return now >= limit ? open(settings, state.ticket, state.series, limit, 0, oneFailure) : state
     }
@@ -221,7 +226,7 @@ export const remaining = (settings: Settings, state: State, now: number): number
     case "HalfOpen":
       return state.probes.length < settings.probes
         ? 0
-        : Math.min(settings.probeLimit, Math.max(0, earliest(state.probes) + settings.probeLimit - now))
+        : Math.max(0, earliest(state.probes) + settings.probeLimit - now)
   }
 }
 

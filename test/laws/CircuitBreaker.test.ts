@@ -198,6 +198,31 @@ describe("whatever happens to a circuit", () => {
     }
   )
 
+  it("a probe that was let through before the clock was set back still has its whole limit, and no more", () => {
+    const s: Circuit.Settings = {
+      rule: { _tag: "Consecutive", failures: 1 },
+      breaks: { _tag: "Constant", delay: 10 },
+      longestHint: 100,
+      probes: 1,
+      successesToClose: 1,
+      probeLimit: 20,
+      seed: 0,
+      slowerThan: Infinity
+    }
+    const wait = (millis: number) => ({ _tag: "Wait", millis }) as const
+    const states: Array<string> = []
+    play(s, [
+      { _tag: "Start" },
+      { _tag: "End", which: 0, outcome: "failure", hint: 0 },
+      wait(100),
+      { _tag: "Start" },
+      wait(-50),
+      wait(19),
+      wait(1)
+    ], ({ after, now }) => states.push(`${after._tag} ${Circuit.remaining(s, after, now)}`))
+    expect(states.slice(3)).toEqual(["HalfOpen 20", "HalfOpen 20", "HalfOpen 1", "Open 10"])
+  })
+
   law("tickets only grow", () => ({ after, before }) => expect(after.ticket).toBeGreaterThanOrEqual(before.ticket))
 })
 
