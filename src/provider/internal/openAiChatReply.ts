@@ -4,12 +4,12 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ModelError from "../../error/ModelError.ts"
-import * as strictJson from "../../internal/strictJson.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
-import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
+import { type Facts, malformed, parse } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -222,40 +222,6 @@ export const usageOf = (value: unknown): Usage => {
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
     ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
   })
-}
-
-interface Facts extends Who {
-  readonly status: number
-  readonly requestId?: string
-}
-
-const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
-  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
-
-/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
-const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
-  const { text } = incoming
-  const read = strictJson.parse(text, { maxLength: text.length })
-  if (Either.isRight(read)) return Either.right(read.right.value)
-  const fault = read.left
-  if (fault.reason === "Truncated") {
-    return Either.left(
-      new ModelError.Truncated({
-        ...facts,
-        received: text,
-        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
-      })
-    )
-  }
-  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
-  const type = header(incoming.headers, "content-type")
-  return malformed(
-    facts,
-    text,
-    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
-      type === undefined ? "" : `; content-type ${type}`
-    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
-  )
 }
 
 /** The wrong places of a body, on one line. */

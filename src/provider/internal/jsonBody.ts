@@ -1,0 +1,41 @@
+/** The body of a whole reply: JSON that was read, or the error that says why it is none. */
+import * as Either from "effect/Either"
+import * as ModelError from "../../error/ModelError.ts"
+
+import * as strictJson from "../../internal/strictJson.ts"
+import { header, type Incoming, type Who } from "./httpExchange.ts"
+
+/** What every error about a reply carries. */
+export interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+export const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
+  Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
+
+/** Text that stops inside a value was cut; text that is wrong somewhere was never JSON. */
+export const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, ModelError.ModelError> => {
+  const { text } = incoming
+  const read = strictJson.parse(text, { maxLength: text.length })
+  if (Either.isRight(read)) return Either.right(read.right.value)
+  const fault = read.left
+  if (fault.reason === "Truncated") {
+    return Either.left(
+      new ModelError.Truncated({
+        ...facts,
+        received: text,
+        cause: { name: "IncompleteJson", message: `the body ends inside a JSON value, after ${text.length} characters` }
+      })
+    )
+  }
+  if (fault.reason === "Empty") return malformed(facts, text, "the body is empty")
+  const type = header(incoming.headers, "content-type")
+  return malformed(
+    facts,
+    text,
+    `the body is not JSON (${fault.reason} at line ${fault.line}, column ${fault.column}${
+      type === undefined ? "" : `; content-type ${type}`
+    })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
+  )
+}
