@@ -6,12 +6,9 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { type Facts, malformed, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
-
-export const nonBlank = (value: unknown): string | undefined =>
-  typeof value === "string" && value.trim() !== "" ? value : undefined
 
 /** What was written at a path of the JSON text, to the letter. */
 export type Raw = (path: ReadonlyArray<string | number>) => string | undefined
@@ -82,11 +79,6 @@ export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Res
   const reason = finishReasons.get(said ?? "") ?? "unknown"
   return reason === "stop" && hasCalls ? "tool-calls" : reason
 }
-
-const count = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0
-    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
-    : undefined
 
 /** Tokens as Anthropic counts them: `input` is what was neither read from the cache nor written to it. */
 export interface Counts {

@@ -12,6 +12,7 @@ import * as ProviderError from "../ProviderError.ts"
 import * as reply from "./anthropicReply.ts"
 import type * as decode from "./decode.ts"
 import { malformed } from "./decode.ts"
+import { nonBlank } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -79,8 +80,8 @@ const failed = (state: State, error: ModelError.ModelError, parts = none): Step 
 
 const started = (options: Options, message: Fields): StreamPart.StreamPart =>
   StreamPart.start({
-    id: reply.nonBlank(message["id"]),
-    model: reply.nonBlank(message["model"]) ?? options.facts.model,
+    id: nonBlank(message["id"]),
+    model: nonBlank(message["model"]) ?? options.facts.model,
     requestId: options.facts.requestId
   })
 
@@ -150,7 +151,7 @@ const begin = (
   options: Options,
   message: Fields
 ): { state: State; parts: Array<StreamPart.StreamPart> } => {
-  const messageId = reply.nonBlank(message["id"])
+  const messageId = nonBlank(message["id"])
   const start = started(options, message)
   switch (state.phase) {
     case "Before":
@@ -175,7 +176,7 @@ const begin = (
 /** What an event tells about the end of the message and its cost; the last one that tells it counts. */
 const withEnd = (state: State, said: unknown, usage: unknown): State => ({
   ...state,
-  said: reply.nonBlank(said) ?? state.said,
+  said: nonBlank(said) ?? state.said,
   counts: reply.readCounts(state.counts, usage)
 })
 

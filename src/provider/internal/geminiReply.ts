@@ -11,7 +11,7 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { type Facts, malformed, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -42,9 +42,6 @@ export interface Frame {
   readonly hasCandidate: boolean
 }
 
-export const nonBlank = (value: unknown): string | undefined =>
-  typeof value === "string" && value.trim() !== "" ? value : undefined
-
 // Counts --------------------------------------------------------------------------------------------------------------
 
 /** The counts of `usageMetadata`; those of a stream are running totals, so a later one replaces an earlier one. */
@@ -65,11 +62,6 @@ export const noCounts: Counts = {
   cached: undefined,
   total: undefined
 }
-
-const count = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0
-    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
-    : undefined
 
 /** The counts so far with those that a chunk tells anew. */
 const countsAfter = (before: Counts, usage: unknown): Counts =>

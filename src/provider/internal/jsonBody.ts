@@ -1,4 +1,4 @@
-/** The body of a whole reply: JSON that was read, or the error that says why it is none. */
+/** The body of a whole reply: JSON that was read, or the error that says why it is none; and its simplest fields. */
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
 
@@ -39,3 +39,13 @@ export const parse = (incoming: Incoming, facts: Facts): Either.Either<unknown, 
     })${/^\s*</.test(text) ? "; it looks like an HTML page: check that the base URL is an API" : ""}`
   )
 }
+
+/** A count of tokens, whole and exact; anything senseless is none. */
+export const count = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0
+    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
+    : undefined
+
+/** A text that says something. */
+export const nonBlank = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value : undefined

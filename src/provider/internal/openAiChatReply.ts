@@ -9,7 +9,7 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { type Facts, malformed, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -54,9 +54,6 @@ type WireChoice = typeof WireChoice.Type
 /** Choices are read one by one, as some hold an error and no message. */
 const decodeReply = Schema.decodeUnknownEither(WireReply)
 const decodeChoice = Schema.decodeUnknownEither(WireChoice, { errors: "all" })
-
-export const nonBlank = (value: unknown): string | undefined =>
-  typeof value === "string" && value.trim() !== "" ? value : undefined
 
 const isFilled = (value: unknown): boolean =>
   typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
@@ -196,11 +193,6 @@ export const filteredCategories = (results: unknown): ReadonlyArray<string> =>
   isFields(results)
     ? Object.entries(results).flatMap(([name, result]) => isFields(result) && result["filtered"] === true ? [name] : [])
     : []
-
-const count = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0
-    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
-    : undefined
 
 const detail = (usage: Fields, holder: string, field: string): number | undefined => {
   const details = usage[holder]

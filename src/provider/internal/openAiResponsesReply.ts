@@ -7,8 +7,8 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { type Facts, malformed, parse } from "./jsonBody.ts"
-import { filteredCategories, nonBlank } from "./openAiChatReply.ts"
+import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
+import { filteredCategories } from "./openAiChatReply.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -16,11 +16,6 @@ const isFilled = (value: unknown): boolean =>
   typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
 
 export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
-
-const count = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0
-    ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
-    : undefined
 
 const detail = (usage: Fields, holder: string, field: string): number | undefined => {
   const details = usage[holder]

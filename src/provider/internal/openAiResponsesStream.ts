@@ -6,7 +6,7 @@
  */
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as decode from "./decode.ts"
-import { nonBlank } from "./openAiChatReply.ts"
+import { nonBlank } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import {
   argumentsText,
