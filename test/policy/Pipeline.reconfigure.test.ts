@@ -1,8 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
-import * as ModelError from "../../src/error/ModelError.ts"
+import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
+import { ServerError } from "../../src/error/ModelError.ts"
+import { BulkheadFull, TimedOut } from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
@@ -11,37 +17,61 @@ import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
+import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
-import { everything } from "./support/policyFiles.ts"
 
-const down = new ModelError.ServerError({ provider: "openai" })
-const policyOf = <Name extends keyof ReturnType<typeof Pipeline.policies>>(
-  self: Pipeline.Pipeline<unknown>,
-  name: Name
-) => {
-  const policy = Pipeline.policies(self)[name]
-  if (policy === undefined) throw new Error(`no ${name}`)
+const broken = new ServerError({ provider: "test", status: 500 })
+const tripping = { when: "consecutive", failures: 2 }
+
+const pathsOf = <A>(made: Effect.Effect<A, InvalidOptions>) =>
+  Effect.map(Effect.flip(made), (error) => error.issues.map(({ path }) => path))
+
+/** A policy that the pipeline must have. */
+const given = <A>(policy: A | undefined): A => {
+  if (policy === undefined) throw new Error("the pipeline has no such policy")
   return policy
 }
-const pathsOf = (self: Pipeline.Pipeline<unknown>, options: Pipeline.Options) =>
-  Effect.map(Effect.flip(Pipeline.reconfigure(self, options)), (error) => error.issues.map(({ path }) => path))
 
-describe("Pipeline.reconfigure keeps what its policies know", () => {
-  it.effect("an open breaker stays open for its break, and then goes by the new rule", () =>
+const breakerOf = (self: Pipeline.Pipeline<unknown>) => given(Pipeline.policies(self).circuitBreaker)
+const bulkheadOf = (self: Pipeline.Pipeline<unknown>) => given(Pipeline.policies(self).bulkhead)
+const limiterOf = (self: Pipeline.Pipeline<unknown>) => given(Pipeline.policies(self).rateLimiter)
+const hedgeOf = (self: Pipeline.Pipeline<unknown>) => given(Pipeline.policies(self).hedge)
+const budgetOf = (self: Pipeline.Pipeline<unknown>) => given(Pipeline.policies(self).retryBudget)
+
+/** So many calls through a pipeline that stay in flight until the door is opened. */
+const inFlight = <Refused>(pipeline: Pipeline.Pipeline<Refused>, count: number) =>
+  Effect.gen(function*() {
+    const door = yield* Deferred.make<string>()
+    const fibers = yield* Effect.forEach(
+      Array.from({ length: count }),
+      () => Effect.fork(Effect.exit(Pipeline.apply(Deferred.await(door), pipeline)))
+    )
+    yield* TestClock.adjust(0)
+    return {
+      open: Effect.zipRight(Deferred.succeed(door, "done"), Effect.forEach(fibers, Fiber.join)),
+      fibers
+    }
+  })
+
+describe("Pipeline.reconfigure keeps what the policies know", () => {
+  it.effect("an open breaker stays open for its break, and takes over its new numbers", () =>
     Effect.gen(function*() {
-      const pipeline = yield* Pipeline.make({
-        circuitBreaker: { tripping: Tripping.consecutive(1), openFor: "10 seconds" }
-      })
-      yield* Effect.flip(Pipeline.apply(Effect.fail(down), pipeline))
+      const pipeline = yield* Pipeline.make({ circuitBreaker: { tripping, openFor: "10 seconds" } })
+      const breaker = breakerOf(pipeline)
+      yield* Effect.exit(Pipeline.apply(broken, pipeline))
+      yield* Effect.exit(Pipeline.apply(broken, pipeline))
       yield* TestClock.adjust("4 seconds")
       yield* Pipeline.reconfigure(pipeline, {
-        circuitBreaker: { tripping: Tripping.consecutive(7), openFor: "1 minute" }
+        circuitBreaker: { tripping: Tripping.consecutive(7), openFor: "1 minute", probes: 7 }
       })
-      const refused = yield* Effect.flip(Pipeline.apply(Effect.void, pipeline))
-      expect(refused).toMatchObject({ _tag: "CircuitOpen" })
-      expect(CircuitBreaker.settings(policyOf(pipeline, "circuitBreaker")).tripping.toString()).toContain("7 failures")
+      expect(breakerOf(pipeline)).toBe(breaker)
+      expect(CircuitBreaker.settings(breaker).probes).toBe(7)
+      expect(String(CircuitBreaker.settings(breaker).tripping)).toContain("7 failures")
+      const refused = yield* Effect.flip(Pipeline.apply(Effect.succeed("ok"), pipeline))
+      expect(refused._tag).toBe("CircuitOpen")
+      // The break that runs keeps its length.
       yield* TestClock.adjust("6 seconds")
-      yield* Pipeline.apply(Effect.void, pipeline)
+      expect(yield* Pipeline.apply(Effect.succeed("ok"), pipeline)).toBe("ok")
     }))
 
   it.effect("a breaker with a judge of the pipeline's own keeps that judge, or takes the new one", () =>
@@ -49,14 +79,14 @@ describe("Pipeline.reconfigure keeps what its policies know", () => {
       const circuitBreaker = { tripping: { when: "consecutive", failures: 1 } }
       const pipeline = yield* Pipeline.make({ circuitBreaker, verdict: () => Verdict.make("Fail") })
       yield* Pipeline.reconfigure(pipeline, { circuitBreaker, verdict: () => Verdict.make("Fail") })
-      yield* Effect.flip(Pipeline.apply(Effect.fail(down), pipeline))
+      yield* Effect.flip(Pipeline.apply(broken, pipeline))
       yield* Pipeline.apply(Effect.void, pipeline)
       yield* Pipeline.reconfigure(pipeline, { circuitBreaker })
-      yield* Effect.flip(Pipeline.apply(Effect.fail(down), pipeline))
+      yield* Effect.flip(Pipeline.apply(broken, pipeline))
       expect(yield* Effect.flip(Pipeline.apply(Effect.void, pipeline))).toMatchObject({ _tag: "CircuitOpen" })
     }))
 
-  it.effect("what the limiter has let through stays counted, unless another key is named", () =>
+  it.effect("the limiter knows what was used, and goes by its new limits", () =>
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         name: "chat",
@@ -67,70 +97,105 @@ describe("Pipeline.reconfigure keeps what its policies know", () => {
       expect(yield* Effect.flip(Pipeline.apply(Effect.void, pipeline))).toMatchObject({ _tag: "RateLimitExceeded" })
       yield* TestClock.adjust("3 seconds")
       yield* Pipeline.apply(Effect.void, pipeline)
-      expect((yield* RateLimiter.state(policyOf(pipeline, "rateLimiter"))).requestsPerMinute).toBe(20)
-      yield* Pipeline.reconfigure(pipeline, { rateLimiter: { requestsPerMinute: 20, key: "other" } })
-      expect((yield* RateLimiter.state(policyOf(pipeline, "rateLimiter"))).requestsAvailable).toBe(20)
+      expect((yield* RateLimiter.state(limiterOf(pipeline))).requestsPerMinute).toBe(20)
     }))
 
-  it.effect("limits of calls in flight change while calls run", () =>
+  it.effect("a limiter that says another key begins anew under that key", () =>
     Effect.gen(function*() {
-      const pipeline = yield* Pipeline.make({
-        bulkhead: { maxConcurrent: 1, maxQueued: 5 },
-        concurrencyLimit: { initial: 10, ceiling: 10, maxQueued: 5 }
-      })
-      const calls = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Pipeline.apply(Effect.never, pipeline)))
-      yield* TestClock.adjust(0)
-      const bulkhead = policyOf(pipeline, "bulkhead")
-      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 1, queued: 2 })
-      yield* Pipeline.reconfigure(pipeline, {
-        bulkhead: { maxConcurrent: 2, maxQueued: 1 },
-        concurrencyLimit: { ceiling: 4, maxQueued: 2 }
-      })
-      yield* TestClock.adjust(0)
-      expect(policyOf(pipeline, "bulkhead")).toBe(bulkhead)
-      expect(yield* Bulkhead.stats(bulkhead)).toEqual({ running: 2, queued: 1, maxConcurrent: 2, maxQueued: 1 })
-      expect(yield* ConcurrencyLimit.stats(policyOf(pipeline, "concurrencyLimit"))).toEqual({
-        running: 3,
-        queued: 0,
-        maxConcurrent: 4,
-        maxQueued: 2
-      })
-      yield* Fiber.interruptAll(calls)
-      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 0, queued: 0 })
+      const rateLimiter = { requestsPerMinute: 10, key: "one" }
+      const pipeline = yield* Pipeline.make({ rateLimiter })
+      yield* Pipeline.apply(Effect.void, pipeline)
+      yield* Pipeline.reconfigure(pipeline, { rateLimiter: { requestsPerMinute: 10 } })
+      expect(limiterOf(pipeline).key).toBe("one")
+      yield* Pipeline.reconfigure(pipeline, { rateLimiter: { ...rateLimiter, key: "two" } })
+      expect((yield* RateLimiter.state(limiterOf(pipeline))).requestsAvailable).toBe(10)
     }))
 
-  it.effect("the budget goes on counting, and hedges go on sharing it", () =>
+  it.effect("the budget goes on with its counts, and hedges go on sharing it", () =>
+    Effect.gen(function*() {
+      const options = {
+        retry: { backoff: "immediate", attempts: 3 },
+        retryBudget: { tokens: { capacity: 100, cost: 10 } }
+      } as const
+      const pipeline = yield* Pipeline.make(options)
+      yield* Effect.exit(Pipeline.apply(broken, pipeline))
+      const budget = budgetOf(pipeline)
+      const before = yield* RetryBudget.stats(budget)
+      expect(before.available).toBeLessThan(10)
+      yield* Pipeline.reconfigure(pipeline, { ...options, hedge: { delay: "1 second" }, attemptTimeout: undefined })
+      expect(budgetOf(pipeline)).toBe(budget)
+      expect(Pipeline.policies(pipeline).hedge?.budget).toBe(budget)
+      expect(yield* RetryBudget.stats(budgetOf(pipeline))).toEqual(before)
+    }))
+
+  it.effect("the budget goes on counting the calls that run, unless it has another form", () =>
     Effect.gen(function*() {
       const options = { retryBudget: "standard", hedge: { delay: "1 second" } } as const
       const pipeline = yield* Pipeline.make(options)
-      const budget = policyOf(pipeline, "retryBudget")
+      const budget = budgetOf(pipeline)
       const call = yield* Effect.fork(Pipeline.apply(Effect.never, pipeline))
       yield* TestClock.adjust("2 seconds")
       yield* Pipeline.reconfigure(pipeline, { ...options, hedge: { delay: "3 seconds" } })
-      expect(policyOf(pipeline, "retryBudget")).toBe(budget)
-      expect(policyOf(pipeline, "hedge").budget).toBe(budget)
+      expect(budgetOf(pipeline)).toBe(budget)
+      expect(hedgeOf(pipeline).budget).toBe(budget)
       expect(yield* RetryBudget.stats(budget)).toMatchObject({ calls: 1, hedges: 1 })
       yield* Pipeline.reconfigure(pipeline, { ...options, retryBudget: { share: { ratio: 0.5 } } })
-      expect(policyOf(pipeline, "retryBudget")).not.toBe(budget)
-      expect(policyOf(pipeline, "hedge").budget).toBe(policyOf(pipeline, "retryBudget"))
+      expect(budgetOf(pipeline)).not.toBe(budget)
+      expect(hedgeOf(pipeline).budget).toBe(budgetOf(pipeline))
       yield* Fiber.interrupt(call)
     }))
 
-  it.effect("a hedge keeps the latency it has learned, an adaptive retry what it has seen", () =>
+  it.effect("the bulkhead is resized while calls run and wait", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({ bulkhead: { maxConcurrent: 2, maxQueued: 10 } })
+      const bulkhead = bulkheadOf(pipeline)
+      const calls = yield* inFlight(pipeline, 5)
+      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 2, queued: 3 })
+      yield* Pipeline.reconfigure(pipeline, { bulkhead: { maxConcurrent: 4, maxQueued: 1 } })
+      yield* TestClock.adjust(0)
+      expect(bulkheadOf(pipeline)).toBe(bulkhead)
+      expect(yield* Bulkhead.stats(bulkhead)).toEqual({ running: 4, queued: 1, maxConcurrent: 4, maxQueued: 1 })
+      const refused = yield* Effect.flip(Pipeline.apply(Effect.void, pipeline))
+      expect(refused).toBeInstanceOf(BulkheadFull)
+      // Smaller: nobody who runs is stopped, and nobody new comes in until there is room.
+      yield* Pipeline.reconfigure(pipeline, { bulkhead: { maxConcurrent: 1, maxQueued: 1 } })
+      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 4, queued: 1, maxConcurrent: 1 })
+      expect(yield* calls.open).toEqual(Array.from({ length: 5 }, () => Exit.succeed("done")))
+      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 0, queued: 0 })
+    }))
+
+  it.effect("the adaptive limit keeps where it is, within its new bounds", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({ concurrencyLimit: { initial: 20 } })
+      const before = given(Pipeline.policies(pipeline).concurrencyLimit)
+      yield* Pipeline.reconfigure(pipeline, { concurrencyLimit: { ceiling: 50 } })
+      expect(Pipeline.policies(pipeline).concurrencyLimit).toBe(before)
+      expect(yield* ConcurrencyLimit.limit(before)).toBe(20)
+      const calls = yield* inFlight(pipeline, 3)
+      yield* Pipeline.reconfigure(pipeline, { concurrencyLimit: { ceiling: 5, maxQueued: 2 } })
+      expect(yield* ConcurrencyLimit.limit(before)).toBe(5)
+      expect(yield* ConcurrencyLimit.stats(before)).toEqual({ running: 3, queued: 0, maxConcurrent: 5, maxQueued: 2 })
+      yield* calls.open
+    }))
+
+  it.effect("what an adaptive retry and a hedge learned stays learned", () =>
     Effect.gen(function*() {
       const options = {
-        retry: { backoff: "constant", delay: "1 second", attempts: 2 },
-        adaptiveRetry: {},
+        adaptiveRetry: { window: "1 minute" },
         hedge: { delay: { quantile: 0.9 }, budget: "none" }
       } as const
       const pipeline = yield* Pipeline.make(options)
-      const { adaptiveRetry, hedge } = Pipeline.policies(pipeline)
-      yield* Pipeline.reconfigure(pipeline, { ...options, hedge: { ...options.hedge, maxHedges: 3 } })
+      const before = Pipeline.policies(pipeline)
+      yield* Pipeline.reconfigure(pipeline, {
+        ...options,
+        retry: { backoff: "immediate", attempts: 2 },
+        hedge: { ...options.hedge, maxHedges: 3 }
+      })
       const after = Pipeline.policies(pipeline)
       expect(after.hedge?.maxHedges).toBe(3)
-      expect(hedge?.delay._tag === "Learned" && after.hedge?.delay._tag === "Learned" && after.hedge.delay.cell)
-        .toBe(hedge?.delay._tag === "Learned" && hedge.delay.cell)
-      expect(after.adaptiveRetry?.cell).toBe(adaptiveRetry?.cell)
+      const cellOf = (hedge = after.hedge) => hedge?.delay._tag === "Learned" ? hedge.delay.cell : undefined
+      expect(after.adaptiveRetry?.cell).toBe(given(before.adaptiveRetry).cell)
+      expect(cellOf()).toBe(given(cellOf(before.hedge)))
     }))
 
   it.effect("a policy that is given as a value is used itself", () =>
@@ -141,114 +206,115 @@ describe("Pipeline.reconfigure keeps what its policies know", () => {
       ]
       const pipeline = yield* Pipeline.make({ bulkhead: one })
       yield* Pipeline.reconfigure(pipeline, { bulkhead: other })
-      expect(policyOf(pipeline, "bulkhead")).toBe(other)
+      expect(bulkheadOf(pipeline)).toBe(other)
       expect(yield* Bulkhead.stats(one)).toMatchObject({ maxConcurrent: 1 })
     }))
 })
 
-describe("Pipeline.reconfigure", () => {
-  it.effect("is for the calls that begin from now on; those that run end under the old one", () =>
+describe("calls and a new configuration", () => {
+  it.effect("calls that run end under the old one, calls that begin go by the new one", () =>
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({ attemptTimeout: "10 seconds" })
-      const before = yield* Effect.fork(Effect.flip(Pipeline.apply(Effect.never, pipeline)))
+      const old = yield* Effect.fork(Effect.exit(Pipeline.apply(Effect.never, pipeline)))
       yield* TestClock.adjust("1 second")
       yield* Pipeline.reconfigure(pipeline, { attemptTimeout: "2 seconds" })
-      const after = yield* Effect.fork(Effect.flip(Pipeline.apply(Effect.never, pipeline)))
+      const young = yield* Effect.fork(Effect.exit(Pipeline.apply(Effect.never, pipeline)))
       yield* TestClock.adjust("2 seconds")
-      expect(after.unsafePoll()).not.toBeNull()
-      expect(before.unsafePoll()).toBeNull()
+      expect(yield* Fiber.join(young)).toEqual(
+        Exit.fail(new TimedOut({ phase: "attempt", limit: Duration.seconds(2) }))
+      )
+      expect(old.unsafePoll()).toBe(null)
       yield* TestClock.adjust("7 seconds")
-      yield* Fiber.join(before)
+      expect(yield* Fiber.join(old)).toEqual(
+        Exit.fail(new TimedOut({ phase: "attempt", limit: Duration.seconds(10) }))
+      )
     }))
 
-  it.effect("reports that the configuration was swapped, and shows the new one", () =>
+  it.effect("the retry that runs keeps its attempts", () =>
+    Effect.gen(function*() {
+      const retry = (attempts: number) => ({ backoff: "constant", delay: "1 second", attempts })
+      const pipeline = yield* Pipeline.make({ retry: retry(3) })
+      let tries = 0
+      const call = Effect.suspend(() => {
+        tries += 1
+        return broken
+      })
+      const fiber = yield* Effect.fork(Effect.exit(Pipeline.apply(call, pipeline)))
+      yield* TestClock.adjust("500 millis")
+      yield* Pipeline.reconfigure(pipeline, {})
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      expect(tries).toBe(3)
+      yield* Effect.exit(Pipeline.apply(call, pipeline))
+      expect(tries).toBe(4)
+    }))
+
+  it.effect("a policy that is taken away gives back what its calls hold", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({ bulkhead: { maxConcurrent: 2 } })
+      const bulkhead = bulkheadOf(pipeline)
+      const calls = yield* inFlight(pipeline, 2)
+      yield* Pipeline.reconfigure(pipeline, {})
+      expect(yield* Pipeline.apply(Effect.succeed("free"), pipeline)).toBe("free")
+      yield* calls.open
+      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 0, queued: 0 })
+    }))
+
+  it.effect("an event tells of the change, under the name that stays", () =>
     Effect.gen(function*() {
       const { events, monitor } = yield* Monitor.recorder
-      const pipeline = yield* Pipeline.make({ name: "chat", attemptTimeout: "10 seconds" })
+      const pipeline = yield* Pipeline.make({ name: "chat", attemptTimeout: "1 second" })
       yield* TestClock.adjust("5 seconds")
-      yield* Pipeline.reconfigure(pipeline, { name: "ignored", attemptTimeout: "2 seconds" }).pipe(
-        Effect.provide(Monitor.layer(monitor))
-      )
-      expect(yield* events).toEqual([expect.objectContaining({ _tag: "ConfigSwapped", at: 5_000, name: "chat" })])
+      yield* Effect.gen(function*() {
+        yield* Effect.exit(Pipeline.reconfigure(pipeline, { attemptTimeout: -1 }))
+        yield* Pipeline.reconfigure(pipeline, { name: "other", attemptTimeout: "2 seconds" })
+      }).pipe(Effect.provide(Monitor.layer(monitor)))
+      expect(yield* events).toEqual([Event.ConfigSwapped({ at: 5_000, name: "chat" })])
+      expect(pipeline.name).toBe("chat")
       expect(Pipeline.describe(pipeline)).toContain("chat: attempt time-out 2s")
       expect(Pipeline.encode(pipeline)).toEqual({ name: "chat", attemptTimeout: "2 seconds" })
     }))
-
-  it.effect("changes nothing where anything is wrong", () =>
-    Effect.gen(function*() {
-      const { events, monitor } = yield* Monitor.recorder
-      const pipeline = yield* Pipeline.decode(everything)
-      const [words, json, policies] = [
-        Pipeline.describe(pipeline),
-        Pipeline.encode(pipeline),
-        Pipeline.policies(pipeline)
-      ]
-      const wrong: Pipeline.Options = {
-        ...everything,
-        circuitBreaker: { probes: 9 },
-        bulkhead: { maxConcurrent: 1 },
-        rateLimiter: { requestsPerMinute: 1 },
-        attemptTimeout: "2 minutes"
-      }
-      expect(yield* pathsOf(pipeline, wrong).pipe(Effect.provide(Monitor.layer(monitor)))).toContain("attemptTimeout")
-      expect(yield* pathsOf(pipeline, { ...everything, bulkhead: { maxConcurrent: 1, maxQueued: 1 } }))
-        .toEqual(["bulkhead.queueTimeout"])
-      expect(Pipeline.describe(pipeline)).toBe(words)
-      expect(Pipeline.encode(pipeline)).toEqual(json)
-      expect(Pipeline.policies(pipeline)).toBe(policies)
-      expect(yield* events).toEqual([])
-    }))
-
-  it.effect("refuses to change what calls that wait go by, and says so", () =>
-    Effect.gen(function*() {
-      const pipeline = yield* Pipeline.decode({
-        concurrencyLimit: { strategy: "aimd", maxQueued: 3, queueTimeout: "3 seconds" },
-        bulkhead: { maxConcurrent: 3, maxQueued: 3 }
-      })
-      expect(
-        yield* pathsOf(pipeline, {
-          concurrencyLimit: { strategy: "gradient", maxQueued: 3 },
-          bulkhead: { maxConcurrent: 3, maxQueued: 3, queueTimeout: "1 second" }
-        })
-      ).toEqual(["bulkhead.queueTimeout", "concurrencyLimit.queueTimeout", "concurrencyLimit.strategy"])
-    }))
 })
 
-const additions: ReadonlyArray<readonly [string, Pipeline.Options]> = [
-  ["totalTimeout", { totalTimeout: "1 minute" }],
-  ["attemptTimeout", { attemptTimeout: "1 second" }],
-  ["circuitBreaker", { circuitBreaker: {} }],
-  ["rateLimiter", { rateLimiter: { requestsPerMinute: 1 } }],
-  ["concurrencyLimit", { concurrencyLimit: {} }],
-  ["bulkhead", { bulkhead: { maxConcurrent: 1 } }]
-]
-
-describe("a policy that refuses in a way the pipeline's type does not have", () => {
-  it.effect.each(additions)("%s is not added to a pipeline from make", ([name, options]) =>
-    Effect.gen(function*() {
-      expect(yield* pathsOf(yield* Pipeline.make({}), options)).toEqual([name])
-    }))
+describe("a policy that could refuse in a new way", () => {
+  const additions: ReadonlyArray<readonly [path: string, options: Pipeline.Options]> = [
+    ["totalTimeout", { totalTimeout: "1 minute" }],
+    ["attemptTimeout", { attemptTimeout: "1 minute" }],
+    ["circuitBreaker", { circuitBreaker: {} }],
+    ["rateLimiter", { rateLimiter: { requestsPerMinute: 1 } }],
+    ["concurrencyLimit", { concurrencyLimit: {} }],
+    ["bulkhead", { bulkhead: { maxConcurrent: 1 } }]
+  ]
 
   it.effect.each(additions)(
-    "%s may be added to one from a file or a layer",
-    ([name, options]) =>
+    "is refused by a pipeline that was made without one: %s",
+    ([path, options]) =>
       Effect.gen(function*() {
-        const read = yield* Pipeline.decode({})
-        const provided = yield* Pipeline.Pipeline.pipe(Effect.provide(Pipeline.layer({})))
-        for (const pipeline of [read, provided]) {
-          yield* Pipeline.reconfigure(pipeline, options)
-          expect(Pipeline.encode(pipeline)).toHaveProperty(name)
-        }
+        const pipeline = yield* Pipeline.make({})
+        expect(yield* pathsOf(Pipeline.reconfigure(pipeline, options))).toEqual([path])
+        expect(Pipeline.encode(pipeline)).toEqual({ name: "pipeline" })
       })
   )
 
-  it.effect("a queue time-out is one, where the pipeline had no time-out", () =>
+  it.effect.each(additions)("is taken by one that was decoded: %s", ([path, options]) =>
     Effect.gen(function*() {
-      const bulkhead = { maxConcurrent: 1, maxQueued: 1 }
-      const pipeline = yield* Pipeline.make({ bulkhead })
-      expect(yield* pathsOf(pipeline, { bulkhead: { ...bulkhead, queueTimeout: "1 second" } })).toContain(
-        "bulkhead.queueTimeout"
-      )
+      const pipeline = yield* Pipeline.decode({})
+      yield* Pipeline.reconfigure(pipeline, options)
+      expect(Object.keys(Pipeline.encode(pipeline))).toEqual(["name", path])
+    }))
+
+  it.effect.each(additions)("is taken by one that is a layer: %s", ([path, options]) =>
+    Effect.gen(function*() {
+      const pipeline = yield* Effect.provide(Pipeline.Pipeline, Layer.fresh(Pipeline.layer({})))
+      yield* Pipeline.reconfigure(pipeline, options)
+      expect(Object.keys(Pipeline.encode(pipeline))).toEqual(["name", path])
+    }))
+
+  it.effect("is no new way where the type has the refusal already", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({ totalTimeout: "1 minute", bulkhead: { maxConcurrent: 1 } })
+      yield* Pipeline.reconfigure(pipeline, { attemptTimeout: "1 second", concurrencyLimit: {} })
+      expect(Object.keys(Pipeline.encode(pipeline))).toEqual(["name", "concurrencyLimit", "attemptTimeout"])
     }))
 
   it.effect("what it was made with may go and come back, and so may what refuses alike", () =>
@@ -267,5 +333,126 @@ describe("a policy that refuses in a way the pipeline's type does not have", () 
         "circuitBreaker",
         "concurrencyLimit"
       ])
+    }))
+
+  it.effect("a queue time-out is one", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({})
+      const bulkhead = { maxConcurrent: 1, maxQueued: 1, queueTimeout: "1 second" } as const
+      const narrow = yield* Pipeline.make({ bulkhead: { maxConcurrent: 1, maxQueued: 1 } })
+      expect(yield* pathsOf(Pipeline.reconfigure(narrow, { bulkhead }))).toContain("bulkhead.queueTimeout")
+      expect(yield* pathsOf(Pipeline.reconfigure(pipeline, { bulkhead }))).toEqual([
+        "bulkhead",
+        "bulkhead.queueTimeout"
+      ])
+    }))
+})
+
+describe("nothing changes when anything is wrong", () => {
+  const before = {
+    name: "chat",
+    retry: { backoff: "immediate", attempts: 2 },
+    retryBudget: "standard",
+    circuitBreaker: { tripping, probes: 2 },
+    rateLimiter: { requestsPerMinute: 10 },
+    concurrencyLimit: { ceiling: 40, maxQueued: 2, queueTimeout: "1 second" },
+    bulkhead: { maxConcurrent: 5, maxQueued: 3, queueTimeout: "2 seconds" },
+    attemptTimeout: "3 seconds"
+  } as const
+  /** Right, and different in all that can change. */
+  const after = {
+    ...before,
+    circuitBreaker: { probes: 5 },
+    rateLimiter: { requestsPerMinute: 20 },
+    concurrencyLimit: { ...before.concurrencyLimit, ceiling: 80 },
+    bulkhead: { ...before.bulkhead, maxConcurrent: 9 },
+    attemptTimeout: "4 seconds"
+  } as const
+
+  const looks = (pipeline: Pipeline.Pipeline) =>
+    Effect.gen(function*() {
+      const all = Pipeline.policies(pipeline)
+      return {
+        all,
+        text: String(pipeline),
+        json: Pipeline.encode(pipeline),
+        breaker: CircuitBreaker.describe(breakerOf(pipeline)),
+        bulkhead: yield* Bulkhead.stats(bulkheadOf(pipeline)),
+        limit: ConcurrencyLimit.describe(given(all.concurrencyLimit))
+      }
+    })
+
+  it.effect("all of it changes when it is right", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.decode(before)
+      yield* Pipeline.reconfigure(pipeline, after)
+      expect(Pipeline.encode(pipeline)).toEqual({ ...after, retry: expect.anything() })
+      expect(CircuitBreaker.settings(breakerOf(pipeline)).probes).toBe(5)
+      expect((yield* Bulkhead.stats(bulkheadOf(pipeline))).maxConcurrent).toBe(9)
+    }))
+
+  it.effect.each<readonly [paths: ReadonlyArray<string>, options: Pipeline.Options]>([
+    [["bulkhead.maxConcurrent"], { ...after, bulkhead: { ...after.bulkhead, maxConcurrent: 0 } }],
+    [["attemptTimeout"], { ...after, totalTimeout: "3500 millis" }],
+    [["hedge.budget"], { ...after, retryBudget: undefined, hedge: { delay: "1 second" } }],
+    [["bulkhead.queueTimeout"], { ...after, bulkhead: { ...after.bulkhead, queueTimeout: "3 seconds" } }],
+    [["bulkhead.queueTimeout"], { ...after, bulkhead: { maxConcurrent: 9 } }],
+    [["bulkhead.queueTimeout", "concurrencyLimit.queueTimeout", "concurrencyLimit.strategy"], {
+      ...after,
+      bulkhead: { ...after.bulkhead, queueTimeout: "1 second" },
+      concurrencyLimit: { strategy: "gradient", maxQueued: 3 }
+    }],
+    [["concurrencyLimit.queueTimeout", "concurrencyLimit.strategy"], {
+      ...after,
+      concurrencyLimit: { strategy: "gradient" }
+    }]
+  ])("%j", ([paths, options]) =>
+    Effect.gen(function*() {
+      const { events, monitor } = yield* Monitor.recorder
+      const pipeline = yield* Pipeline.decode(before)
+      const then = yield* looks(pipeline)
+      const found = yield* pathsOf(Pipeline.reconfigure(pipeline, options)).pipe(Effect.provide(Monitor.layer(monitor)))
+      expect(found).toEqual(paths)
+      const now = yield* looks(pipeline)
+      expect(now.all).toBe(then.all)
+      expect(now).toEqual(then)
+      expect(yield* events).toEqual([])
+    }))
+
+  it.effect.each<readonly [unknown]>([[null], ["text"], [[]], [7]])(
+    "%j is no configuration",
+    ([wrong]) =>
+      Effect.gen(function*() {
+        const pipeline = yield* Pipeline.decode(before)
+        // What a program that reads JSON may pass by mistake.
+        const found = yield* pathsOf(Pipeline.reconfigure(pipeline, wrong as Pipeline.Options))
+        expect(found[0]).toBe("")
+        expect(Pipeline.policies(pipeline).bulkhead).toBeDefined()
+      })
+  )
+})
+
+describe("both call styles", () => {
+  it.effect("reconfigure alike", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.make({ attemptTimeout: "1 second" })
+      yield* pipeline.pipe(Pipeline.reconfigure({ attemptTimeout: "2 seconds" }))
+      expect(Pipeline.encode(pipeline)["attemptTimeout"]).toBe("2 seconds")
+    }))
+})
+
+describe("Pipeline.reload", () => {
+  it.effect("takes a policy file that was read anew, and refuses what such a file may not say", () =>
+    Effect.gen(function*() {
+      const pipeline = yield* Pipeline.decode({ name: "live", attemptTimeout: "1 second" })
+      yield* Pipeline.reload(pipeline, { attemptTimeout: "2 seconds", bulkhead: { maxConcurrent: 3 } })
+      expect(Pipeline.encode(pipeline)).toEqual({
+        name: "live",
+        attemptTimeout: "2 seconds",
+        bulkhead: { maxConcurrent: 3 }
+      })
+      const error = yield* Effect.flip(Pipeline.reload(pipeline, { attemptTimeout: 5 }))
+      expect(error.message).toContain("attemptTimeout")
+      expect(Pipeline.encode(pipeline)).toMatchObject({ attemptTimeout: "2 seconds" })
     }))
 })

@@ -1,13 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as AdaptiveRetry from "../../src/policy/AdaptiveRetry.ts"
-import * as Backoff from "../../src/policy/Backoff.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
 import * as ConcurrencyLimit from "../../src/policy/ConcurrencyLimit.ts"
@@ -16,37 +12,7 @@ import * as PolicyConfig from "../../src/policy/PolicyConfig.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
-import * as Tripping from "../../src/policy/Tripping.ts"
-
-/** Every section, spelled as in a file. */
-const whole = {
-  name: "chat",
-  totalTimeout: "2 minutes",
-  retry: { backoff: "constant", delay: "1 second", attempts: 3 },
-  retryBudget: { tokens: { capacity: 100, cost: 10 } },
-  adaptiveRetry: { window: "1 minute", calls: 50, minimumCalls: 5, maxMultiplier: 3, cap: "20 seconds" },
-  hedge: { delay: { quantile: 0.95, minimumSamples: 200, initial: "2 seconds" }, maxHedges: 2 },
-  circuitBreaker: {
-    tripping: { any: [{ when: "consecutive", failures: 4 }, { when: "slowCallRate", longerThan: "5 seconds" }] },
-    openFor: { backoff: "exponential", initial: "5 seconds", cap: "40 seconds" },
-    longestHint: "5 minutes",
-    probes: 2,
-    successesToClose: 3,
-    probeLimit: "30 seconds",
-    mode: "enforce"
-  },
-  rateLimiter: { requestsPerMinute: 500, tokensPerMinute: 30_000, burst: 0.5, maxWait: "15 seconds", key: "account" },
-  concurrencyLimit: {
-    initial: 10,
-    floor: 2,
-    ceiling: 40,
-    strategy: { kind: "aimd", backoffRatio: 0.8, timeout: "45 seconds" },
-    maxQueued: 20,
-    queueTimeout: "4 seconds"
-  },
-  bulkhead: { maxConcurrent: 50, maxQueued: 100, queueTimeout: "3 seconds" },
-  attemptTimeout: "20 seconds"
-} as const
+import { canonical } from "./support/policyFiles.ts"
 
 const pathsOf = (error: InvalidOptions) => error.issues.map(({ path }) => path)
 
@@ -55,7 +21,7 @@ const refused = <A>(made: Effect.Effect<A, InvalidOptions>) => Effect.flip(made)
 describe("every section", () => {
   it.effect("is made from data", () =>
     Effect.gen(function*() {
-      const made = yield* PolicyConfig.decode(whole)
+      const made = yield* PolicyConfig.decode(canonical)
       expect(made.name).toBe("chat")
       expect(made.totalTimeout).toBe(120_000)
       expect(made.attemptTimeout).toBe(20_000)
@@ -94,7 +60,7 @@ describe("every section", () => {
 
   it.effect("made from data has the name of the pipeline, or the one it says", () =>
     Effect.gen(function*() {
-      const made = yield* PolicyConfig.decode({ ...whole, bulkhead: { maxConcurrent: 1, name: "narrow" } })
+      const made = yield* PolicyConfig.decode({ ...canonical, bulkhead: { maxConcurrent: 1, name: "narrow" } })
       expect(made.circuitBreaker?.name).toBe("chat")
       expect(made.rateLimiter?.name).toBe("chat")
       expect(made.concurrencyLimit?.name).toBe("chat")
@@ -186,64 +152,106 @@ describe("every section", () => {
 })
 
 describe("one error lists everything that is wrong", () => {
-  it.effect("in all sections at once, with the path of each field", () =>
+  it.effect.each<readonly [string, unknown, ReadonlyArray<string>]>([
+    ["of any kind", {
+      nmae: "chat",
+      name: " ",
+      totalTimeout: 60,
+      retry: { byError: [{ on: ["RateLimited"], backoff: "constant", delay: "1 second", attempts: 1 }] },
+      retryBudget: {
+        tokens: { capacity: 10, cost: 11, throttlingCost: 1, timeoutCost: 1, reward: 1, colour: "red" }
+      },
+      adaptiveRetry: { mode: "fast", window: 5, calls: 0 },
+      hedge: { delay: { quantile: 2, initial: -1 }, maxHedges: 11, budget: "mine" },
+      circuitBreaker: {
+        tripping: { any: [{ when: "consecutive", failures: 0 }, { when: "failureRate", share: 2 }] },
+        openFor: { backoff: "exponential", initial: "soon" },
+        probes: 0,
+        mode: "off",
+        window: "30 seconds"
+      },
+      rateLimiter: { requestsPerMinute: 0, tokensPerMinute: "many", burst: 2, onExceeded: "drop" },
+      concurrencyLimit: { floor: 0, strategy: { kind: "aimd", backoffRatio: 1, timeout: 7, smooth: 1 } },
+      bulkhead: { maxConcurrent: 0, maxQueued: 1, queueTimeout: "0 seconds" },
+      attemptTimeout: "-1 seconds"
+    }, [
+      "adaptiveRetry.calls",
+      "adaptiveRetry.mode",
+      "adaptiveRetry.window",
+      "attemptTimeout",
+      "bulkhead.maxConcurrent",
+      "bulkhead.queueTimeout",
+      "circuitBreaker.mode",
+      "circuitBreaker.openFor.initial",
+      "circuitBreaker.probes",
+      "circuitBreaker.tripping.any.0.failures",
+      "circuitBreaker.tripping.any.1.share",
+      "circuitBreaker.window",
+      "concurrencyLimit.floor",
+      "concurrencyLimit.strategy.backoffRatio",
+      "concurrencyLimit.strategy.smooth",
+      "concurrencyLimit.strategy.timeout",
+      "hedge.budget",
+      "hedge.delay.initial",
+      "hedge.delay.quantile",
+      "hedge.maxHedges",
+      "name",
+      "nmae",
+      "rateLimiter.burst",
+      "rateLimiter.onExceeded",
+      "rateLimiter.requestsPerMinute",
+      "rateLimiter.tokensPerMinute",
+      "retry.byError.0.attempts",
+      "retryBudget.tokens.colour",
+      "retryBudget.tokens.cost",
+      "totalTimeout"
+    ]],
+    ["of the wrong type, missing, or without effect", {
+      totalTimeout: "soon",
+      retry: { backoff: "exponential", attempts: 1 },
+      retryBudget: { tokens: { capacity: "all", initial: 1, cost: 1, throttlingCost: 1, reward: "much", bonus: 1 } },
+      adaptiveRetry: { mode: "fast", calls: 0, cap: 30 },
+      hedge: { delay: { quantile: 2, initial: 5 }, maxHedges: 11, budget: "own" },
+      circuitBreaker: { tripping: { when: "consecutive", failures: 0 }, probes: 0, openFor: 10_000, open: true },
+      rateLimiter: { burst: 2, requestsPerMinute: 0, maxWait: [1, 0] },
+      concurrencyLimit: { floor: 5, ceiling: 2, strategy: { kind: "aimd", timeout: 3 } },
+      bulkhead: { maxConcurrent: 0, queueTimeout: "1 second" },
+      attemptTimeout: 10,
+      breaker: {}
+    }, [
+      "adaptiveRetry.calls",
+      "adaptiveRetry.cap",
+      "adaptiveRetry.mode",
+      "attemptTimeout",
+      "breaker",
+      "bulkhead.maxConcurrent",
+      "bulkhead.queueTimeout",
+      "circuitBreaker.open",
+      "circuitBreaker.openFor",
+      "circuitBreaker.probes",
+      "circuitBreaker.tripping.failures",
+      "concurrencyLimit.ceiling",
+      "concurrencyLimit.strategy.timeout",
+      "hedge.budget",
+      "hedge.delay.initial",
+      "hedge.delay.quantile",
+      "hedge.maxHedges",
+      "rateLimiter.burst",
+      "rateLimiter.maxWait",
+      "rateLimiter.requestsPerMinute",
+      "retry.attempts",
+      "retry.initial",
+      "retryBudget.tokens.bonus",
+      "retryBudget.tokens.capacity",
+      "retryBudget.tokens.reward",
+      "totalTimeout"
+    ]]
+  ])("in all sections at once, with the path of each field: what is %s", ([, file, paths]) =>
     Effect.gen(function*() {
-      const error = yield* refused(PolicyConfig.decode({
-        nmae: "chat",
-        name: " ",
-        totalTimeout: 60,
-        retry: { byError: [{ on: ["RateLimited"], backoff: "constant", delay: "1 second", attempts: 1 }] },
-        retryBudget: {
-          tokens: { capacity: 10, cost: 11, throttlingCost: 1, timeoutCost: 1, reward: 1, colour: "red" }
-        },
-        adaptiveRetry: { mode: "fast", window: 5, calls: 0 },
-        hedge: { delay: { quantile: 2, initial: -1 }, maxHedges: 11, budget: "mine" },
-        circuitBreaker: {
-          tripping: { any: [{ when: "consecutive", failures: 0 }, { when: "failureRate", share: 2 }] },
-          openFor: { backoff: "exponential", initial: "soon" },
-          probes: 0,
-          mode: "off",
-          window: "30 seconds"
-        },
-        rateLimiter: { requestsPerMinute: 0, tokensPerMinute: "many", burst: 2, onExceeded: "drop" },
-        concurrencyLimit: { floor: 0, strategy: { kind: "aimd", backoffRatio: 1, timeout: 7, smooth: 1 } },
-        bulkhead: { maxConcurrent: 0, maxQueued: 1, queueTimeout: "0 seconds" },
-        attemptTimeout: "-1 seconds"
-      }))
+      const error = yield* refused(PolicyConfig.decode(file))
       expect(error._tag).toBe("InvalidOptions")
       expect(error.module).toBe("Pipeline")
-      expect([...pathsOf(error)].sort()).toEqual([
-        "adaptiveRetry.calls",
-        "adaptiveRetry.mode",
-        "adaptiveRetry.window",
-        "attemptTimeout",
-        "bulkhead.maxConcurrent",
-        "bulkhead.queueTimeout",
-        "circuitBreaker.mode",
-        "circuitBreaker.openFor.initial",
-        "circuitBreaker.probes",
-        "circuitBreaker.tripping.any.0.failures",
-        "circuitBreaker.tripping.any.1.share",
-        "circuitBreaker.window",
-        "concurrencyLimit.floor",
-        "concurrencyLimit.strategy.backoffRatio",
-        "concurrencyLimit.strategy.smooth",
-        "concurrencyLimit.strategy.timeout",
-        "hedge.budget",
-        "hedge.delay.initial",
-        "hedge.delay.quantile",
-        "hedge.maxHedges",
-        "name",
-        "nmae",
-        "rateLimiter.burst",
-        "rateLimiter.onExceeded",
-        "rateLimiter.requestsPerMinute",
-        "rateLimiter.tokensPerMinute",
-        "retry.byError.0.attempts",
-        "retryBudget.tokens.colour",
-        "retryBudget.tokens.cost",
-        "totalTimeout"
-      ])
+      expect([...pathsOf(error)].sort()).toEqual(paths)
       for (const issue of error.issues) {
         expect(issue.allowed, issue.path).not.toBe("")
         expect(error.message).toContain(`  ${issue.path} (found ${issue.found}); allowed: ${issue.allowed}`)
@@ -258,19 +266,17 @@ describe("one error lists everything that is wrong", () => {
       expect(error.issues[1]?.allowed).toContain("maxConcurrent, maxQueued")
     }))
 
+  const sections = Object.keys(canonical).filter((name) => !["name", "totalTimeout", "attemptTimeout"].includes(name))
+
   it.effect.each<readonly [string, unknown]>([
+    ...sections.flatMap((section) => [7, "text", [], null].map((wrong) => [section, wrong] as const)),
     ["retry", "standard"],
     ["retryBudget", "generous"],
-    ["retryBudget", null],
     ["retryBudget", {}],
     ["retryBudget", { share: {}, tokens: {} }],
     ["adaptiveRetry", true],
-    ["hedge", "1 second"],
-    ["circuitBreaker", null],
-    ["rateLimiter", 500],
-    ["concurrencyLimit", []],
-    ["bulkhead", 10]
-  ])("a section that is no section is refused: %s %s", ([section, value]) =>
+    ["hedge", "1 second"]
+  ])("a section that is no section is refused: %s %j", ([section, value]) =>
     Effect.gen(function*() {
       const error = yield* refused(PolicyConfig.decode({ [section]: value }))
       expect(pathsOf(error)).toEqual([section])
@@ -322,55 +328,8 @@ describe("one error lists everything that is wrong", () => {
     }))
 })
 
-describe("fields that contradict each other", () => {
-  it.effect.each<readonly [path: string, other: string, file: unknown]>([
-    ["attemptTimeout", "totalTimeout", { totalTimeout: "10 seconds", attemptTimeout: "10 seconds" }],
-    ["retry", "totalTimeout", {
-      totalTimeout: "10 seconds",
-      retry: { backoff: "constant", delay: "6 seconds", attempts: 3 }
-    }],
-    ["hedge.delay", "attemptTimeout", { attemptTimeout: "5 seconds", hedge: { delay: "5 seconds", budget: "none" } }],
-    ["hedge.delay.initial", "attemptTimeout", {
-      attemptTimeout: "5 seconds",
-      hedge: { delay: { quantile: 0.9, initial: "6 seconds" }, budget: "none" }
-    }],
-    ["hedge.delay", "totalTimeout", { totalTimeout: "5 seconds", hedge: { delay: "5 seconds", budget: "none" } }],
-    ["bulkhead.queueTimeout", "totalTimeout", {
-      totalTimeout: "10 seconds",
-      bulkhead: { maxConcurrent: 1, maxQueued: 1, queueTimeout: "10 seconds" }
-    }],
-    ["concurrencyLimit.queueTimeout", "totalTimeout", {
-      totalTimeout: "10 seconds",
-      concurrencyLimit: { maxQueued: 1, queueTimeout: "11 seconds" }
-    }],
-    ["rateLimiter.maxWait", "totalTimeout", {
-      totalTimeout: "10 seconds",
-      rateLimiter: { requestsPerMinute: 1, maxWait: "10 seconds" }
-    }],
-    ["circuitBreaker.probeLimit", "attemptTimeout", {
-      attemptTimeout: "5 seconds",
-      circuitBreaker: { probeLimit: "4 seconds" }
-    }],
-    ["hedge.budget", "retryBudget", { hedge: { delay: "1 second" } }]
-  ])("%s against %s: both are named", ([path, other, file]) =>
-    Effect.gen(function*() {
-      const error = yield* refused(PolicyConfig.decode(file))
-      expect(pathsOf(error)).toEqual([path])
-      expect(error.message).toContain(path)
-      expect(error.message).toContain(other)
-    }))
-
-  it.effect("are told beside the fields that are wrong by themselves", () =>
-    Effect.gen(function*() {
-      const error = yield* refused(PolicyConfig.decode({
-        totalTimeout: "10 seconds",
-        attemptTimeout: "11 seconds",
-        bulkhead: { maxConcurrent: 0 }
-      }))
-      expect(pathsOf(error)).toEqual(["bulkhead.maxConcurrent", "attemptTimeout"])
-    }))
-
-  it.effect("are found between data and a value that is shared", () =>
+describe("a section", () => {
+  it.effect("may contradict a value that is shared", () =>
     Effect.gen(function*() {
       const circuitBreaker = yield* CircuitBreaker.make({ name: "shared", probeLimit: "1 second" })
       const error = yield* refused(PolicyConfig.read({ circuitBreaker, attemptTimeout: "5 seconds" }))
@@ -386,91 +345,4 @@ describe("fields that contradict each other", () => {
         expect(error.issues[0]?.allowed).toContain("above zero")
       })
   )
-})
-
-describe("PolicyConfig.encode", () => {
-  it.effect("writes a file as it was read, through JSON", () =>
-    Effect.gen(function*() {
-      const json: unknown = JSON.parse(JSON.stringify(PolicyConfig.encode(yield* PolicyConfig.decode(whole))))
-      expect(json).toEqual(whole)
-      expect(PolicyConfig.encode(yield* PolicyConfig.decode(json))).toEqual(json)
-    }))
-
-  it.effect("leaves out where the schema is, which is for editors", () =>
-    Effect.gen(function*() {
-      const made = yield* PolicyConfig.decode({ $schema: "./policy.schema.json", attemptTimeout: "1 second" })
-      expect(PolicyConfig.encode(made)).toEqual({ name: "pipeline", attemptTimeout: "1 second" })
-    }))
-
-  it.effect("writes what was given in code so that a file says the same", () =>
-    Effect.gen(function*() {
-      const made = yield* PolicyConfig.read({
-        circuitBreaker: {
-          tripping: Tripping.consecutive(3),
-          openFor: Backoff.constant("4 seconds"),
-          longestHint: Duration.hours(2),
-          verdict: () => Verdict.make("Fail")
-        },
-        concurrencyLimit: { strategy: { kind: "aimd", timeout: Duration.seconds(7) } },
-        retryBudget: { deposits: { ttl: 30_000 } },
-        hedge: { delay: Infinity },
-        rateLimiter: { requestsPerMinute: 5, maxWait: 1_500 }
-      })
-      const json = PolicyConfig.encode(made)
-      expect(json).toEqual({
-        name: "pipeline",
-        circuitBreaker: {
-          tripping: { when: "consecutive", failures: 3 },
-          openFor: { backoff: "constant", delay: "4 seconds" },
-          longestHint: "2 hours"
-        },
-        concurrencyLimit: { strategy: { kind: "aimd", timeout: "7 seconds" } },
-        retryBudget: { deposits: { ttl: "30 seconds" } },
-        hedge: { delay: "Infinity" },
-        rateLimiter: { requestsPerMinute: 5, maxWait: "1500 millis" }
-      })
-      expect(PolicyConfig.encode(yield* PolicyConfig.decode(json))).toEqual(json)
-    }))
-})
-
-describe("PolicyConfig.check", () => {
-  it.effect("says nothing of a file that is right", () =>
-    Effect.gen(function*() {
-      expect(yield* PolicyConfig.check(whole)).toBeUndefined()
-    }))
-
-  it.effect("fails as decode does", () =>
-    Effect.gen(function*() {
-      const file = { totalTimeout: 5, bulkhead: {} }
-      const checked = yield* refused(PolicyConfig.check(file))
-      expect(pathsOf(checked)).toEqual(["totalTimeout", "bulkhead.maxConcurrent"])
-      expect(checked.issues).toEqual((yield* refused(PolicyConfig.decode(file))).issues)
-    }))
-})
-
-describe("PolicyConfig.config", () => {
-  const from = (text: string) =>
-    Effect.withConfigProvider(PolicyConfig.config("POLICY"), ConfigProvider.fromMap(new Map([["POLICY", text]])))
-
-  it.effect("reads a policy file out of one setting", () =>
-    Effect.gen(function*() {
-      const made = yield* Effect.flatMap(from(JSON.stringify(whole)), PolicyConfig.decode)
-      expect(PolicyConfig.encode(made)).toEqual(whole)
-    }))
-
-  it.effect("text that is no JSON is a wrong setting, and says which", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(from("{ totalTimeout: soon"))
-      const told = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
-      expect(told).toContain("POLICY")
-      expect(told).toContain("expected a pipeline as JSON")
-    }))
-
-  it.effect("a setting that is not there is a missing setting", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(
-        Effect.withConfigProvider(PolicyConfig.config("POLICY"), ConfigProvider.fromMap(new Map()))
-      )
-      expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toContain("POLICY")
-    }))
 })

@@ -157,3 +157,33 @@ export const files: FastCheck.Arbitrary<unknown> = some({
   bulkhead: some({ maxConcurrent: whole(1, 1_000_000), ...queue }, ["maxConcurrent"]),
   attemptTimeout: wait
 })
+
+/** Every section, spelled as `PolicyConfig.encode` writes it. */
+export const canonical = {
+  name: "chat",
+  totalTimeout: "2 minutes",
+  retry: { backoff: "constant", delay: "1 second", attempts: 3 },
+  retryBudget: { tokens: { capacity: 100, cost: 10 } },
+  adaptiveRetry: { window: "1 minute", calls: 50, minimumCalls: 5, maxMultiplier: 3, cap: "20 seconds" },
+  hedge: { delay: { quantile: 0.95, minimumSamples: 200, initial: "2 seconds" }, maxHedges: 2 },
+  circuitBreaker: {
+    tripping: { any: [{ when: "consecutive", failures: 4 }, { when: "slowCallRate", longerThan: "5 seconds" }] },
+    openFor: { backoff: "exponential", initial: "5 seconds", cap: "40 seconds" },
+    longestHint: "5 minutes",
+    probes: 2,
+    successesToClose: 3,
+    probeLimit: "30 seconds",
+    mode: "enforce"
+  },
+  rateLimiter: { requestsPerMinute: 500, tokensPerMinute: 30_000, burst: 0.5, maxWait: "15 seconds", key: "account" },
+  concurrencyLimit: {
+    initial: 10,
+    floor: 2,
+    ceiling: 40,
+    strategy: { kind: "aimd", backoffRatio: 0.8, timeout: "45 seconds" },
+    maxQueued: 20,
+    queueTimeout: "4 seconds"
+  },
+  bulkhead: { maxConcurrent: 50, maxQueued: 100, queueTimeout: "3 seconds" },
+  attemptTimeout: "20 seconds"
+} as const
