@@ -35,6 +35,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
 import type { PolicyError } from "../error/PolicyError.ts"
@@ -52,7 +53,29 @@ import type * as Toolkit from "./Toolkit.ts"
 export type ToolChoice = "auto" | "none" | "required" | { readonly tool: string }
 
 /**
+ * The form of an answer that is data: the provider makes the model write JSON of this schema (structured output). What
+ * comes is still text and still to be decoded, as servers differ in how closely they keep to it, and as providers may have
+ * to write the schema in a dialect of theirs (`Response.dialects`): `StructuredOutput.decode` and `GenerateObject` do both.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResponseFormat {
+  /** What the data is, for the model: 1 to 64 letters, digits, `_` and `-`. */
+  readonly name: string
+  /** What it is for, in a sentence. */
+  readonly description?: string | undefined
+  /** Its encoded side must be a JSON object, and have a JSON Schema. */
+  readonly schema: Schema.Schema.AnyNoContext
+}
+
+/**
  * One request to a model. Only `prompt` is required; what is left out is the provider's default.
+ *
+ * Where a provider's API has no place for an option, one rule holds for all of them. What would change the meaning of the
+ * reply fails with `UnsupportedFeature` before anything is sent: `stop` (OpenAI's Responses API has none), and
+ * `parallelToolCalls: false` (Gemini has none). What only loosens is left out: `seed`, the two penalties, `user`, and the
+ * detail of an image. `providerOptions` can always say it in the words of a server that has it.
  *
  * @since 0.1.0
  * @category models
@@ -66,6 +89,8 @@ export interface Request {
   readonly toolChoice?: ToolChoice | undefined
   /** Whether one reply may hold several tool calls. */
   readonly parallelToolCalls?: boolean | undefined
+  /** Asks for JSON of a schema in place of free text. Default: free text. */
+  readonly responseFormat?: ResponseFormat | undefined
   /** How freely the model chooses, from 0 up; most providers allow up to 2. */
   readonly temperature?: number | undefined
   /** The share of probability to choose from, above 0 to 1. */
@@ -100,6 +125,8 @@ export interface Request {
 export interface Capabilities {
   readonly tools: boolean
   readonly images: boolean
+  /** Whether `responseFormat` is understood; absent means yes. */
+  readonly structuredOutput?: boolean | undefined
 }
 
 /**
@@ -159,6 +186,8 @@ const inRange = (
 
 const idempotencyKeyPattern = /^[\x21-\x7e]{1,255}$/
 
+const formatNamePattern = /^[a-zA-Z0-9_-]{1,64}$/
+
 const toolChoiceFaults = (request: Request): ReadonlyArray<Fault> => {
   const choice = request.toolChoice
   if (choice === undefined || choice === "auto" || choice === "none") return []
@@ -201,6 +230,12 @@ const faultsOf = (request: Request, prompt: Prompt.Prompt): ReadonlyArray<Fault>
     param: "idempotencyKey",
     detail: "idempotencyKey must be 1 to 255 printable ASCII characters without spaces, as it is sent in a header"
   }]),
+  ...(request.responseFormat === undefined || formatNamePattern.test(request.responseFormat.name) ? [] : [{
+    param: "responseFormat",
+    detail: `responseFormat.name is ${
+      JSON.stringify(request.responseFormat.name)
+    }; it must be 1 to 64 letters, digits, "_" or "-"`
+  }]),
   ...toolChoiceFaults(request)
 ]
 
@@ -224,6 +259,9 @@ const refusal = (
   if (!model.capabilities.images && hasImage(prompt)) {
     return new ModelError.UnsupportedFeature({ ...who, feature: "images" })
   }
+  if (model.capabilities.structuredOutput === false && request.responseFormat !== undefined) {
+    return new ModelError.UnsupportedFeature({ ...who, feature: "structured output" })
+  }
   return undefined
 }
 
@@ -231,8 +269,8 @@ const refusal = (
  * A language model from a function that answers requests.
  *
  * Requests are checked first: numbers out of range, an empty prompt or a tool choice without its tool fail with
- * `InvalidRequest` (naming every fault), tools or images that `capabilities` rules out with `UnsupportedFeature`. So
- * `generate` only sees requests that can be sent. Capabilities default to tools and images both.
+ * `InvalidRequest` (naming every fault); tools, images or structured output that `capabilities` rules out with
+ * `UnsupportedFeature`. So `generate` only sees requests that can be sent. Capabilities default to all three.
  *
  * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole.
  *
@@ -249,7 +287,13 @@ export const make = <E extends LanguageModelError = never>(options: {
   const model = {
     name: options.name,
     provider: options.provider,
-    capabilities: { tools: options.capabilities?.tools ?? true, images: options.capabilities?.images ?? true }
+    capabilities: {
+      tools: options.capabilities?.tools ?? true,
+      images: options.capabilities?.images ?? true,
+      ...(options.capabilities?.structuredOutput === undefined
+        ? {}
+        : { structuredOutput: options.capabilities.structuredOutput })
+    }
   }
   const streamed = options.stream ?? ((request: Request) => burst(options.generate(request)))
   return {

@@ -16,14 +16,28 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Dialect } from "./internal/dialectNames.ts"
 
 /**
- * A piece of text.
+ * What a provider gave us to keep and cannot be read here: the signature of a thought, encrypted reasoning. It belongs to
+ * one part, and goes back to the provider with that part, to the letter; nobody else is sent it. Its text starts with who
+ * wrote it, such as `"anthropic/anthropic:"`: the protocol, and the `provider` of the model's options. So two servers that
+ * cannot read each other's state need two names.
+ */
+const opaque = Schema.optional(Schema.String)
+
+/**
+ * A piece of text. Of a user's text `opaque` is ignored.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const TextPart = Schema.TaggedStruct("Text", { text: Schema.String }).annotations({ identifier: "TextPart" })
+export const TextPart = Schema.TaggedStruct("Text", {
+  /** Empty only where there is `opaque`. */
+  text: Schema.String,
+  /** State of the provider that belongs to this text; only the one that wrote it reads it. */
+  opaque
+}).annotations({ identifier: "TextPart" })
 
 /**
  * A piece of text.
@@ -88,14 +102,21 @@ export const ImagePart = Schema.TaggedStruct("Image", {
 export interface ImagePart extends Schema.Schema.Type<typeof ImagePart> {}
 
 /**
- * The model's thinking, where the provider shows it. Never part of the answer's text.
+ * The model's thinking, where the provider shows it. Never part of the answer's text. It goes back to the provider that
+ * sealed it with `opaque`, as it was and where it stood; without that only to servers that are said to want it.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const ReasoningPart = Schema.TaggedStruct("Reasoning", { text: Schema.String }).annotations({
-  identifier: "ReasoningPart"
-})
+export const ReasoningPart = Schema.TaggedStruct("Reasoning", {
+  /** Empty where the provider hides its thinking and there is only `opaque`. */
+  text: Schema.String,
+  /**
+   * What the provider alone can read: Anthropic's signature or redacted thinking, an encrypted reasoning item of OpenAI's
+   * Responses API. It starts with who wrote it, so no other provider sends it.
+   */
+  opaque
+}).annotations({ identifier: "ReasoningPart" })
 
 /**
  * The model's thinking, where the provider shows it. Never part of the answer's text.
@@ -117,8 +138,15 @@ export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
   id: Schema.String,
   /** The tool's name as the model wrote it; it may name no tool at all. */
   name: Schema.String,
-  /** Raw JSON text, exactly as received. */
-  arguments: Schema.String
+  /** Raw JSON text as received; where nothing at all was received it is `{}`. */
+  arguments: Schema.String,
+  /** What the provider alone can read, such as Gemini's signature of a thought. It starts with who wrote it. */
+  opaque,
+  /**
+   * The dialect of JSON Schema that `arguments` are written in (see `SchemaDialect`); absent means `"plain"`. They go back
+   * to any provider as they are, and are read in this dialect whenever they are decoded.
+   */
+  dialect: Schema.optional(Dialect)
 }).annotations({ identifier: "ToolCallPart" })
 
 /**

@@ -20,6 +20,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Dialect } from "./internal/dialectNames.ts"
 import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import { Usage } from "./Usage.ts"
@@ -59,6 +60,23 @@ export const Part = Prompt.AssistantPart
 export type Part = Prompt.AssistantPart
 
 /**
+ * The dialects of JSON Schema in which a provider was asked (see `SchemaDialect`): for the arguments of tools, and for the
+ * text of structured output. They decide how both are read.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Dialects = Schema.Struct({ tools: Dialect, output: Dialect }).annotations({ identifier: "Dialects" })
+
+/**
+ * The dialects of JSON Schema in which a provider was asked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialects extends Schema.Schema.Type<typeof Dialects> {}
+
+/**
  * One reply of a model. Encodes to JSON and back without loss.
  *
  * @since 0.1.0
@@ -80,7 +98,9 @@ export class Response extends Schema.Class<Response>("effect-llm-resilience/Resp
   /** The id to quote to the provider's support. */
   requestId: Schema.optional(Schema.String),
   /** What the reply's headers said of the caller's limits. */
-  rateLimit: Schema.optional(RateLimitInfo)
+  rateLimit: Schema.optional(RateLimitInfo),
+  /** In which dialects of JSON Schema the provider was asked; absent means `"plain"` for both. */
+  dialects: Schema.optional(Dialects)
 }) {
   /** The text of the answer, all text parts joined; reasoning is not part of it. */
   get text(): string {
@@ -92,17 +112,25 @@ export class Response extends Schema.Class<Response>("effect-llm-resilience/Resp
     return this.parts.flatMap((part) => part._tag === "Reasoning" ? [part.text] : []).join("")
   }
 
-  /** The tool calls, raw and in order. Decode them with `ToolCall.decode`. */
+  /** The tool calls, raw and in order, each with its dialect. Decode them with `ToolCall.decode`. */
   get toolCalls(): ReadonlyArray<Prompt.ToolCallPart> {
-    return this.parts.flatMap((part) => part._tag === "ToolCall" ? [part] : [])
+    return this.parts.flatMap((part) => part._tag === "ToolCall" ? [inDialect(part, this.dialects)] : [])
   }
 }
 
+/** A call that says itself how it is written: once it is part of a conversation its reply is gone. */
+const inDialect = (call: Prompt.ToolCallPart, dialects: Dialects | undefined): Prompt.ToolCallPart =>
+  dialects === undefined || dialects.tools === "plain" || call.dialect !== undefined
+    ? call
+    : { ...call, dialect: dialects.tools }
+
 /**
- * The reply as a message, to go on with in the next turn. All parts are kept, tool calls with their ids; whether
- * reasoning is sent back is for the provider to decide.
+ * The reply as a message, to go on with in the next turn. All parts are kept in their order, tool calls with their ids
+ * and dialect, and the provider's own state (`opaque`) with them; whether reasoning is sent back is for the provider to
+ * decide.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const toMessage = (response: Response): Prompt.AssistantMessage => Prompt.assistant(response.parts)
+export const toMessage = ({ dialects, parts }: Response): Prompt.AssistantMessage =>
+  Prompt.assistant(parts.map((part) => part._tag === "ToolCall" ? inDialect(part, dialects) : part))

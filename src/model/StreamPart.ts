@@ -28,6 +28,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
+import { Dialect } from "./internal/dialectNames.ts"
+import { Parts, sealed, written } from "./internal/growing.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
 import { Usage } from "./Usage.ts"
@@ -46,7 +48,9 @@ export const Start = Schema.TaggedStruct("Start", {
   /** The id to quote to the provider's support. */
   requestId: Schema.optional(Schema.String),
   /** What the reply's headers said of the caller's limits. */
-  rateLimit: Schema.optional(RateLimitInfo)
+  rateLimit: Schema.optional(RateLimitInfo),
+  /** In which dialects of JSON Schema the provider was asked; absent means `"plain"` for both. */
+  dialects: Schema.optional(Response.Dialects)
 }).annotations({ identifier: "Start" })
 
 /**
@@ -58,17 +62,19 @@ export const Start = Schema.TaggedStruct("Start", {
 export interface Start extends Schema.Schema.Type<typeof Start> {}
 
 /**
- * More text of the answer; never empty.
+ * More text of the answer; empty only where there is `opaque`. A delta with `opaque` is a part of its own (see
+ * `Prompt.TextPart`).
  *
  * @since 0.1.0
  * @category schemas
  */
-export const TextDelta = Schema.TaggedStruct("TextDelta", { text: Schema.String }).annotations({
-  identifier: "TextDelta"
-})
+export const TextDelta = Schema.TaggedStruct("TextDelta", {
+  text: Schema.String,
+  opaque: Schema.optional(Schema.String)
+}).annotations({ identifier: "TextDelta" })
 
 /**
- * More text of the answer; never empty.
+ * More text of the answer.
  *
  * @since 0.1.0
  * @category models
@@ -76,17 +82,19 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", { text: Schema.String 
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /**
- * More of the model's thinking; never empty.
+ * More of the model's thinking; empty only where there is `opaque`, which seals the thought so far (see
+ * `Prompt.ReasoningPart`): the next delta begins another one.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { text: Schema.String }).annotations({
-  identifier: "ReasoningDelta"
-})
+export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", {
+  text: Schema.String,
+  opaque: Schema.optional(Schema.String)
+}).annotations({ identifier: "ReasoningDelta" })
 
 /**
- * More of the model's thinking; never empty.
+ * More of the model's thinking.
  *
  * @since 0.1.0
  * @category models
@@ -143,7 +151,11 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
   index: Schema.NonNegativeInt,
   id: Schema.String,
   name: Schema.String,
-  arguments: Schema.String
+  arguments: Schema.String,
+  /** What the provider alone can read (see `Prompt.ToolCallPart`). */
+  opaque: Schema.optional(Schema.String),
+  /** The dialect of this call, where it is another than `Start` tells (see `Prompt.ToolCallPart`). */
+  dialect: Schema.optional(Dialect)
 }).annotations({ identifier: "StreamToolCall" })
 
 /**
@@ -246,7 +258,8 @@ export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
   ...(facts.id === undefined ? {} : { id: facts.id }),
   ...(facts.model === undefined ? {} : { model: facts.model }),
   ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
-  ...(facts.rateLimit === undefined ? {} : { rateLimit: facts.rateLimit })
+  ...(facts.rateLimit === undefined ? {} : { rateLimit: facts.rateLimit }),
+  ...(facts.dialects === undefined ? {} : { dialects: facts.dialects })
 })
 
 /**
@@ -255,7 +268,7 @@ export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
  * @since 0.1.0
  * @category constructors
  */
-export const textDelta = (text: string): TextDelta => ({ _tag: "TextDelta", text })
+export const textDelta = (text: string, opaque?: string): TextDelta => ({ _tag: "TextDelta", text, ...sealed(opaque) })
 
 /**
  * A `ReasoningDelta`.
@@ -263,7 +276,11 @@ export const textDelta = (text: string): TextDelta => ({ _tag: "TextDelta", text
  * @since 0.1.0
  * @category constructors
  */
-export const reasoningDelta = (text: string): ReasoningDelta => ({ _tag: "ReasoningDelta", text })
+export const reasoningDelta = (text: string, opaque?: string): ReasoningDelta => ({
+  _tag: "ReasoningDelta",
+  text,
+  ...sealed(opaque)
+})
 
 /**
  * A `ToolCallStart`.
@@ -296,12 +313,13 @@ export const toolArgumentsDelta = (index: number, delta: string): ToolArgumentsD
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = (index: number, id: string, name: string, json: string): ToolCall => ({
+export const toolCall = (index: number, id: string, name: string, json: string, opaque?: string): ToolCall => ({
   _tag: "ToolCall",
   index,
   id,
   name,
-  arguments: json
+  arguments: json,
+  ...sealed(opaque)
 })
 
 /**
@@ -341,6 +359,9 @@ export const finish = (end: Omit<Finish, "_tag">): Finish => ({
  */
 export const isContent = (part: StreamPart): boolean => part._tag !== "Start"
 
+const isEmpty = (part: { readonly text: string; readonly opaque?: string | undefined }): boolean =>
+  part.text === "" && part.opaque === undefined
+
 /**
  * A whole reply as the parts of a stream: each text, each thought and each call in one piece.
  *
@@ -354,15 +375,15 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
     ...response.parts.flatMap((part): ReadonlyArray<StreamPart> => {
       switch (part._tag) {
         case "Text":
-          return part.text === "" ? [] : [textDelta(part.text)]
+          return isEmpty(part) ? [] : [textDelta(part.text, part.opaque)]
         case "Reasoning":
-          return part.text === "" ? [] : [reasoningDelta(part.text)]
+          return isEmpty(part) ? [] : [reasoningDelta(part.text, part.opaque)]
         case "ToolCall": {
           const at = index++
           return [
             toolCallStart(at, part.id, part.name),
             ...(part.arguments === "" ? [] : [toolArgumentsDelta(at, part.arguments)]),
-            toolCall(at, part.id, part.name, part.arguments)
+            { ...toolCall(at, part.id, part.name, part.arguments, part.opaque), ...written(part.dialect) }
           ]
         }
       }
@@ -371,15 +392,11 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
   ]
 }
 
-/** A part of the reply that is still growing. */
-type Growing = { readonly _tag: "Text" | "Reasoning"; text: string } | Call
-type Call = { readonly _tag: "ToolCall"; readonly index: number; id: string; name: string; arguments: string }
-
 /** The reply so far. It belongs to one run of `StreamPart.collect`. */
 class Collected {
   private started: Start = { _tag: "Start" }
   private finished: Finish | undefined = undefined
-  private parts: Array<Growing> = []
+  private readonly parts = new Parts()
 
   add(part: StreamPart): void {
     switch (part._tag) {
@@ -387,22 +404,26 @@ class Collected {
         this.started = part
         return
       case "TextDelta":
-        return this.grow("Text", part.text)
+        return this.parts.grow("Text", part.text, part.opaque)
       case "ReasoningDelta":
-        return this.grow("Reasoning", part.text)
+        return this.parts.grow("Reasoning", part.text, part.opaque)
       case "ToolCallStart":
       case "ToolCall": {
-        const call = this.callAt(part.index)
+        const call = this.parts.callAt(part.index)
         call.id = part.id
         call.name = part.name
-        if (part._tag === "ToolCall") call.arguments = part.arguments
+        if (part._tag === "ToolCall") {
+          call.arguments = part.arguments
+          call.opaque = part.opaque
+          call.dialect = part.dialect
+        }
         return
       }
       case "ToolArgumentsDelta":
-        this.callAt(part.index).arguments += part.delta
+        this.parts.callAt(part.index).arguments += part.delta
         return
       case "Reset":
-        this.parts = []
+        this.parts.forget()
         this.finished = undefined
         return
       case "Seam":
@@ -412,44 +433,18 @@ class Collected {
     }
   }
 
-  private grow(tag: "Text" | "Reasoning", text: string): void {
-    const last = this.parts.at(-1)
-    if (last?._tag === tag) {
-      last.text += text
-    } else {
-      this.parts.push({ _tag: tag, text })
-    }
-  }
-
-  private callAt(index: number): Call {
-    for (const part of this.parts) {
-      if (part._tag === "ToolCall" && part.index === index) return part
-    }
-    const call: Call = { _tag: "ToolCall", index, id: "", name: "", arguments: "" }
-    this.parts.push(call)
-    return call
-  }
-
-  /** The text that came, for an error that has to show it. */
-  received(): string {
-    return this.parts.map((part) => part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part.text).join("")
-  }
-
   response(model: string | undefined): Response.Response | undefined {
     const { finished, started } = this
     return finished === undefined ? undefined : new Response.Response({
       ...(started.id === undefined ? {} : { id: started.id }),
       model: started.model ?? model ?? "",
-      parts: this.parts.map((part): Response.Part =>
-        part._tag === "ToolCall"
-          ? { _tag: "ToolCall", id: part.id, name: part.name, arguments: part.arguments }
-          : { _tag: part._tag, text: part.text }
-      ),
+      parts: this.parts.whole(),
       finishReason: finished.reason,
       ...(finished.rawReason === undefined ? {} : { rawFinishReason: finished.rawReason }),
       usage: finished.usage,
       ...(started.requestId === undefined ? {} : { requestId: started.requestId }),
-      ...(started.rateLimit === undefined ? {} : { rateLimit: started.rateLimit })
+      ...(started.rateLimit === undefined ? {} : { rateLimit: started.rateLimit }),
+      ...(started.dialects === undefined ? {} : { dialects: started.dialects })
     })
   }
 
@@ -459,15 +454,15 @@ class Collected {
       provider: who.provider ?? "unknown",
       ...(model === undefined ? {} : { model }),
       ...(this.started.requestId === undefined ? {} : { requestId: this.started.requestId }),
-      received: this.received(),
+      received: this.parts.received(),
       cause: { name: "MissingFinish", message: "the stream ended without a Finish part" }
     })
   }
 }
 
 /**
- * The whole reply of a stream: runs it to its end and joins the parts. Neighbouring deltas of one kind become one part,
- * a call stands where it began, and a `Reset` forgets what came since `Start`.
+ * The whole reply of a stream: runs it to its end and joins the parts. Neighbouring deltas of one kind become one part
+ * (up to the one that seals it with `opaque`), a call stands where it began, and a `Reset` forgets what came since `Start`.
  *
  * Fails as the stream fails, and with `Truncated` (holding the text that came) when it ends without `Finish`. `who` names
  * provider and model for that error, and the model of a reply that does not name it.

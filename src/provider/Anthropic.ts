@@ -16,13 +16,17 @@
  * const program = LanguageModel.generate({
  *   prompt: "What is 27 * 453?",
  *   // What the API has and this library does not name: merged into the body.
- *   providerOptions: { thinking: { type: "enabled", budget_tokens: 2048 } }
+ *   providerOptions: { top_k: 40 }
  * }).pipe(
  *   Effect.map((response) => response.text),
  *   Effect.catchTag("Overloaded", (error) => Effect.succeed(`Too busy: ${error.message}`))
  * )
  *
- * const Claude = Anthropic.layer({ apiKey: Redacted.make("sk-ant-..."), model: "claude-sonnet-4-5" })
+ * const Claude = Anthropic.layer({
+ *   apiKey: Redacted.make("sk-ant-..."),
+ *   model: "claude-sonnet-4-5",
+ *   thinking: { budgetTokens: 2048 }
+ * })
  *
  * // Ready to run; every call goes through the HttpClient you provide.
  * export const runnable = program.pipe(Effect.provide(Layer.provide(Claude, FetchHttpClient.layer)))
@@ -30,22 +34,55 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
-import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
-import * as ModelError from "../error/ModelError.ts"
-import * as LanguageModel from "../model/LanguageModel.ts"
+import type * as Stream from "effect/Stream"
+import type { InvalidOptions, Issue } from "../error/InvalidOptions.ts"
+import type * as ModelError from "../error/ModelError.ts"
+import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as anthropicReply from "./internal/anthropicReply.ts"
 import * as anthropicStream from "./internal/anthropicStream.ts"
 import * as anthropicWire from "./internal/anthropicWire.ts"
 import * as decode from "./internal/decode.ts"
-import * as httpModel from "./internal/httpModel.ts"
+import type * as httpModel from "./internal/httpModel.ts"
+import type { Fields } from "./internal/openAiChatWire.ts"
 import * as checks from "./internal/options.ts"
+import * as vendor from "./internal/vendor.ts"
+
+/**
+ * How the model thinks. Models differ in what of this they take, and refuse the rest.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Thinking {
+  /**
+   * `"enabled"` (with `budgetTokens`), `"adaptive"` (the model decides, newer models only) or `"disabled"`. Default:
+   * `"enabled"` where there is a budget, else the model's own way.
+   */
+  readonly mode?: "enabled" | "adaptive" | "disabled" | undefined
+  /** The most tokens of thinking, 1024 or more at Anthropic; paid from the same purse as the reply. */
+  readonly budgetTokens?: number | undefined
+  /** Whether thinking is shown or only signed. Default: the model's own way. */
+  readonly display?: "summarized" | "omitted" | undefined
+  /** `"low"`, `"medium"`, `"high"` or what else the model takes: how much it puts into its whole reply. */
+  readonly effort?: string | undefined
+}
+
+/**
+ * How the schemas of a request are written: `"anthropic"` is the part of JSON Schema to which the API holds the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialects {
+  /** For the parameters of tools. */
+  readonly tools?: "plain" | "anthropic" | undefined
+  /** For `responseFormat`. */
+  readonly output?: "plain" | "anthropic" | undefined
+}
 
 /**
  * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but Anthropic's own.
@@ -65,9 +102,11 @@ export interface Options {
   readonly baseUrl?: string | undefined
   /**
    * The most tokens of a reply whose request names no `maxOutputTokens`, 1 or more: the API does not go without. A thinking
-   * budget in `providerOptions` is added to it, as it is paid from the same purse. Default: 4096.
+   * budget is added to it, as it is paid from the same purse. Default: 4096.
    */
   readonly maxOutputTokens?: number | undefined
+  /** Sent as `thinking` and `output_config.effort`; a request's `providerOptions` can replace it. Default: nothing. */
+  readonly thinking?: Thinking | undefined
   /**
    * More headers; they win over ours, for example `"anthropic-beta"` or another `"anthropic-version"`. Wrap secret ones in
    * `Redacted`, so that spans do not show them.
@@ -75,12 +114,17 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The name in errors and spans. Default: `"anthropic"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools and images both. */
+  /** What the model can take. Default: tools, images and structured output. */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /**
+   * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
+   * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
+   */
+  readonly dialects?: Dialects | undefined
 }
 
 /**
@@ -94,100 +138,97 @@ export const defaults = {
   provider: "anthropic",
   version: "2023-06-01",
   maxOutputTokens: 4096,
+  dialects: { tools: "plain", output: "anthropic" },
   ...checks.defaults
 } as const
 
-const keyRemedy =
-  "a key of https://console.anthropic.com/settings/keys, as Redacted; or the baseUrl of a server that needs none"
+const keyPlace = "https://console.anthropic.com/settings/keys"
 
-const variables: { readonly [option: string]: checks.Variable } = {
-  apiKey: {
-    name: "ANTHROPIC_API_KEY",
-    remedy:
-      "the environment variable set to a key of https://console.anthropic.com/settings/keys, without blanks or line breaks; or ANTHROPIC_BASE_URL set to a server that needs no key"
-  },
-  baseUrl: { name: "ANTHROPIC_BASE_URL", remedy: "" },
-  model: {
-    name: "ANTHROPIC_MODEL",
-    remedy: "the environment variable set to the name of a model, such as claude-sonnet-4-5; or the option model"
+const issuesOf = ({ maxOutputTokens, thinking }: Options): ReadonlyArray<Issue> => [
+  ...checks.countIssues("maxOutputTokens", maxOutputTokens, "tokens"),
+  ...checks.countIssues("thinking.budgetTokens", thinking?.budgetTokens, "tokens"),
+  ...checks.textIssues("thinking.effort", thinking?.effort),
+  ...checks.oneOf("thinking.mode", thinking?.mode, ["enabled", "adaptive", "disabled"]),
+  ...checks.oneOf("thinking.display", thinking?.display, ["summarized", "omitted"]),
+  ...(thinking?.mode === "enabled" && thinking.budgetTokens === undefined
+    ? [{
+      path: "thinking.budgetTokens",
+      found: "nothing",
+      allowed: "a whole number of tokens, as the mode is \"enabled\""
+    }]
+    : [])
+]
+
+/** A budget alone means that thinking is enabled. */
+const thinkingOf = ({ thinking }: Options): Fields | undefined => {
+  const mode = thinking?.mode ?? (thinking?.budgetTokens === undefined ? undefined : "enabled")
+  return mode === undefined ? undefined : {
+    type: mode,
+    ...(mode === "enabled" ? { budget_tokens: thinking?.budgetTokens } : {}),
+    ...(thinking?.display === undefined ? {} : { display: thinking.display })
   }
-}
-
-const issuesOf = (options: Options): ReadonlyArray<Issue> => {
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  const tokens = options.maxOutputTokens ?? defaults.maxOutputTokens
-  return [
-    ...checks.modelIssues(options.model, "claude-sonnet-4-5"),
-    ...checks.keyIssues(options.apiKey, {
-      isNeeded: checks.hostOf(baseUrl) === "api.anthropic.com",
-      remedy: keyRemedy
-    }),
-    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: "/messages" }),
-    ...(Number.isSafeInteger(tokens) && tokens >= 1 ? [] : [{
-      path: "maxOutputTokens",
-      found: found(tokens),
-      allowed: "a whole number of tokens, 1 or more"
-    }]),
-    ...checks.textIssues("provider", options.provider),
-    ...checks.headerIssues(options.headers),
-    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
-    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes)
-  ]
 }
 
 const path = (baseUrl: string): string =>
   new URL(baseUrl).pathname.replace(/\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
 
-const headersOf = (options: Options): { readonly [name: string]: string } => ({
-  "anthropic-version": defaults.version,
-  ...(options.apiKey === undefined ? {} : { "x-api-key": Redacted.value(options.apiKey) }),
-  ...checks.openHeaders(options.headers)
-})
-
-/** The options as settings and protocol, or every issue at once. */
-const settle = (
-  options: Options
-): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<anthropicStream.State>], InvalidOptions> => {
-  const issues = issuesOf(options)
-  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "Anthropic", issues }))
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  const url = checks.endpoint(baseUrl, path(baseUrl))
-  const limits = { maxOutputTokens: options.maxOutputTokens ?? defaults.maxOutputTokens }
-  const settings: httpModel.Settings = {
-    model: options.model,
-    provider: options.provider ?? defaults.provider,
-    headers: headersOf(options),
-    secretHeaders: checks.secretNames(options.headers),
-    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
-    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
-    capabilities: options.capabilities
-  }
-  return Either.right([settings, {
-    url: () => url,
-    encode: (request, kind) => anthropicWire.encode(options.model, request, limits, kind),
-    reply: anthropicReply.decode,
-    decoder: (facts) => anthropicStream.decoder(facts, "nothing")
-  }])
-}
-
 /** Sent without a message, the request would only be refused by the API. */
-const refusal = (
-  settings: httpModel.Settings,
-  request: LanguageModel.Request
-): ModelError.ModelError | undefined =>
-  request.providerOptions?.["messages"] !== undefined || anthropicWire.hasContent(request.prompt)
+const fault = (request: LanguageModel.Request, provider: string): httpModel.Fault | undefined =>
+  request.providerOptions?.["messages"] !== undefined || anthropicWire.hasContent(request.prompt, provider)
     ? undefined
-    : new ModelError.InvalidRequest({
-      provider: settings.provider,
-      model: settings.model,
+    : {
       param: "prompt",
-      billed: "no",
-      cause: {
-        name: "RequestCheck",
-        message:
-          "prompt has no content that can be sent: instructions alone, or blank text, are not enough for this API"
-      }
-    })
+      message: "prompt has no content that can be sent: instructions alone, or blank text, are not enough for this API"
+    }
+
+const provider = vendor.provider<Options, anthropicStream.State>({
+  module: "Anthropic",
+  defaults,
+  example: "claude-sonnet-4-5",
+  added: "/messages",
+  dialects: { known: ["plain", "anthropic"], usual: () => defaults.dialects },
+  keyRule: (host) => ({
+    isNeeded: host === "api.anthropic.com",
+    remedy: `a key of ${keyPlace}, as Redacted; or the baseUrl of a server that needs none`
+  }),
+  issues: issuesOf,
+  headers: ({ apiKey }) => ({
+    "anthropic-version": defaults.version,
+    ...(apiKey === undefined ? {} : { "x-api-key": Redacted.value(apiKey) })
+  }),
+  protocol: (options, baseUrl) => {
+    const url = checks.endpoint(baseUrl, path(baseUrl))
+    const provider = options.provider ?? defaults.provider
+    const dialect: anthropicWire.Dialect = {
+      maxOutputTokens: options.maxOutputTokens ?? defaults.maxOutputTokens,
+      thinking: thinkingOf(options),
+      effort: options.thinking?.effort
+    }
+    return {
+      url: () => url,
+      api: "the Messages API",
+      lacks: [],
+      fault: (request) => fault(request, provider),
+      encode: (asked) => anthropicWire.encode(options.model, asked, dialect),
+      reply: anthropicReply.decode,
+      decoder: (facts) => anthropicStream.decoder(facts, "nothing")
+    }
+  },
+  variableNames: { apiKey: ["ANTHROPIC_API_KEY"], baseUrl: "ANTHROPIC_BASE_URL", model: "ANTHROPIC_MODEL" },
+  variables: {
+    apiKey: {
+      name: "ANTHROPIC_API_KEY",
+      remedy:
+        `the environment variable set to a key of ${keyPlace}, without blanks or line breaks; or ANTHROPIC_BASE_URL set to a server that needs no key`
+    },
+    baseUrl: { name: "ANTHROPIC_BASE_URL", remedy: "" },
+    model: {
+      name: "ANTHROPIC_MODEL",
+      remedy: "the environment variable set to the name of a model, such as claude-sonnet-4-5; or the option model"
+    }
+  },
+  configured: (options, configured) => ({ ...options, ...configured })
+})
 
 /**
  * A language model over the `HttpClient` of the context.
@@ -195,14 +236,26 @@ const refusal = (
  * Fails with `InvalidOptions`, naming every wrong option, what was found and what is allowed. Calls fail with `ModelError`:
  * `ConnectionFailed` when the server cannot be reached or the connection breaks before the reply, `Truncated` when it breaks
  * within, `MalformedResponse` for a reply that is no message or is larger than `maxBodyBytes`, `ContentFiltered` for a
- * refusal without a word, and what `ProviderError.fromResponse` says for the provider's own errors, also those that come with
+ * refusal without a word (one behind some words is a reply with the finish reason `"content-filter"`), and what `ProviderError.fromResponse` says for the provider's own errors, also those that come with
  * status 200 or inside a stream. Interrupting a call aborts its request.
  *
  * How a request is written: instructions go to the front, wherever they stand; neighbouring messages of one role become one,
  * tool results first; blank text is left out. `seed`, the two penalties and the detail of images do not exist in this API and
- * are left out, as is thinking of earlier replies, which the API takes back only with its signature. What it has beyond
- * `LanguageModel.Request` (`thinking`, `top_k`, `cache_control`, `service_tier`, server tools, …) goes into
- * `providerOptions`, and the beta headers that belong to it into `headers`.
+ * are left out (the rule is at `LanguageModel.Request`). `responseFormat` is sent as `output_config.format`, without a beta
+ * header; servers that do not know it want `capabilities: { structuredOutput: false }`. What the API has beyond `LanguageModel.Request` (`top_k`, `cache_control`, `service_tier`, server tools, …) goes
+ * into `providerOptions`, and the beta headers that belong to it into `headers`.
+ *
+ * | schema of | default dialect | sent as |
+ * |---|---|---|
+ * | tools | `"plain"` | `input_schema`; `"anthropic"` adds `strict: true` |
+ * | `responseFormat` | `"anthropic"` | `output_config.format`; most of what `"plain"` adds is refused by the API |
+ *
+ * A schema that its dialect cannot carry is an `InvalidRequest` before anything is sent, which names tool, place and the way
+ * out. Calls stay in the conversation as they were written, each with its dialect.
+ *
+ * Thinking of earlier replies goes back as it came and where it stood, with its signature, redacted thinking too: the API
+ * wants it so while tools are called. It is kept in `opaque` of the reasoning parts. Thinking without a signature, or signed
+ * for another `provider` name, is left out, as is thinking at the end of a message, which the API refuses.
  *
  * How a reply is read: tools that Anthropic runs itself (web search, code execution, MCP) leave no part, only the text that
  * comes of them. `pause_turn` is the finish reason `"unknown"`, as the reply is not whole. Input tokens include those read
@@ -215,24 +268,9 @@ const refusal = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
+export const make: (
   options: Options
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
-    const [settings, protocol] = yield* settle(options)
-    const model = yield* httpModel.make(settings, protocol)
-    return {
-      ...model,
-      generate: (request) => {
-        const refused = refusal(settings, request)
-        return refused === undefined ? model.generate(request) : Effect.fail(refused)
-      },
-      stream: (request) => {
-        const refused = refusal(settings, request)
-        return refused === undefined ? model.stream(request) : Stream.fail(refused)
-      }
-    }
-  })
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
 
 /**
  * {@link make} as a layer of `LanguageModel`.
@@ -240,10 +278,9 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
+export const layer: (
   options: Options
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, make(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layer
 
 /**
  * {@link make} from the configuration: `ANTHROPIC_API_KEY` (required unless `ANTHROPIC_BASE_URL` names another server than
@@ -253,23 +290,10 @@ export const layer = (
  * @since 0.1.0
  * @category constructors
  */
-export const makeConfig = (
-  options: Partial<Options> = {}
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(
-    checks.configured("Anthropic", {
-      apiKey: ["ANTHROPIC_API_KEY"],
-      baseUrl: "ANTHROPIC_BASE_URL",
-      model: "ANTHROPIC_MODEL"
-    }),
-    ({ apiKey, baseUrl, model }) =>
-      make({
-        ...options,
-        apiKey: Option.getOrElse(apiKey, () => options.apiKey),
-        baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
-        model: Option.getOrElse(model, () => options.model ?? "")
-      }).pipe(Effect.mapError(checks.nameVariables(variables)))
-  )
+export const makeConfig: (
+  options?: Partial<Options>
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =
+  provider.makeConfig
 
 /**
  * {@link makeConfig} as a layer of `LanguageModel`.
@@ -277,10 +301,9 @@ export const makeConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
+export const layerConfig: (
   options?: Partial<Options>
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layerConfig
 
 /**
  * Reads the bytes of a stream of the Messages API, wherever they come from: a recording, a queue, a client of your own.

@@ -30,22 +30,50 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
-import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import { found, type InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
-import * as LanguageModel from "../model/LanguageModel.ts"
+import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as decode from "./internal/decode.ts"
 import * as geminiReply from "./internal/geminiReply.ts"
 import * as geminiStream from "./internal/geminiStream.ts"
 import * as geminiWire from "./internal/geminiWire.ts"
-import * as httpModel from "./internal/httpModel.ts"
+import type * as httpModel from "./internal/httpModel.ts"
+import type { Fields } from "./internal/openAiChatWire.ts"
 import * as checks from "./internal/options.ts"
+import * as vendor from "./internal/vendor.ts"
+
+/**
+ * How the model thinks. Models differ in what of this they take, and refuse the rest.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Thinking {
+  /** The most tokens of thinking: 0 for none, -1 to let the model decide. Gemini 2.5 and before. */
+  readonly budgetTokens?: number | undefined
+  /** `"minimal"`, `"low"`, `"medium"` or `"high"`. Gemini 3 and later. */
+  readonly level?: string | undefined
+  /** Whether a summary of the thoughts is sent, which comes as reasoning parts. Default: left out. */
+  readonly thoughts?: "include" | "leave-out" | undefined
+}
+
+/**
+ * How the schemas of a request are written: `"gemini"` is the part of JSON Schema that all models know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialects {
+  /** For the parameters of tools. */
+  readonly tools?: "plain" | "gemini" | undefined
+  /** For `responseFormat`. */
+  readonly output?: "plain" | "gemini" | undefined
+}
 
 /**
  * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but Google's own.
@@ -68,14 +96,21 @@ export interface Options {
    * spans do not show them.
    */
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
+  /** Sent as `generationConfig.thinkingConfig`; a request's `providerOptions` can replace it. Default: nothing. */
+  readonly thinking?: Thinking | undefined
   /** The name in errors and spans. Default: `"google"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools and images both. */
+  /** What the model can take. Default: tools, images and structured output. */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /**
+   * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
+   * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
+   */
+  readonly dialects?: Dialects | undefined
 }
 
 /**
@@ -87,52 +122,17 @@ export interface Options {
 export const defaults = {
   baseUrl: "https://generativelanguage.googleapis.com/v1beta",
   provider: "google",
+  dialects: { tools: "plain", output: "plain" },
   ...checks.defaults
 } as const
 
 const keyPlace = "https://aistudio.google.com/apikey"
-
-const variableNames = {
-  apiKey: ["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-  baseUrl: "GEMINI_BASE_URL",
-  model: "GEMINI_MODEL"
-} as const
-
-const variables: { readonly [option: string]: checks.Variable } = {
-  apiKey: {
-    name: "GEMINI_API_KEY",
-    remedy:
-      `the environment variable (or GOOGLE_API_KEY) set to a key of ${keyPlace}, without blanks or line breaks; or GEMINI_BASE_URL set to a server that needs no key`
-  },
-  baseUrl: { name: "GEMINI_BASE_URL", remedy: "" },
-  model: {
-    name: "GEMINI_MODEL",
-    remedy: "the environment variable set to the name of a model, such as gemini-2.5-flash; or the option model"
-  }
-}
 
 /** Segments that would lead out of the path of the API. */
 const modelPathIssues = (model: unknown): ReadonlyArray<Issue> =>
   typeof model === "string" && model.split("/").some((segment) => segment === "." || segment === "..")
     ? [{ path: "model", found: JSON.stringify(model), allowed: "the name of a model, such as \"gemini-2.5-flash\"" }]
     : []
-
-const issuesOf = (options: Options): ReadonlyArray<Issue> => {
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  return [
-    ...checks.modelIssues(options.model, "gemini-2.5-flash"),
-    ...modelPathIssues(options.model),
-    ...checks.keyIssues(options.apiKey, {
-      isNeeded: checks.hostOf(baseUrl) === "generativelanguage.googleapis.com",
-      remedy: `a key of ${keyPlace}, as Redacted; or the baseUrl of a server that needs none`
-    }),
-    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: "/models" }),
-    ...checks.textIssues("provider", options.provider),
-    ...checks.headerIssues(options.headers),
-    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
-    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes)
-  ]
-}
 
 const endpoint = (baseUrl: string, model: string, kind: httpModel.Kind): string => {
   const version = new URL(baseUrl).pathname === "/" ? "/v1beta" : ""
@@ -141,36 +141,68 @@ const endpoint = (baseUrl: string, model: string, kind: httpModel.Kind): string 
     : checks.endpoint(baseUrl, version + geminiWire.path(model, "streamGenerateContent"), { alt: "sse" })
 }
 
-/** The options as settings and protocol, or every issue at once. */
-const settle = (
-  options: Options
-): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<geminiStream.State>], InvalidOptions> => {
-  const issues = issuesOf(options)
-  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "Gemini", issues }))
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  const urls = {
-    generate: endpoint(baseUrl, options.model, "generate"),
-    stream: endpoint(baseUrl, options.model, "stream")
+const thinkingOf = ({ thinking }: Options): Fields | undefined =>
+  thinking === undefined ? undefined : {
+    ...(thinking.budgetTokens === undefined ? {} : { thinkingBudget: thinking.budgetTokens }),
+    ...(thinking.level === undefined ? {} : { thinkingLevel: thinking.level }),
+    ...(thinking.thoughts === undefined ? {} : { includeThoughts: thinking.thoughts === "include" })
   }
-  const settings: httpModel.Settings = {
-    model: options.model,
-    provider: options.provider ?? defaults.provider,
-    headers: {
-      ...(options.apiKey === undefined ? {} : { "x-goog-api-key": Redacted.value(options.apiKey) }),
-      ...checks.openHeaders(options.headers)
+
+const budgetIssues = (budget: number | undefined): ReadonlyArray<Issue> =>
+  budget === undefined || (Number.isSafeInteger(budget) && budget >= -1) ? [] : [{
+    path: "thinking.budgetTokens",
+    found: found(budget),
+    allowed: "a whole number of tokens; 0 for none, -1 to let the model decide"
+  }]
+
+const provider = vendor.provider<Options, geminiStream.State>({
+  module: "Gemini",
+  defaults,
+  example: "gemini-2.5-flash",
+  added: "/models",
+  dialects: { known: ["plain", "gemini"], usual: () => defaults.dialects },
+  keyRule: (host) => ({
+    isNeeded: host === "generativelanguage.googleapis.com",
+    remedy: `a key of ${keyPlace}, as Redacted; or the baseUrl of a server that needs none`
+  }),
+  issues: ({ model, thinking }) => [
+    ...modelPathIssues(model),
+    ...budgetIssues(thinking?.budgetTokens),
+    ...checks.textIssues("thinking.level", thinking?.level),
+    ...checks.oneOf("thinking.thoughts", thinking?.thoughts, ["include", "leave-out"])
+  ],
+  headers: ({ apiKey }): { readonly [name: string]: string } =>
+    apiKey === undefined ? {} : { "x-goog-api-key": Redacted.value(apiKey) },
+  protocol: (options, baseUrl) => {
+    const urls = {
+      generate: endpoint(baseUrl, options.model, "generate"),
+      stream: endpoint(baseUrl, options.model, "stream")
+    }
+    const thinking = thinkingOf(options)
+    return {
+      url: (kind) => urls[kind],
+      api: "the Gemini API",
+      lacks: ["parallelToolCalls"],
+      encode: (asked) => geminiWire.encode(options.model, asked, thinking),
+      reply: geminiReply.decode,
+      decoder: geminiStream.decoder
+    }
+  },
+  variableNames: { apiKey: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], baseUrl: "GEMINI_BASE_URL", model: "GEMINI_MODEL" },
+  variables: {
+    apiKey: {
+      name: "GEMINI_API_KEY",
+      remedy:
+        `the environment variable (or GOOGLE_API_KEY) set to a key of ${keyPlace}, without blanks or line breaks; or GEMINI_BASE_URL set to a server that needs no key`
     },
-    secretHeaders: checks.secretNames(options.headers),
-    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
-    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
-    capabilities: options.capabilities
-  }
-  return Either.right([settings, {
-    url: (kind) => urls[kind],
-    encode: (request) => geminiWire.encode(options.model, request),
-    reply: geminiReply.decode,
-    decoder: geminiStream.decoder
-  }])
-}
+    baseUrl: { name: "GEMINI_BASE_URL", remedy: "" },
+    model: {
+      name: "GEMINI_MODEL",
+      remedy: "the environment variable set to the name of a model, such as gemini-2.5-flash; or the option model"
+    }
+  },
+  configured: (options, configured) => ({ ...options, ...configured })
+})
 
 /**
  * A language model over the `HttpClient` of the context.
@@ -182,20 +214,31 @@ const settle = (
  * `ProviderError.fromResponse` says for the API's own errors. Interrupting a call aborts its request.
  *
  * `providerOptions` are merged into the body, object by object: `{ generationConfig: { topK: 40 }, safetySettings: [...] }`.
- * `thinkingConfig` may stand by itself. The API has no place for `parallelToolCalls`, `user` and the detail of an image; they
- * are not sent. Output tokens include thoughts, which the API counts apart.
+ * `thinkingConfig` may stand by itself. The API has no way to forbid parallel tool calls, so `parallelToolCalls: false` fails
+ * with `UnsupportedFeature`; `user` and the detail of an image are not sent (the rule is at `LanguageModel.Request`).
+ * Output tokens include thoughts, which the API counts apart.
  *
- * Calls without an id get one, made from the reply's own id. Thoughts are not sent back; calls go back to Gemini 3 with
- * Google's mark for an absent signature. Each request carries the header `idempotency-key`: the request's own, or 128
- * random bits from Effect's `Random`. Redirects are not followed, as the key would go with them.
+ * | schema of | default dialect | sent as |
+ * |---|---|---|
+ * | tools | `"plain"` | `parametersJsonSchema`; in `"gemini"` as `parameters`, none for a tool that takes nothing |
+ * | `responseFormat` | `"plain"` | `responseJsonSchema`; in `"gemini"` as `responseSchema` |
+ *
+ * Models before Gemini 3 refuse `responseFormat` together with tools. A schema that its dialect cannot carry is an
+ * `InvalidRequest` before anything is sent, which names tool, place and the way out. Calls stay in the conversation as they
+ * were written, each with its dialect.
+ *
+ * Calls without an id get one, made from the reply's own id. Signatures of thoughts (`opaque` of a part) go back on the part
+ * they came with, be it a call, a text or a text without characters; calls that have none, being another provider's, go to
+ * Gemini 3 with Google's mark for an absent signature. Thoughts without a signature are not sent back.
+ *
+ * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`. Redirects are not followed, as the key would go with them.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
+export const make: (
   options: Options
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(settle(options), ([settings, protocol]) => httpModel.make(settings, protocol))
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
 
 /**
  * {@link make} as a layer of `LanguageModel`.
@@ -203,10 +246,9 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
+export const layer: (
   options: Options
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, make(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layer
 
 /**
  * {@link make} from the configuration: `GEMINI_API_KEY`, or else `GOOGLE_API_KEY` (one is required unless `GEMINI_BASE_URL`
@@ -216,16 +258,10 @@ export const layer = (
  * @since 0.1.0
  * @category constructors
  */
-export const makeConfig = (
-  options: Partial<Options> = {}
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(checks.configured("Gemini", variableNames), ({ apiKey, baseUrl, model }) =>
-    make({
-      ...options,
-      apiKey: Option.getOrElse(apiKey, () => options.apiKey),
-      baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
-      model: Option.getOrElse(model, () => options.model ?? "")
-    }).pipe(Effect.mapError(checks.nameVariables(variables))))
+export const makeConfig: (
+  options?: Partial<Options>
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =
+  provider.makeConfig
 
 /**
  * {@link makeConfig} as a layer of `LanguageModel`.
@@ -233,10 +269,9 @@ export const makeConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
+export const layerConfig: (
   options?: Partial<Options>
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layerConfig
 
 /**
  * Reads the bytes of a `streamGenerateContent?alt=sse` stream, wherever they come from: a recording, a queue, a client of
@@ -244,7 +279,8 @@ export const layerConfig = (
  *
  * Chunks may be cut anywhere. The reply is over when the bytes end (or `[DONE]` comes) after a finish reason; without one it
  * fails with `Truncated`, which holds the text so far. A chunk that is not what the protocol says is a `MalformedResponse`,
- * an error inside the stream, with or without `data:`, what `ProviderError.fromStreamEvent` says.
+ * an error inside the stream, with or without `data:`, what `ProviderError.fromStreamEvent` says. The list of chunks that
+ * the API sends without `alt=sse` is read too, once it is whole.
  *
  * @since 0.1.0
  * @category conversions

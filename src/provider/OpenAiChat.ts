@@ -26,23 +26,45 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
-import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
-import * as LanguageModel from "../model/LanguageModel.ts"
+import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as decode from "./internal/decode.ts"
-import * as httpModel from "./internal/httpModel.ts"
 import * as openAi from "./internal/openAiChatOptions.ts"
 import * as openAiChatReply from "./internal/openAiChatReply.ts"
 import * as openAiChatStream from "./internal/openAiChatStream.ts"
 import * as openAiChatWire from "./internal/openAiChatWire.ts"
 import * as checks from "./internal/options.ts"
+import * as vendor from "./internal/vendor.ts"
+
+/**
+ * How much the model thinks. Models that do not reason refuse it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reasoning {
+  /** `"none"`, `"minimal"`, `"low"`, `"medium"`, `"high"` or what else the model takes. Default: the model's own. */
+  readonly effort?: string | undefined
+}
+
+/**
+ * How the schemas of a request are written: `"openai-strict"` is the part of JSON Schema to which the API holds the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialects {
+  /** For the parameters of tools. */
+  readonly tools?: "plain" | "openai-strict" | undefined
+  /** For `responseFormat`. */
+  readonly output?: "plain" | "openai-strict" | undefined
+}
 
 /**
  * How to reach the model. Only `model` is always required; a missing key is allowed for any base URL but OpenAI's own.
@@ -68,7 +90,7 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The name in errors and spans. Default: `"openai"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools and images both. */
+  /** What the model can take. Default: tools, images and structured output. */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -84,11 +106,18 @@ export interface Options {
    * tools are called; most servers refuse it. Default: `"none"`.
    */
   readonly reasoningField?: "none" | "reasoning_content" | undefined
+  /** Sent as `reasoning_effort`; a request's `providerOptions` can replace it. Default: nothing is sent. */
+  readonly reasoning?: Reasoning | undefined
   /**
    * Whether a stream asks for its usage with `stream_options`. `"none"` is for servers that refuse the field; their streams
    * then mostly have a usage of zero. Default: `"ask"`.
    */
   readonly streamUsage?: "ask" | "none" | undefined
+  /**
+   * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
+   * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
+   */
+  readonly dialects?: Dialects | undefined
 }
 
 /**
@@ -102,67 +131,50 @@ export const defaults = {
   provider: "openai",
   maxBodyBytes: checks.defaults.maxBodyBytes,
   maxEventBytes: checks.defaults.maxEventBytes,
+  dialects: openAi.ownDialects,
   reasoningField: "none",
   streamUsage: "ask"
 } as const
 
 const path = "/chat/completions"
 
-const issuesOf = (options: Options): ReadonlyArray<Issue> => {
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  return [
-    ...checks.modelIssues(options.model, "gpt-4o-mini"),
-    ...checks.keyIssues(options.apiKey, openAi.keyRule(checks.hostOf(baseUrl))),
-    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: path }),
-    ...checks.textIssues("organization", options.organization),
-    ...checks.textIssues("project", options.project),
-    ...checks.textIssues("provider", options.provider),
-    ...checks.headerIssues(options.headers),
-    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
-    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes),
+const provider = vendor.provider<Options, openAiChatStream.State>({
+  module: "OpenAiChat",
+  defaults,
+  example: "gpt-4o-mini",
+  added: path,
+  dialects: openAi.dialects,
+  keyRule: openAi.keyRule,
+  issues: (options) => [
+    ...openAi.ownIssues(options),
     ...checks.oneOf("maxTokensField", options.maxTokensField, ["max_tokens", "max_completion_tokens"]),
     ...checks.oneOf("reasoningField", options.reasoningField, ["none", "reasoning_content"]),
-    ...checks.oneOf("streamUsage", options.streamUsage, ["ask", "none"])
-  ]
-}
-
-const headersOf = (options: Options): { readonly [name: string]: string } => ({
-  ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(options.apiKey)}` }),
-  ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
-  ...(options.project === undefined ? {} : { "openai-project": options.project }),
-  ...checks.openHeaders(options.headers)
+    ...checks.oneOf("streamUsage", options.streamUsage, ["ask", "none"]),
+    ...checks.textIssues("reasoning.effort", options.reasoning?.effort)
+  ],
+  headers: openAi.headers,
+  protocol: (options, baseUrl) => {
+    const url = checks.endpoint(baseUrl, path)
+    const dialect: openAiChatWire.Dialect = {
+      maxTokensField: options.maxTokensField ??
+        (openAi.isOpenAi(checks.hostOf(baseUrl)) ? "max_completion_tokens" : "max_tokens"),
+      reasoningField: options.reasoningField ?? defaults.reasoningField,
+      streamUsage: options.streamUsage ?? defaults.streamUsage,
+      reasoningEffort: options.reasoning?.effort
+    }
+    return {
+      url: () => url,
+      api: "the chat completions API",
+      lacks: [],
+      encode: (asked) => openAiChatWire.encode(options.model, asked, dialect),
+      reply: openAiChatReply.decode,
+      decoder: openAiChatStream.decoder
+    }
+  },
+  variableNames: openAi.variableNames,
+  variables: openAi.variables,
+  configured: (options, configured) => ({ ...options, ...configured })
 })
-
-/** The options as settings and protocol, or every issue at once. */
-const settle = (
-  options: Options
-): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<openAiChatStream.State>], InvalidOptions> => {
-  const issues = issuesOf(options)
-  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "OpenAiChat", issues }))
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  const url = checks.endpoint(baseUrl, path)
-  const dialect = {
-    maxTokensField: options.maxTokensField ??
-      (openAi.isOpenAi(checks.hostOf(baseUrl)) ? "max_completion_tokens" : "max_tokens"),
-    reasoningField: options.reasoningField ?? defaults.reasoningField,
-    streamUsage: options.streamUsage ?? defaults.streamUsage
-  } as const
-  const settings: httpModel.Settings = {
-    model: options.model,
-    provider: options.provider ?? defaults.provider,
-    headers: headersOf(options),
-    secretHeaders: checks.secretNames(options.headers),
-    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
-    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
-    capabilities: options.capabilities
-  }
-  return Either.right([settings, {
-    url: () => url,
-    encode: (request, kind) => openAiChatWire.encode(options.model, request, dialect, kind),
-    reply: openAiChatReply.decode,
-    decoder: openAiChatStream.decoder
-  }])
-}
 
 /**
  * A language model over the `HttpClient` of the context.
@@ -173,6 +185,18 @@ const settle = (
  * `ProviderError.fromResponse` says for the provider's own errors, also those that come with status 200. Interrupting a call
  * aborts its request.
  *
+ * | schema of | default dialect | sent as |
+ * |---|---|---|
+ * | tools | `"plain"` | `function.parameters` |
+ * | `responseFormat` | `"openai-strict"` at OpenAI and Azure, `"plain"` at all other base URLs | `response_format.json_schema` |
+ *
+ * `strict` is true in `"openai-strict"` and false or absent in `"plain"`. A schema that its dialect cannot carry is an
+ * `InvalidRequest` before anything is sent, which names tool, place and the way out. Calls stay in the conversation as they
+ * were written, each with its dialect.
+ *
+ * For servers that do not know `response_format` set `capabilities: { structuredOutput: false }`. What a server adds to a tool call (`extra_content`, where Gemini's OpenAI
+ * endpoint puts a signature) is kept in `opaque` of the call and goes back with it.
+ *
  * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
  * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every
  * request; if you have a `FetchHttpClient.RequestInit` of your own, provide it to this layer too.
@@ -180,10 +204,9 @@ const settle = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
+export const make: (
   options: Options
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(settle(options), ([settings, protocol]) => httpModel.make(settings, protocol))
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
 
 /**
  * {@link make} as a layer of `LanguageModel`.
@@ -191,10 +214,9 @@ export const make = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
+export const layer: (
   options: Options
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, make(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layer
 
 /**
  * {@link make} from the configuration: `OPENAI_API_KEY` (required unless `OPENAI_BASE_URL` names another server than
@@ -204,16 +226,10 @@ export const layer = (
  * @since 0.1.0
  * @category constructors
  */
-export const makeConfig = (
-  options: Partial<Options> = {}
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(checks.configured("OpenAiChat", openAi.variableNames), ({ apiKey, baseUrl, model }) =>
-    make({
-      ...options,
-      apiKey: Option.getOrElse(apiKey, () => options.apiKey),
-      baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
-      model: Option.getOrElse(model, () => options.model ?? "")
-    }).pipe(Effect.mapError(checks.nameVariables(openAi.variables))))
+export const makeConfig: (
+  options?: Partial<Options>
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =
+  provider.makeConfig
 
 /**
  * {@link makeConfig} as a layer of `LanguageModel`.
@@ -221,10 +237,9 @@ export const makeConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
+export const layerConfig: (
   options?: Partial<Options>
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layerConfig
 
 /**
  * Reads the bytes of a chat completion stream, wherever they come from: a recording, a queue, a client of your own. It is

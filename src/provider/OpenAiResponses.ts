@@ -6,8 +6,8 @@
  * otherwise. The provider does no retries of its own: strengthen it with `ResilientModel`. Every failure is a `ModelError`,
  * and none holds the key.
  *
- * What `LanguageModel.Request` does not name goes into `providerOptions`: `text: { format }` for structured output,
- * `include`, `previous_response_id`, the server's own tools and so on.
+ * What `LanguageModel.Request` does not name goes into `providerOptions`: `text: { verbosity }`, `include`,
+ * `previous_response_id`, the server's own tools and so on.
  *
  * @example
  * import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
@@ -34,23 +34,22 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
-import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
-import * as ModelError from "../error/ModelError.ts"
-import * as LanguageModel from "../model/LanguageModel.ts"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as Stream from "effect/Stream"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import { found, type Issue } from "../error/InvalidOptions.ts"
+import type * as ModelError from "../error/ModelError.ts"
+import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as decode from "./internal/decode.ts"
-import * as httpModel from "./internal/httpModel.ts"
 import * as openAi from "./internal/openAiChatOptions.ts"
 import * as openAiResponsesReply from "./internal/openAiResponsesReply.ts"
 import * as openAiResponsesStream from "./internal/openAiResponsesStream.ts"
 import * as openAiResponsesWire from "./internal/openAiResponsesWire.ts"
 import * as checks from "./internal/options.ts"
+import * as vendor from "./internal/vendor.ts"
 
 /**
  * How much the model thinks, and whether it tells. Models that do not reason refuse both.
@@ -63,6 +62,19 @@ export interface Reasoning {
   readonly effort?: string | undefined
   /** Asks for a summary of the reasoning, which comes as reasoning parts. Default: none. */
   readonly summary?: "auto" | "concise" | "detailed" | undefined
+}
+
+/**
+ * How the schemas of a request are written: `"openai-strict"` is the part of JSON Schema to which the API holds the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Dialects {
+  /** For the parameters of tools. */
+  readonly tools?: "plain" | "openai-strict" | undefined
+  /** For `responseFormat`. */
+  readonly output?: "plain" | "openai-strict" | undefined
 }
 
 /**
@@ -89,7 +101,7 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The name in errors and spans. Default: `"openai"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools and images both. */
+  /** What the model can take. Default: tools, images and structured output. */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -107,6 +119,18 @@ export interface Options {
    * want it while tools are called; OpenAI itself takes back only items of its own and refuses these. Default: `"none"`.
    */
   readonly reasoningItems?: "none" | "reasoning_text" | undefined
+  /**
+   * Whether reasoning is asked for in the encrypted form in which it can be sent back (`include:
+   * ["reasoning.encrypted_content"]`). Models that do not reason refuse that, so `"auto"` asks models with a name that is
+   * known to reason (`o…`, `gpt-5…`, `codex…`, `grok-4…`), and all where `reasoning` is given; not where the provider stores
+   * the reply. Default: `"auto"`.
+   */
+  readonly encryptedReasoning?: "auto" | "include" | "none" | undefined
+  /**
+   * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
+   * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
+   */
+  readonly dialects?: Dialects | undefined
 }
 
 /**
@@ -119,8 +143,10 @@ export const defaults = {
   baseUrl: openAi.baseUrl,
   provider: "openai",
   ...checks.defaults,
+  dialects: openAi.ownDialects,
   store: false,
-  reasoningItems: "none"
+  reasoningItems: "none",
+  encryptedReasoning: "auto"
 } as const
 
 const path = "/responses"
@@ -130,60 +156,128 @@ const storeIssues = (store: unknown): ReadonlyArray<Issue> =>
     ? []
     : [{ path: "store", found: found(store), allowed: "true or false" }]
 
-const issuesOf = (options: Options): ReadonlyArray<Issue> => {
-  const baseUrl = options.baseUrl ?? defaults.baseUrl
-  return [
-    ...checks.modelIssues(options.model, "gpt-5-mini"),
-    ...checks.keyIssues(options.apiKey, openAi.keyRule(checks.hostOf(baseUrl))),
-    ...checks.baseUrlIssues(baseUrl, { example: defaults.baseUrl, added: path }),
-    ...checks.textIssues("organization", options.organization),
-    ...checks.textIssues("project", options.project),
-    ...checks.textIssues("provider", options.provider),
-    ...checks.headerIssues(options.headers),
-    ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
-    ...checks.sizeIssues("maxEventBytes", options.maxEventBytes),
+/** Models that reason, by the names OpenAI and xAI give them; a gateway puts the vendor before it. */
+const reasons = /^(?:[\w.-]+\/)?(?:o\d|gpt-[5-9](?!.*chat)|codex|computer-use|grok-(?:[4-9]|code)(?!.*non-reasoning))/i
+
+/** Models that do not reason refuse to be asked for it, and a server that stores the reply needs no copy. */
+const wantsReasoning = (options: Options): boolean => {
+  switch (options.encryptedReasoning ?? defaults.encryptedReasoning) {
+    case "include":
+      return true
+    case "none":
+      return false
+    case "auto":
+      return options.store !== true && (options.reasoning !== undefined || reasons.test(options.model))
+  }
+}
+
+const provider = vendor.provider<Options, openAiResponsesStream.State>({
+  module: "OpenAiResponses",
+  defaults,
+  example: "gpt-5-mini",
+  added: path,
+  dialects: openAi.dialects,
+  keyRule: openAi.keyRule,
+  issues: (options) => [
+    ...openAi.ownIssues(options),
     ...storeIssues(options.store),
     ...checks.textIssues("reasoning.effort", options.reasoning?.effort),
     ...checks.oneOf("reasoning.summary", options.reasoning?.summary, ["auto", "concise", "detailed"]),
-    ...checks.oneOf("reasoningItems", options.reasoningItems, ["none", "reasoning_text"])
-  ]
-}
-
-const headersOf = (options: Options): { readonly [name: string]: string } => ({
-  ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(options.apiKey)}` }),
-  ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
-  ...(options.project === undefined ? {} : { "openai-project": options.project }),
-  ...checks.openHeaders(options.headers)
+    ...checks.oneOf("reasoningItems", options.reasoningItems, ["none", "reasoning_text"]),
+    ...checks.oneOf("encryptedReasoning", options.encryptedReasoning, ["auto", "include", "none"])
+  ],
+  headers: openAi.headers,
+  protocol: (options, baseUrl) => {
+    const url = checks.endpoint(baseUrl, path)
+    const dialect: openAiResponsesWire.Dialect = {
+      store: options.store ?? defaults.store,
+      reasoning: options.reasoning,
+      reasoningItems: options.reasoningItems ?? defaults.reasoningItems,
+      encryptedReasoning: wantsReasoning(options)
+    }
+    return {
+      url: () => url,
+      api: "the Responses API",
+      lacks: ["stop"],
+      encode: (asked) => openAiResponsesWire.encode(options.model, asked, dialect),
+      reply: openAiResponsesReply.decode,
+      decoder: (facts) => openAiResponsesStream.decoder(facts, "one")
+    }
+  },
+  variableNames: openAi.variableNames,
+  variables: openAi.variables,
+  configured: (options, configured) => ({ ...options, ...configured })
 })
 
-/** The options as settings and protocol, or every issue at once. */
-const settle = (
+/**
+ * A language model over the `HttpClient` of the context.
+ *
+ * Fails with `InvalidOptions`, naming every wrong option, what was found and what is allowed. Calls fail with `ModelError`:
+ * `UnsupportedFeature` for `stop`, which this API does not have (it has no `seed` either: that is left out; the rule is at
+ * `LanguageModel.Request`),
+ * `ConnectionFailed` when the server cannot be reached or the connection breaks before the reply, `Truncated` when it breaks
+ * within, `MalformedResponse` for a reply that is no response or is larger than `maxBodyBytes`, and what
+ * `ProviderError.fromResponse` says for the provider's own errors, also those that come with status 200. Interrupting a call
+ * aborts its request.
+ *
+ * Reasoning that came encrypted goes back as it came, before what came of it; it is kept in `opaque` of the reasoning parts.
+ * Another server cannot read it and refuses the request, so give servers that answer by turns (OpenAI and Azure, say) names
+ * of their own with `provider`: what one wrote is then not sent to the other.
+ *
+ * | schema of | default dialect | sent as |
+ * |---|---|---|
+ * | tools | `"plain"` | `parameters` |
+ * | `responseFormat` | `"openai-strict"` at OpenAI and Azure, `"plain"` at all other base URLs | `text.format` |
+ *
+ * `strict` is true in `"openai-strict"` and false or absent in `"plain"`. A schema that its dialect cannot carry is an
+ * `InvalidRequest` before anything is sent, which names tool, place and the way out. Calls stay in the conversation as they
+ * were written, each with its dialect.
+ *
+ * `providerOptions` win over everything, but `text` is merged into it and `include` is added to.
+ *
+ * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
+ * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every
+ * request; if you have a `FetchHttpClient.RequestInit` of your own, provide it to this layer too.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: (
   options: Options
-): Either.Either<readonly [httpModel.Settings, httpModel.Protocol<openAiResponsesStream.State>], InvalidOptions> => {
-  const issues = issuesOf(options)
-  if (issues.length > 0) return Either.left(new InvalidOptions({ module: "OpenAiResponses", issues }))
-  const url = checks.endpoint(options.baseUrl ?? defaults.baseUrl, path)
-  const dialect: openAiResponsesWire.Dialect = {
-    store: options.store ?? defaults.store,
-    reasoning: options.reasoning,
-    reasoningItems: options.reasoningItems ?? defaults.reasoningItems
-  }
-  const settings: httpModel.Settings = {
-    model: options.model,
-    provider: options.provider ?? defaults.provider,
-    headers: headersOf(options),
-    secretHeaders: checks.secretNames(options.headers),
-    maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
-    maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
-    capabilities: options.capabilities
-  }
-  return Either.right([settings, {
-    url: () => url,
-    encode: (request, kind) => openAiResponsesWire.encode(options.model, request, dialect, kind),
-    reply: openAiResponsesReply.decode,
-    decoder: (facts) => openAiResponsesStream.decoder(facts, "one")
-  }])
-}
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
+
+/**
+ * {@link make} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: (
+  options: Options
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layer
+
+/**
+ * {@link make} from the configuration: `OPENAI_API_KEY` (required unless `OPENAI_BASE_URL` names another server than
+ * OpenAI's), `OPENAI_BASE_URL` (default `https://api.openai.com/v1`) and `OPENAI_MODEL`. What the configuration leaves out is
+ * taken from `options`. Fails with `InvalidOptions`, which names the variables and how to set them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig: (
+  options?: Partial<Options>
+) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =
+  provider.makeConfig
+
+/**
+ * {@link makeConfig} as a layer of `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig: (
+  options?: Partial<Options>
+) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> = provider.layerConfig
 
 /**
  * Reads the bytes of an event stream of the Responses API, wherever they come from: a recording, a queue, a client of your
@@ -208,95 +302,3 @@ export const decodeStream = (
   decode.bytes(
     openAiResponsesStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }, "all")
   )
-
-/** Sent without it, the request would be answered by a longer reply than was asked for. */
-const refusal = (
-  settings: httpModel.Settings,
-  request: LanguageModel.Request
-): ModelError.ModelError | undefined => {
-  const feature = openAiResponsesWire.missing(request)
-  return feature === undefined ? undefined : new ModelError.UnsupportedFeature({
-    provider: settings.provider,
-    model: settings.model,
-    billed: "no",
-    feature,
-    detail: `the Responses API has no ${feature}; a server that has it can be given it in providerOptions`
-  })
-}
-
-/**
- * A language model over the `HttpClient` of the context.
- *
- * Fails with `InvalidOptions`, naming every wrong option, what was found and what is allowed. Calls fail with `ModelError`:
- * `UnsupportedFeature` for `stop`, which this API does not have (it has no `seed` either: that is left out),
- * `ConnectionFailed` when the server cannot be reached or the connection breaks before the reply, `Truncated` when it breaks
- * within, `MalformedResponse` for a reply that is no response or is larger than `maxBodyBytes`, and what
- * `ProviderError.fromResponse` says for the provider's own errors, also those that come with status 200. Interrupting a call
- * aborts its request.
- *
- * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
- * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every
- * request; if you have a `FetchHttpClient.RequestInit` of your own, provide it to this layer too.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (
-  options: Options
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
-    const [settings, protocol] = yield* settle(options)
-    const model = yield* httpModel.make(settings, protocol)
-    return {
-      ...model,
-      generate: (request) => {
-        const refused = refusal(settings, request)
-        return refused === undefined ? model.generate(request) : Effect.fail(refused)
-      },
-      stream: (request) => {
-        const refused = refusal(settings, request)
-        return refused === undefined ? model.stream(request) : Stream.fail(refused)
-      }
-    }
-  })
-
-/**
- * {@link make} as a layer of `LanguageModel`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layer = (
-  options: Options
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, make(options))
-
-/**
- * {@link make} from the configuration: `OPENAI_API_KEY` (required unless `OPENAI_BASE_URL` names another server than
- * OpenAI's), `OPENAI_BASE_URL` (default `https://api.openai.com/v1`) and `OPENAI_MODEL`. What the configuration leaves out is
- * taken from `options`. Fails with `InvalidOptions`, which names the variables and how to set them.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeConfig = (
-  options: Partial<Options> = {}
-): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> =>
-  Effect.flatMap(checks.configured("OpenAiResponses", openAi.variableNames), ({ apiKey, baseUrl, model }) =>
-    make({
-      ...options,
-      apiKey: Option.getOrElse(apiKey, () => options.apiKey),
-      baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
-      model: Option.getOrElse(model, () => options.model ?? "")
-    }).pipe(Effect.mapError(checks.nameVariables(openAi.variables))))
-
-/**
- * {@link makeConfig} as a layer of `LanguageModel`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerConfig = (
-  options?: Partial<Options>
-): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient> =>
-  Layer.effect(LanguageModel.LanguageModel, makeConfig(options))

@@ -133,7 +133,8 @@ const waitField = (millis: number | undefined) => millis === undefined ? {} : { 
  */
 export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
   const headers = reply.headers ?? {}
-  const body = ErrorBody.read(reply.body)
+  // AWS names the error in a header, as `ThrottlingException:http://…`, and leaves the body to words.
+  const body = ErrorBody.read(reply.body, Hints.header(headers, "x-amzn-errortype")?.split(":")[0])
   const diagnosis = classify({
     provider: reply.provider,
     status: reply.status,

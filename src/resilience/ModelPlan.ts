@@ -294,7 +294,8 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     provider: unique(steps.map((step) => step.model.provider)).join("+"),
     capabilities: {
       tools: steps.some((step) => step.model.capabilities.tools),
-      images: steps.some((step) => step.model.capabilities.images)
+      images: steps.some((step) => step.model.capabilities.images),
+      structuredOutput: steps.some((step) => step.model.capabilities.structuredOutput !== false)
     },
     steps: steps.map(({ name, when }) => ({ name, when })),
     sticky,

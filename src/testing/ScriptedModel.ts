@@ -93,6 +93,16 @@ export const text = (words: string, finishReason: FinishReason = "stop"): Step =
 })
 
 /**
+ * Answers with a value, written as JSON: what a request with `responseFormat` is answered with. What JSON cannot hold is
+ * written as `JSON.stringify` does. Finish reason: "stop" by default.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const json = (value: unknown, finishReason: FinishReason = "stop"): Step =>
+  text(JSON.stringify(value) ?? "null", finishReason)
+
+/**
  * Answers with one call of a tool; the arguments are written as JSON.
  *
  * @since 0.1.0
@@ -278,12 +288,19 @@ const pieces = (text: string, length: number): ReadonlyArray<string> => {
   )
 }
 
+/** What seals a thought stands on its last delta. */
+const inPieces = (part: StreamPart.ReasoningDelta, length: number): ReadonlyArray<StreamPart.StreamPart> => {
+  const all = part.text === "" ? [""] : pieces(part.text, length)
+  return all.map((piece, at) => StreamPart.reasoningDelta(piece, at === all.length - 1 ? part.opaque : undefined))
+}
+
 const inDeltas = (part: StreamPart.StreamPart, length: number): ReadonlyArray<StreamPart.StreamPart> => {
   switch (part._tag) {
     case "TextDelta":
-      return pieces(part.text, length).map(StreamPart.textDelta)
+      // A text that is sealed is one part, so it comes in one piece.
+      return part.opaque === undefined ? pieces(part.text, length).map((piece) => StreamPart.textDelta(piece)) : [part]
     case "ReasoningDelta":
-      return pieces(part.text, length).map(StreamPart.reasoningDelta)
+      return inPieces(part, length)
     case "ToolArgumentsDelta":
       return pieces(part.delta, length).map((delta) => StreamPart.toolArgumentsDelta(part.index, delta))
     default:

@@ -1,4 +1,7 @@
-/** What a person gets wrong first, each as that person meets it: a typed error that names the remedy. */
+/**
+ * What a person gets wrong first, each as that person meets it: a typed error that names the remedy. Replies that are none are
+ * in `badInputReplies`, connections that fail in `badInputSockets`, both for every provider.
+ */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -8,8 +11,6 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
@@ -52,17 +53,6 @@ describe("a provider set up wrongly", () => {
       expect((yield* server.books).requests).toBe(1)
     }).pipe(Effect.scoped))
 
-  it.live("with a wrong key fails with Authentication and does not repeat the key", () =>
-    Effect.gen(function*() {
-      const server = yield* ChaosServer.make()
-      const error = yield* ask.pipe(
-        Effect.provide(through({ baseUrl: server.baseUrl, apiKey, model: server.model })),
-        Effect.flip
-      )
-      expect(error._tag).toBe("Authentication")
-      expect(JSON.stringify(error) + error.message + String(error.stack)).not.toContain("0123456789")
-    }).pipe(Effect.scoped))
-
   it.live("at a host that cannot be reached fails with ConnectionFailed and says to check the base URL", () =>
     Effect.gen(function*() {
       const error = yield* ask.pipe(
@@ -72,38 +62,6 @@ describe("a provider set up wrongly", () => {
       expect(error._tag).toBe("ConnectionFailed")
       expect(error.message).toContain("base URL")
     }))
-
-  it.live("that sends 50 MB is cut off at the cap, typed", () =>
-    Effect.gen(function*() {
-      let written = 0
-      const server = createServer((_, response) => {
-        response.writeHead(200, { "content-type": "application/json" })
-        const part = Buffer.alloc(1_000_000, "x")
-        const more = (): void => {
-          while (written < 50) {
-            written += 1
-            if (!response.write(part)) {
-              response.once("drain", more)
-              return
-            }
-          }
-          response.end()
-        }
-        more()
-      })
-      yield* Effect.async<void>((resume) => {
-        server.listen(0, "127.0.0.1", () => resume(Effect.void))
-      })
-      yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
-      yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
-      const { port } = server.address() as AddressInfo
-      const error = yield* ask.pipe(
-        Effect.provide(through({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey, model: "any" })),
-        Effect.flip
-      )
-      expect(error).toMatchObject({ _tag: "MalformedResponse" })
-      expect(error.message).toContain("maxBodyBytes")
-    }).pipe(Effect.scoped))
 })
 
 describe("a policy that cannot work", () => {

@@ -100,6 +100,25 @@ describe("LanguageModel", () => {
       yield* model.generate({ prompt: "Hi", tools: Toolkit.empty })
       expect(seen).toHaveLength(1)
     }))
+
+  it.effect("refuses a response format where there is none, and one with a name that no provider takes", () =>
+    Effect.gen(function*() {
+      const responseFormat = { name: "city", schema: Schema.Struct({ name: Schema.String }) }
+      const { model, seen } = counting({ structuredOutput: false })
+      expect(model.capabilities).toEqual({ tools: true, images: true, structuredOutput: false })
+      expect(yield* Effect.flip(model.generate({ prompt: "Hi", responseFormat })))
+        .toMatchObject({ _tag: "UnsupportedFeature", feature: "structured output", billed: "no" })
+      const able = counting()
+      for (const name of ["", "a city", "x".repeat(65)]) {
+        const error = yield* Effect.flip(
+          able.model.generate({ prompt: "Hi", responseFormat: { ...responseFormat, name } })
+        )
+        expect(error).toMatchObject({ _tag: "InvalidRequest", param: "responseFormat" })
+        expect(error.message).toContain(JSON.stringify(name))
+      }
+      yield* able.model.generate({ prompt: "Hi", responseFormat })
+      expect([seen.length, able.seen.length]).toEqual([0, 1])
+    }))
 })
 
 describe("LanguageModel.stream", () => {

@@ -47,6 +47,35 @@ describe("StreamPart.collect", () => {
       )
     }))
 
+  it.effect("keeps what seals a part with it: a thought up to its seal, a text by itself, a call", () =>
+    Effect.gen(function*() {
+      const response = yield* collect(
+        StreamPart.start({ model: "m", dialects: { tools: "openai-strict", output: "plain" } }),
+        StreamPart.reasoningDelta("a"),
+        StreamPart.reasoningDelta("b"),
+        StreamPart.reasoningDelta("", "seal 1"),
+        StreamPart.reasoningDelta("", "seal 2"),
+        StreamPart.reasoningDelta("c"),
+        StreamPart.textDelta("d"),
+        StreamPart.textDelta("e", "seal 3"),
+        StreamPart.textDelta("f"),
+        StreamPart.toolCallStart(0, "1", "one"),
+        StreamPart.toolCall(0, "1", "one", "{}", "seal 4"),
+        done
+      )
+      expect(response.dialects).toEqual({ tools: "openai-strict", output: "plain" })
+      expect(response.parts).toEqual([
+        { _tag: "Reasoning", text: "ab", opaque: "seal 1" },
+        { _tag: "Reasoning", text: "", opaque: "seal 2" },
+        { _tag: "Reasoning", text: "c" },
+        { _tag: "Text", text: "d" },
+        { _tag: "Text", text: "e", opaque: "seal 3" },
+        { _tag: "Text", text: "f" },
+        { _tag: "ToolCall", id: "1", name: "one", arguments: "{}", opaque: "seal 4" }
+      ])
+      expect([response.text, response.reasoning]).toEqual(["def", "abc"])
+    }))
+
   it.effect("takes the whole call over its deltas, and the deltas where there is no whole one", () =>
     Effect.gen(function*() {
       const response = yield* collect(
@@ -112,9 +141,16 @@ describe("StreamPart", () => {
     Effect.promise(() =>
       FastCheck.assert(
         FastCheck.asyncProperty(Arbitrary.make(Response), async (response) => {
-          // Empty and neighbouring parts of one kind are not told apart by a stream.
-          const filled = response.parts.filter((part) => part._tag === "ToolCall" || part.text !== "")
-          const parts = filled.filter((part, at) => part._tag === "ToolCall" || filled[at - 1]?._tag !== part._tag)
+          // Empty parts say nothing, and what is not sealed does not end before the next part of its kind.
+          const filled = response.parts.filter((part) =>
+            part._tag === "ToolCall" || part.text !== "" || part.opaque !== undefined
+          )
+          const parts = filled.reduce<ReadonlyArray<(typeof filled)[number]>>((kept, part) => {
+            const last = kept.at(-1)
+            const isApart = last === undefined || last._tag !== part._tag || last._tag === "ToolCall" ||
+              last.opaque !== undefined || (part._tag === "Text" && part.opaque !== undefined)
+            return isApart ? [...kept, part] : kept
+          }, [])
           const tidy = new Response({ ...response, parts })
           const again = await Effect.runPromise(StreamPart.collect(Stream.fromIterable(StreamPart.fromResponse(tidy))))
           expect(again).toEqual(tidy)

@@ -35,7 +35,12 @@ describe("Anthropic", () => {
         expect(response).toMatchObject({
           id: "msg_1",
           model: "claude-sonnet-4-5-20250929",
-          parts: [{ _tag: "Reasoning", text: "So." }, Prompt.text("Paris"), Prompt.text(".")],
+          parts: [
+            { _tag: "Reasoning", text: "So.", opaque: "anthropic/anthropic:signature:sig" },
+            { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:redacted:EmwK" },
+            Prompt.text("Paris"),
+            Prompt.text(".")
+          ],
           finishReason: "stop",
           rawFinishReason: "end_turn",
           requestId: "req_1"
@@ -49,6 +54,18 @@ describe("Anthropic", () => {
             cachedInputTokens: 300
           })
         )
+      }))
+
+    it.effect("gives input that is no JSON as the text it is, so that no tool takes it for arguments", () =>
+      Effect.gen(function*() {
+        const input = { INVALID_JSON: "{\"city\": \"Lima\"," }
+        const response = yield* answered(() =>
+          json(message([toolUse("a", input), toolUse("b", { ...input, city: "Lima" })], { stop_reason: "tool_use" }))
+        )
+        expect(response.toolCalls.map((call) => call.arguments)).toEqual([
+          input.INVALID_JSON,
+          JSON.stringify({ ...input, city: "Lima" })
+        ])
       }))
 
     it.effect("keeps the arguments of tool calls to the letter", () =>

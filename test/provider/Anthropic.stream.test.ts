@@ -59,6 +59,7 @@ describe("Anthropic.decodeStream", () => {
         expect(parts).toEqual([
           start,
           StreamPart.reasoningDelta("So."),
+          StreamPart.reasoningDelta("", "anthropic/anthropic:signature:EqoB"),
           StreamPart.textDelta("Par"),
           StreamPart.textDelta("is"),
           StreamPart.toolCallStart(0, "a", "f"),
@@ -133,8 +134,6 @@ describe("Anthropic.decodeStream", () => {
           blockStop(0),
           blockStart(1, { type: "web_search_tool_result", tool_use_id: "s", content: [] }),
           blockStop(1),
-          blockStart(2, { type: "redacted_thinking", data: "EmwK" }),
-          blockStop(2),
           blockStart(3, { type: "compaction", content: null }),
           delta(3, { type: "compaction_delta", content: "summary" }),
           blockStop(3),
@@ -174,12 +173,43 @@ describe("Anthropic.decodeStream", () => {
         )
       }))
 
-    it.effect("a refusal as a reply that was filtered", () =>
+    it.effect("a refusal behind some words as a reply that was filtered", () =>
       Effect.map(
-        collected([messageStart(), ...ending("refusal")]),
+        collected([
+          messageStart(),
+          blockStart(0, { type: "text", text: "" }),
+          textDelta(0, "Well"),
+          blockStop(0),
+          ...ending("refusal")
+        ]),
         (response) =>
-          expect(response).toMatchObject({ parts: [], finishReason: "content-filter", rawFinishReason: "refusal" })
+          expect(response).toMatchObject({ text: "Well", finishReason: "content-filter", rawFinishReason: "refusal" })
       ))
+
+    it.effect("a refusal without a word as ContentFiltered, with what the API says of it, as generate does", () =>
+      Effect.gen(function*() {
+        const details = { type: "refusal", category: "cyber", explanation: "No." }
+        const redacted = [blockStart(0, { type: "redacted_thinking", data: "EmwK" }), blockStop(0)]
+        for (const blocks of [[], redacted]) {
+          const error = yield* Effect.flip(collected([
+            messageStart(),
+            ...blocks,
+            {
+              type: "message_delta",
+              delta: { stop_reason: "refusal", stop_details: details },
+              usage: { output_tokens: 3 }
+            },
+            { type: "message_stop" }
+          ]))
+          expect(error).toMatchObject({
+            _tag: "ContentFiltered",
+            stage: "completion",
+            categories: ["cyber"],
+            detail: "No.",
+            billed: "yes"
+          })
+        }
+      }))
 
     it.effect("the same whatever the slices of the bytes, CRLF and comments included", () =>
       Effect.gen(function*() {

@@ -16,7 +16,12 @@ describe("Gemini's replies", () => {
       expect(response).toMatchObject({
         id: "resp-1",
         model: "gemini-2.5-flash-001",
-        parts: [{ _tag: "Reasoning", text: "Let me think" }, { _tag: "Text", text: "Hello" }],
+        parts: [
+          { _tag: "Reasoning", text: "Let me think" },
+          { _tag: "Text", text: "Hel" },
+          { _tag: "Text", text: "lo", opaque: "gemini/google:signature:s" }
+        ],
+        text: "Hello",
         finishReason: "stop",
         rawFinishReason: "STOP",
         requestId: "req-7",

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
-import type * as StreamPart from "../../src/model/StreamPart.ts"
+import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as geminiArguments from "../../src/provider/internal/geminiArguments.ts"
 import { content, events, reply, streamed } from "./fakeGemini.ts"
@@ -141,6 +141,26 @@ describe("Gemini's streams", () => {
       const each = (text: string) => reply({ content: content({ text }), finishReason: "STOP" })
       const { result } = yield* streamed(events(each("a"), each("b"), each("c")))
       expect(Either.map(result, (response) => response.text)).toEqual(Either.right("abc"))
+    }))
+
+  it.effect("are read from the list that comes without alt=sse too, whatever its lines, calls to the letter", () =>
+    Effect.gen(function*() {
+      const last = reply({ content: content({ text: "lo" }), finishReason: "STOP" })
+      const list = [says({ text: "Hel" }), last]
+      for (const text of [JSON.stringify(list), JSON.stringify(list, null, 2).replace(/^ {2}\},$/gm, "  }\n,")]) {
+        const bytes = new TextEncoder().encode(text)
+        const slices = Stream.fromIterable(Array.from(bytes, (_, at) => bytes.subarray(at, at + 1)))
+        const response = yield* StreamPart.collect(Gemini.decodeStream()(slices))
+        expect(response).toMatchObject({ text: "Hello", finishReason: "stop", usage })
+        const cut = yield* Effect.flip(StreamPart.collect(Gemini.decodeStream()(encoded(text.slice(0, -1)))))
+        expect(cut._tag).toBe("Truncated")
+      }
+      const call = `[${JSON.stringify(says({ text: "a" }))},\n{"candidates":[{"finishReason":"STOP",` +
+        `"content":{"parts":[{"functionCall":{"name":"f","args":{"n": 1.0}}}]}}]}]`
+      const called = yield* StreamPart.collect(Gemini.decodeStream()(encoded(call)))
+      expect(called.toolCalls).toMatchObject([{ name: "f", arguments: "{\"n\": 1.0}" }])
+      const wrong = yield* Effect.flip(StreamPart.collect(Gemini.decodeStream()(encoded("[1]"))))
+      expect(wrong._tag).toBe("MalformedResponse")
     }))
 
   describe("fail", () => {

@@ -184,7 +184,7 @@ describe("Gemini", () => {
         const tools = yield* weather
         const config = (toolChoice: LanguageModel.ToolChoice | undefined) =>
           Effect.map(
-            bodyOf({ prompt: "Hi", tools, toolChoice, parallelToolCalls: false, user: "u" }),
+            bodyOf({ prompt: "Hi", tools, toolChoice, parallelToolCalls: true, user: "u" }),
             (sent) => sent
           )
         expect(yield* config(undefined)).toEqual({

@@ -58,7 +58,7 @@ describe("OpenAiChat", () => {
         expect(response.toolCalls).toEqual([
           { _tag: "ToolCall", id: "a", name: "f", arguments: "{\"x\":1" },
           { _tag: "ToolCall", id: "b", name: "g", arguments: raw },
-          { _tag: "ToolCall", id: "call_2", name: "h", arguments: "" }
+          { _tag: "ToolCall", id: "call_2", name: "h", arguments: "{}" }
         ])
         // OpenAI says `stop` for a forced tool: the model still waits for its result.
         expect(response).toMatchObject({ finishReason: "tool-calls", rawFinishReason: "stop" })
@@ -92,6 +92,12 @@ describe("OpenAiChat", () => {
       ],
       ["reasoning_content (DeepSeek)", completion({ content: "ok", reasoning_content: "hm" }), { reasoning: "hm" }],
       ["reasoning (OpenRouter)", completion({ content: "ok", reasoning: "hm" }), { reasoning: "hm" }],
+      ["reasoning_text (Copilot)", completion({ content: "ok", reasoning_text: "hm" }), { reasoning: "hm" }],
+      [
+        "reasoning_details (MiniMax)",
+        completion({ content: "ok", reasoning_details: [{ text: "h" }, { summary: "m" }, { data: "x" }] }),
+        { reasoning: "hm" }
+      ],
       ["no usage, no model, no id", { choices: [{ message: { content: "ok" }, finish_reason: "stop" }] }, {
         model: "gpt-4o-mini",
         usage: Usage.zero

@@ -68,6 +68,39 @@ describe("OpenAiChat.decodeStream", () => {
       ])
     }))
 
+  it.effect("takes thinking under every name that servers give it, once where it comes under two", () =>
+    Effect.gen(function*() {
+      const details = (text: string) => [{ type: "reasoning.text", text, index: 0 }]
+      const thinking = (...deltas: ReadonlyArray<object>) =>
+        Effect.map(
+          collect(sent(...deltas.map((delta) => chunk(delta)), chunk({ content: "4" }), finished("stop"), "[DONE]")),
+          ({ reasoning, text }) => [reasoning, text]
+        )
+      const expected = ["2 and 2", "4"]
+      expect(yield* thinking({ reasoning_content: "2 and" }, { reasoning_content: " 2" })).toEqual(expected)
+      expect(yield* thinking({ reasoning: "2 and" }, { reasoning: " 2" })).toEqual(expected)
+      expect(yield* thinking({ reasoning_text: "2 and" }, { reasoning_text: " 2", reasoning_opaque: "x" }))
+        .toEqual(expected)
+      expect(yield* thinking({ reasoning_details: details("2 and") }, { reasoning_details: details(" 2") }))
+        .toEqual(expected)
+      expect(
+        yield* thinking(
+          { reasoning: "2 and", reasoning_details: details("2 and") },
+          { reasoning: " 2", reasoning_details: details(" 2") },
+          { reasoning: null, reasoning_details: [{ type: "reasoning.encrypted", data: "x" }] }
+        )
+      ).toEqual(expected)
+    }))
+
+  it.effect("counts reasoning and cached tokens that stand beside the other counts", () =>
+    Effect.gen(function*() {
+      const response = yield* collect(sent(
+        chunk({ content: "ok" }),
+        finished("stop", { usage: { ...usage, reasoning_tokens: 2, cached_tokens: 4 } })
+      ))
+      expect(response.usage).toMatchObject({ reasoningTokens: 2, cachedInputTokens: 4, totalTokens: 12 })
+    }))
+
   it.effect("keeps parallel calls apart by index, from 0 or from 1, interleaved or not", () =>
     Effect.gen(function*() {
       const parts = yield* partsOf(sent(
@@ -96,6 +129,24 @@ describe("OpenAiChat.decodeStream", () => {
       collect(sent(...payloads, finished("tool_calls"), "[DONE]")),
       (response) => response.toolCalls.map(({ arguments: json, id, name }) => [id, name, json])
     )
+
+  it.effect("takes another id and name under the same index for another call, also behind one without arguments", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* calls(
+          call({ index: 0, id: "a", function: { name: "one", arguments: "" } }),
+          call({ index: 0, id: "b", function: { name: "two", arguments: "" } }),
+          call({ index: 0, id: "", function: { name: null, arguments: "{\"x\":1}" } }),
+          call({ index: 0, id: "c", function: { name: "two", arguments: "{}" } })
+        )
+      ).toEqual([["a", "one", "{}"], ["b", "two", "{\"x\":1}"], ["c", "two", "{}"]])
+      expect(
+        yield* calls(
+          call({ index: 0, id: "a1", function: { name: "one", arguments: "{\"x\":" } }),
+          call({ index: 0, id: "a2", function: { name: "one", arguments: "1}" } })
+        )
+      ).toEqual([["a1", "one", "{\"x\":1}"]])
+    }))
 
   it.effect("does not let a later name or id overwrite the first", () =>
     Effect.gen(function*() {

@@ -192,6 +192,38 @@ describe("OpenAiResponses, a stream", () => {
       ])
     })
 
+    it.effect("knows an item by its index and by its id, where some events leave the index out", () =>
+      Effect.gen(function*() {
+        const noIndex = ({ output_index: _, ...rest }: { readonly output_index: number }, item_id: string) => ({
+          ...rest,
+          item_id
+        })
+        const events = (begins: boolean) => [
+          created,
+          ...(begins ? [added({ type: "message", id: "msg" }, 0)] : []),
+          noIndex(text("Hello"), "msg"),
+          done(message("Hello", { id: "msg" }), 0),
+          ...(begins ? [added(opening({ id: "fc" }), 1)] : []),
+          noIndex(argumentsDelta("{\"a\":"), "fc"),
+          noIndex(argumentsDelta("1}"), "fc"),
+          noIndex(jsonDone("{\"a\":1}"), "fc"),
+          done(call({ id: "fc" }), 1),
+          completed([message("Hello", { id: "msg" }), call({ id: "fc" })])
+        ]
+        for (const begins of [true, false]) {
+          const response = yield* folded(events(begins))
+          expect(response).toMatchObject({ text: "Hello", finishReason: "tool-calls" })
+          expect(response.toolCalls).toMatchObject([{ name: "add", arguments: "{\"a\":1}" }])
+        }
+        // Without an end of its own the call is found in the terminal event, by its id.
+        const late = yield* folded([
+          created,
+          noIndex(argumentsDelta("{\"a\":1}"), "fc"),
+          completed([message("x"), call({ id: "fc" })])
+        ])
+        expect(late.toolCalls).toMatchObject([{ name: "add", arguments: "{\"a\":1}" }])
+      }))
+
     it("sends the arguments as a delta too where they come only at the end, or the rest of them", () => {
       const only = partsOf([created, added(opening()), jsonDone("{\"a\":1}"), done(call()), completed()])
       expect(tagsOf(only.parts)).toEqual(["Start", "ToolCallStart", "ToolArgumentsDelta", "ToolCall", "Finish"])
@@ -232,13 +264,20 @@ describe("OpenAiResponses, a stream", () => {
       Effect.gen(function*() {
         const open = yield* folded([created, added(opening()), argumentsDelta("{\"a\":1}"), completed()])
         expect(open).toMatchObject({ finishReason: "tool-calls", toolCalls: [{ arguments: "{\"a\":1}" }] })
+        const began = yield* folded([
+          created,
+          added(opening({ arguments: "{}" })),
+          argumentsDelta("{\"a\":1}"),
+          completed()
+        ])
+        expect(began.toolCalls).toMatchObject([{ arguments: "{\"a\":1}" }])
         const late = yield* folded([created, completed([call(), call({ call_id: "call_2" })])])
         expect(late.toolCalls.map((each) => each.id)).toEqual(["call_1", "call_2"])
         const nameless = yield* folded([created, argumentsDelta("{\"a\":1}"), completed([call({ call_id: "late" })])])
         expect(nameless.toolCalls).toMatchObject([{ name: "add", arguments: "{\"a\":1}" }])
       }))
 
-    it.effect("cut by the token limit has the reason length and the arguments as they were cut", () =>
+    it.effect("cut by the token limit has the reason length and the arguments as they were cut; none at all are {}", () =>
       Effect.gen(function*() {
         const cut = yield* folded([
           created,
@@ -249,7 +288,7 @@ describe("OpenAiResponses, a stream", () => {
         expect(cut).toMatchObject({ finishReason: "length", rawFinishReason: "max_output_tokens" })
         expect(cut.toolCalls[0]?.arguments).toBe("{\"x\":17,\"y\":25")
         const nothing = yield* folded([created, added(opening()), incomplete("max_output_tokens")])
-        expect(nothing.toolCalls[0]?.arguments).toBe("")
+        expect(nothing).toMatchObject({ finishReason: "length", toolCalls: [{ arguments: "{}" }] })
         const told = yield* folded([created, done(call({ status: "incomplete" })), completed()])
         expect(told.finishReason).toBe("length")
       }))

@@ -48,6 +48,7 @@ describe("OpenAiResponses", () => {
         expect(yield* bodyOf({ prompt: "Hi" })).toEqual({
           model: "gpt-5-mini",
           input: [{ type: "message", role: "user", content: "Hi" }],
+          include: ["reasoning.encrypted_content"],
           store: false
         })
         expect(yield* bodyOf({ prompt: "Hi" }, { store: true })).toMatchObject({ store: true })
@@ -127,6 +128,7 @@ describe("OpenAiResponses", () => {
           frequency_penalty: 0.1,
           presence_penalty: -0.1,
           reasoning: { effort: "low", summary: "auto" },
+          include: ["reasoning.encrypted_content"],
           user: "u1",
           store: false
         })
@@ -158,6 +160,7 @@ describe("OpenAiResponses", () => {
         expect(body).toEqual({
           model: "gpt-5-mini",
           input: [{ type: "message", role: "system", content: "Speak." }],
+          include: ["reasoning.encrypted_content"],
           store: false
         })))
 
@@ -339,10 +342,12 @@ describe("OpenAiResponses", () => {
       expect(OpenAiResponses.defaults).toEqual({
         baseUrl: "https://api.openai.com/v1",
         provider: "openai",
+        dialects: { tools: "plain", output: "openai-strict" },
         maxBodyBytes: 16 * 1024 * 1024,
         maxEventBytes: 4 * 1024 * 1024,
         store: false,
-        reasoningItems: "none"
+        reasoningItems: "none",
+        encryptedReasoning: "auto"
       })
     })
   })

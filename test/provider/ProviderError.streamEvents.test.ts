@@ -49,7 +49,7 @@ describe("ProviderError.fromStreamEvent", () => {
       type: "response.failed",
       response: { id: "resp_1", status: "failed", error: { code: "rate_limit_exceeded", message: "Too fast" } }
     }],
-    ["response.failed that says nothing", "UnknownError", {
+    ["response.failed that says nothing", "ServerError", {
       type: "response.failed",
       response: { id: "resp_1", status: "failed", error: null, output: [] }
     }],
@@ -69,6 +69,10 @@ describe("ProviderError.fromStreamEvent", () => {
         error: { code: 429, message: "Provider returned error", metadata: { raw: "rate limited upstream" } }
       })
     ],
+    ["MiniMax's base_resp in the last chunk", "RateLimited", {
+      ...chunk({}),
+      base_resp: { status_code: 1002, status_msg: "rate limit" }
+    }],
     ["a finish reason that is an error", "ServerError", chunk({ delta: {}, finish_reason: "error" })],
     ["DeepSeek without resources", "Overloaded", chunk({ delta: {}, finish_reason: "insufficient_system_resource" })],
     ["Groq's failed tool call", "InvalidToolCall", {
@@ -120,6 +124,7 @@ describe("ProviderError.fromStreamEvent", () => {
 
   const ordinary: ReadonlyArray<readonly [string, unknown]> = [
     ["a chunk of a chat", chunk({})],
+    ["a chunk of MiniMax that is in order", chunk({}, { base_resp: { status_code: 0, status_msg: "" } })],
     ["a chunk whose error is null", chunk({ error: null }, { error: null })],
     ["a chunk whose error is empty", chunk({}, { error: {} })],
     ["a reply that the filter ended", chunk({ delta: {}, finish_reason: "content_filter" })],

@@ -1,6 +1,8 @@
 /** The traps that a classifier falls into when it looks at the status alone: the same status, and each time another thing to do. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import type * as ModelError from "../../src/error/ModelError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import { fromResponse, fromStreamEvent } from "../../src/provider/ProviderError.ts"
 
@@ -75,6 +77,47 @@ describe("Traps of provider errors", () => {
       code: "tool_use_failed",
       failed_generation: "<function=f>"
     })).toBe("InvalidToolCall, Reask")
+  })
+
+  it("takes the wait from OpenRouter's metadata, in a reply and inside a stream", () => {
+    const error = {
+      code: 429,
+      message: "Provider returned error",
+      metadata: { raw: "the model is temporarily rate-limited upstream", retry_after_seconds: 7.5 }
+    }
+    const wait = (
+      found: ModelError.ModelError
+    ) => [found._tag, Option.getOrNull(Option.map(Verdict.of(found).retryAfter, Duration.toMillis))]
+    expect(wait(fromResponse({ provider: "openrouter", status: 429, body: { error } }))).toEqual(["RateLimited", 7500])
+    const event = { choices: [{ delta: { content: "" }, finish_reason: "error" }], error }
+    expect(wait(Option.getOrThrow(fromStreamEvent({ provider: "openrouter", event })))).toEqual(["RateLimited", 7500])
+  })
+
+  it("reads the name of the error where AWS puts it: in a header", () => {
+    const named = (status: number, type: string, message: string) =>
+      fromResponse({ provider: "bedrock", status, headers: { "X-Amzn-ErrorType": type }, body: { message } })._tag
+    expect(named(429, "ModelNotReadyException", "Wait and try your request again.")).toBe("Overloaded")
+    expect(named(400, "ThrottlingException:http://internal.amazon.com/coral/", "Please wait.")).toBe("RateLimited")
+    expect(named(400, "ValidationException", "The value is wrong.")).toBe("InvalidRequest")
+  })
+
+  it("reads MiniMax's numbers, which come with status 200 in every reply", () => {
+    const judged = (status_code: number, status_msg: string) => {
+      const found = fromResponse({ provider: "minimax", status: 200, body: { base_resp: { status_code, status_msg } } })
+      return `${found._tag}, ${Verdict.of(found).action}`
+    }
+    expect(judged(1002, "rate limit")).toBe("RateLimited, Retry")
+    expect(judged(1004, "login fail")).toBe("Authentication, Fail")
+    expect(judged(1008, "insufficient balance")).toBe("QuotaExhausted, Fallback")
+    expect(judged(1001, "timeout")).toBe("ServerError, Retry")
+    expect(judged(2013, "invalid params")).toBe("InvalidRequest, Fail")
+  })
+
+  it("takes a used-up allowance for one, whosever it is", () => {
+    expect(judge("anthropic", 400, {
+      type: "invalid_request_error",
+      message: "You have reached your specified workspace API usage limits. You will regain access on 2026-12-01."
+    })).toBe("QuotaExhausted, Fallback")
   })
 
   it("200 is not success", () => {

@@ -130,13 +130,20 @@ describe("ModelPlan", () => {
 
   it.effect("says as a model who it is made of and what any of them can take", () =>
     Effect.gen(function*() {
-      const a = yield* ScriptedModel.make([], { provider: "x", capabilities: { tools: false, images: false } })
+      const a = yield* ScriptedModel.make([], {
+        provider: "x",
+        capabilities: { tools: false, images: false, structuredOutput: false }
+      })
       const b = yield* ScriptedModel.make([], { provider: "y", capabilities: { images: false } })
       const plan = yield* ModelPlan.make({
         name: "answers",
         steps: [{ name: "a", model: a }, { name: "b", model: b }, { name: "c", model: a }]
       })
-      expect([plan.name, plan.provider, plan.capabilities]).toEqual(["answers", "x+y", { tools: true, images: false }])
+      expect([plan.name, plan.provider, plan.capabilities]).toEqual(["answers", "x+y", {
+        tools: true,
+        images: false,
+        structuredOutput: true
+      }])
     }))
 
   it.effect("can be a step of another plan", () =>

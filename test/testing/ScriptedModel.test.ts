@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
+import * as Response from "../../src/model/Response.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 
@@ -113,6 +114,31 @@ describe("ScriptedModel.stream", () => {
       ScriptedModel.text("ab\u{1F40B}cdef"),
       ScriptedModel.toolCall("f", { x: 1 }),
       ScriptedModel.fail(new ModelError.Overloaded({ provider: "scripted" }))
+    ], { deltaLength: 3 }))))
+
+  it.effect("answers with data as JSON, and keeps what seals a part with it", () =>
+    Effect.gen(function*() {
+      expect(JSON.parse((yield* LanguageModel.generate({ prompt: "Hi" })).text)).toEqual({ city: "Lima" })
+      const sealed = yield* StreamPart.collect(stream)
+      expect(sealed.parts).toEqual([
+        { _tag: "Reasoning", text: "thinking aloud", opaque: "a" },
+        { _tag: "Reasoning", text: "", opaque: "b" },
+        { _tag: "Text", text: "a long enough text", opaque: "c" }
+      ])
+    }).pipe(Effect.provide(ScriptedModel.layer([
+      ScriptedModel.json({ city: "Lima" }),
+      ScriptedModel.reply(
+        new Response.Response({
+          model: "m",
+          parts: [
+            { _tag: "Reasoning", text: "thinking aloud", opaque: "a" },
+            { _tag: "Reasoning", text: "", opaque: "b" },
+            { _tag: "Text", text: "a long enough text", opaque: "c" }
+          ],
+          finishReason: "stop",
+          usage: ScriptedModel.defaults.usage
+        })
+      )
     ], { deltaLength: 3 }))))
 
   it.effect("plays parts as they are, cut or broken", () =>

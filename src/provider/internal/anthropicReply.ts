@@ -6,16 +6,32 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
+import * as opaque from "./opaque.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
 /** What was written at a path of the JSON text, to the letter. */
 export type Raw = (path: ReadonlyArray<string | number>) => string | undefined
 
+/** What Anthropic alone can read of its thinking. */
+export interface State {
+  readonly kind: "signature" | "redacted"
+  readonly text: string
+}
+
+export const signatureOf = (text: unknown): State | undefined =>
+  typeof text === "string" && text !== "" ? { kind: "signature", text } : undefined
+
+/** The state as a part keeps it. */
+export const sealOf = (state: State | undefined, provider: string): string | undefined =>
+  state === undefined ? undefined : opaque.write("anthropic", provider, state.kind, state.text)
+
 /** What a content block means to us; blocks of tools that the server runs itself, and unknown ones, are skipped. */
 export type Block =
-  | { readonly _tag: "Text" | "Reasoning"; readonly text: string }
+  | { readonly _tag: "Text"; readonly text: string }
+  /** `state` is what makes it fit to be sent back; a signature may also follow in the stream. */
+  | { readonly _tag: "Reasoning"; readonly text: string; readonly state: State | undefined }
   | { readonly _tag: "Call"; readonly id: string | undefined; readonly name: string; readonly arguments: string }
   | { readonly _tag: "Skipped" }
   | { readonly _tag: "Wrong"; readonly reason: string }
@@ -24,26 +40,46 @@ const skipped: Block = { _tag: "Skipped" }
 
 const wrong = (reason: string): Block => ({ _tag: "Wrong", reason })
 
-const textOf = (tag: "Text" | "Reasoning", block: Fields, field: string): Block => {
+/** The text of a field; a fault where it is something else. */
+const textOf = (block: Fields, field: string): { readonly text: string } | { readonly fault: Block } => {
   const text = block[field] ?? ""
-  return typeof text === "string" ? { _tag: tag, text } : wrong(`${field} is no text`)
+  return typeof text === "string" ? { text } : { fault: wrong(`${field} is no text`) }
+}
+
+/** Anthropic's form of input that is no JSON: the text of it, so that it is judged as what it is. */
+const notJson = (input: Fields): string | undefined => {
+  const text = input["INVALID_JSON"]
+  return typeof text === "string" && Object.keys(input).length === 1 ? text : undefined
 }
 
 /** Nothing, and an object without members, is `""`: a stream announces its arguments so before they come. */
 const argumentsOf = (input: unknown, raw: () => string | undefined): string => {
   if (input === undefined || input === null) return ""
   if (typeof input === "string") return input
-  return isFields(input) && Object.keys(input).length === 0 ? "" : raw() ?? JSON.stringify(input)
+  if (!isFields(input)) return raw() ?? JSON.stringify(input)
+  return Object.keys(input).length === 0 ? "" : notJson(input) ?? raw() ?? JSON.stringify(input)
 }
 
 /** Reads one content block. `raw` finds what was written at a path inside it. */
 export const readBlock = (block: unknown, raw: Raw): Block => {
   if (!isFields(block)) return wrong("the block is no object")
   switch (block["type"]) {
-    case "text":
-      return textOf("Text", block, "text")
-    case "thinking":
-      return textOf("Reasoning", block, "thinking")
+    case "text": {
+      const read = textOf(block, "text")
+      return "fault" in read ? read.fault : { _tag: "Text", text: read.text }
+    }
+    case "thinking": {
+      const read = textOf(block, "thinking")
+      return "fault" in read
+        ? read.fault
+        : { _tag: "Reasoning", text: read.text, state: signatureOf(block["signature"]) }
+    }
+    case "redacted_thinking": {
+      const data = nonBlank(block["data"])
+      return data === undefined
+        ? skipped
+        : { _tag: "Reasoning", text: "", state: { kind: "redacted", text: data } }
+    }
     case "tool_use": {
       const name = block["name"]
       return typeof name !== "string" ? wrong("name is no text") : {
@@ -130,7 +166,8 @@ export const usageOf = (counts: Counts): Usage => {
 
 const partsOf = (
   content: ReadonlyArray<unknown>,
-  raw: Raw
+  raw: Raw,
+  provider: string
 ): Either.Either<ReadonlyArray<Response.Part>, string> => {
   const parts: Array<Response.Part> = []
   const used = new Set<string>()
@@ -140,29 +177,43 @@ const partsOf = (
       case "Wrong":
         return Either.left(`content.${at}: ${block.reason}`)
       case "Text":
-      case "Reasoning":
-        if (block.text !== "") parts.push({ _tag: block._tag, text: block.text })
+        if (block.text !== "") parts.push({ _tag: "Text", text: block.text })
         break
+      case "Reasoning": {
+        const seal = sealOf(block.state, provider)
+        if (block.text !== "" || seal !== undefined) {
+          parts.push({ _tag: "Reasoning", text: block.text, ...(seal === undefined ? {} : { opaque: seal }) })
+        }
+        break
+      }
       case "Call": {
         const id = callId(block.id, used.size, used)
         used.add(id)
-        const json = block.arguments.trim() === "" ? "{}" : block.arguments
-        parts.push({ _tag: "ToolCall", id, name: block.name, arguments: json })
+        parts.push({ _tag: "ToolCall", id, name: block.name, arguments: orEmptyObject(block.arguments) })
       }
     }
   }
   return Either.right(parts)
 }
 
-/** The refusal of a reply that holds nothing else. */
-const refused = (facts: Facts, body: Fields, billed: "yes" | "maybe"): ModelError.ModelError => {
-  const details = isFields(body["stop_details"]) ? body["stop_details"] : {}
+/** The refusal of a reply that holds nothing else; `told` is what the API says of its reasons. */
+export const refused = (
+  facts: {
+    readonly provider: string
+    readonly model?: string
+    readonly requestId?: string
+    readonly status?: number
+  },
+  told: unknown,
+  usage: Usage
+): ModelError.ModelError => {
+  const details = isFields(told) ? told : {}
   const category = nonBlank(details["category"])
   const detail = nonBlank(details["explanation"])
   return new ModelError.ContentFiltered({
     ...facts,
     stage: "completion",
-    billed,
+    billed: usage.totalTokens > 0 ? "yes" : "maybe",
     ...(category === undefined ? {} : { categories: [category] }),
     ...(detail === undefined ? {} : { detail })
   })
@@ -175,13 +226,13 @@ const fromMessage = (
 ): Either.Either<Response.Response, ModelError.ModelError> => {
   const content = body["content"]
   if (!Array.isArray(content)) return malformed(facts, text, "content: a list of blocks was expected")
-  const parts = partsOf(content, (path) => rawAt(text, ["content", ...path]))
+  const parts = partsOf(content, (path) => rawAt(text, ["content", ...path]), facts.provider)
   if (Either.isLeft(parts)) return malformed(facts, text, parts.left)
   const said = nonBlank(body["stop_reason"])
   const usage = usageOf(readCounts(noCounts, body["usage"]))
   const finishReason = finishReasonOf(said, parts.right.some((part) => part._tag === "ToolCall"))
-  if (finishReason === "content-filter" && parts.right.length === 0) {
-    return Either.left(refused(facts, body, usage.totalTokens > 0 ? "yes" : "maybe"))
+  if (finishReason === "content-filter" && !parts.right.some(saysSomething)) {
+    return Either.left(refused(facts, body["stop_details"], usage))
   }
   const id = nonBlank(body["id"])
   return Either.right(

@@ -12,9 +12,10 @@ import * as ProviderError from "../ProviderError.ts"
 import * as reply from "./anthropicReply.ts"
 import type * as decode from "./decode.ts"
 import { malformed } from "./decode.ts"
-import { nonBlank } from "./jsonBody.ts"
+import { nonBlank, orEmptyObject } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
+import { factsOf } from "./sse.ts"
 
 /**
  * What follows a message that waits for tools: `"nothing"` in the reply to one request; `"messages"` in a recording of a
@@ -30,6 +31,7 @@ interface Options {
 /** A block between its start and its stop. */
 type Open =
   | { readonly _tag: "Plain" | "Skipped" }
+  | { readonly _tag: "Thinking"; readonly state: reply.State | undefined }
   | {
     readonly _tag: "Call"
     readonly index: number
@@ -46,12 +48,16 @@ export interface State {
   readonly messageId: string | undefined
   /** Whether something of this attempt was sent that a new one makes void. */
   readonly hasContent: boolean
+  /** Whether anything of it was said; the provider's own state alone is not. */
+  readonly hasSaid: boolean
   readonly attempt: number
   readonly open: ReadonlyMap<number, Open>
   readonly callIds: ReadonlySet<string>
   /** Whether the current message has calls; those before a seam have been answered. */
   readonly hasCalls: boolean
   readonly said: string | undefined
+  /** The reasons that the API gives for a refusal. */
+  readonly details: unknown
   readonly counts: reply.Counts
 }
 
@@ -59,11 +65,13 @@ export const initial: State = {
   phase: "Before",
   messageId: undefined,
   hasContent: false,
+  hasSaid: false,
   attempt: 1,
   open: new Map(),
   callIds: new Set(),
   hasCalls: false,
   said: undefined,
+  details: undefined,
   counts: reply.noCounts
 }
 
@@ -71,10 +79,18 @@ type Step = decode.Step<State>
 
 const none: ReadonlyArray<StreamPart.StreamPart> = []
 
-const sent = (state: State, parts: ReadonlyArray<StreamPart.StreamPart>): Step => ({
-  state: state.hasContent || parts.length === 0 ? state : { ...state, hasContent: true },
-  parts
-})
+const isSaid = (part: StreamPart.StreamPart): boolean =>
+  part._tag === "TextDelta" || part._tag === "ReasoningDelta" ? part.text !== "" : part._tag === "ToolCallStart"
+
+const sent = (state: State, parts: ReadonlyArray<StreamPart.StreamPart>): Step => {
+  const hasSaid = state.hasSaid || parts.some(isSaid)
+  return {
+    state: parts.length === 0 || (state.hasContent && hasSaid === state.hasSaid)
+      ? state
+      : { ...state, hasContent: true, hasSaid },
+    parts
+  }
+}
 
 const failed = (state: State, error: ModelError.ModelError, parts = none): Step => ({ state, parts, error })
 
@@ -94,21 +110,33 @@ const without = <K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> => {
 /** No arguments at all mean none were needed. */
 const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.StreamPart => {
   const json = call.json.trim() === "" ? call.given : call.json
-  return StreamPart.toolCall(call.index, call.id, call.name, json.trim() === "" ? "{}" : json)
+  return StreamPart.toolCall(call.index, call.id, call.name, orEmptyObject(json))
 }
 
-const closeBlock = (state: State, at: number): Step => {
+const sealOf = (state: reply.State | undefined, options: Options): ReadonlyArray<StreamPart.StreamPart> => {
+  const seal = reply.sealOf(state, options.facts.provider)
+  return seal === undefined ? none : [StreamPart.reasoningDelta("", seal)]
+}
+
+const closeBlock = (state: State, options: Options, at: number): Step => {
   const block = state.open.get(at)
   if (block === undefined) return { state, parts: none }
   const next = { ...state, open: without(state.open, at) }
-  return { state: next, parts: block._tag === "Call" ? [wholeCall(block)] : none }
+  switch (block._tag) {
+    case "Call":
+      return { state: next, parts: [wholeCall(block)] }
+    case "Thinking":
+      return sent(next, sealOf(block.state, options))
+    default:
+      return { state: next, parts: none }
+  }
 }
 
-const openBlock = (state: State, at: number, value: unknown, raw: reply.Raw): Step | string => {
+const openBlock = (state: State, options: Options, at: number, value: unknown, raw: reply.Raw): Step | string => {
   const block = reply.readBlock(value, raw)
   if (block._tag === "Wrong") return block.reason
   // A stop that never came: the next start ends the block before it.
-  const closed = closeBlock(state, at)
+  const closed = closeBlock(state, options, at)
   const opened = (open: Open, more: Partial<State>, parts: ReadonlyArray<StreamPart.StreamPart>): Step =>
     sent({ ...closed.state, ...more, open: new Map(closed.state.open).set(at, open) }, [...closed.parts, ...parts])
   switch (block._tag) {
@@ -117,7 +145,11 @@ const openBlock = (state: State, at: number, value: unknown, raw: reply.Raw): St
     case "Text":
       return opened({ _tag: "Plain" }, {}, block.text === "" ? none : [StreamPart.textDelta(block.text)])
     case "Reasoning":
-      return opened({ _tag: "Plain" }, {}, block.text === "" ? none : [StreamPart.reasoningDelta(block.text)])
+      return opened(
+        { _tag: "Thinking", state: block.state },
+        {},
+        block.text === "" ? none : [StreamPart.reasoningDelta(block.text)]
+      )
     case "Call": {
       const index = state.callIds.size
       const id = reply.callId(block.id, index, state.callIds)
@@ -131,14 +163,14 @@ const openBlock = (state: State, at: number, value: unknown, raw: reply.Raw): St
 }
 
 /** Blocks that stand whole in a message. */
-const wholeBlocks = (state: State, content: unknown, raw: reply.Raw): Step | string => {
+const wholeBlocks = (state: State, options: Options, content: unknown, raw: reply.Raw): Step | string => {
   if (!Array.isArray(content)) return { state, parts: none }
   let current = state
   const parts: Array<StreamPart.StreamPart> = []
   for (const [at, value] of content.entries()) {
-    const opened = openBlock(current, at, value, (path) => raw(["content", at, ...path]))
+    const opened = openBlock(current, options, at, value, (path) => raw(["content", at, ...path]))
     if (typeof opened === "string") return `content.${at}: ${opened}`
-    const closed = closeBlock(opened.state, at)
+    const closed = closeBlock(opened.state, options, at)
     parts.push(...opened.parts, ...closed.parts)
     current = closed.state
   }
@@ -157,8 +189,8 @@ const begin = (
     case "Before":
       return { state: { ...state, phase: "Open", messageId }, parts: [start] }
     case "Stopped": {
-      const next = { ...state, phase: "Open", messageId, hasCalls: false, said: undefined, open: new Map() } as const
-      return { state: { ...next, counts: reply.noCounts }, parts: [StreamPart.seam] }
+      const next = { ...state, phase: "Open", messageId, hasCalls: false, said: undefined, details: undefined } as const
+      return { state: { ...next, open: new Map(), counts: reply.noCounts }, parts: [StreamPart.seam] }
     }
     case "Open": {
       if (messageId !== undefined && messageId === state.messageId) return { state, parts: [] }
@@ -174,17 +206,18 @@ const begin = (
 }
 
 /** What an event tells about the end of the message and its cost; the last one that tells it counts. */
-const withEnd = (state: State, said: unknown, usage: unknown): State => ({
+const withEnd = (state: State, told: Fields, usage: unknown): State => ({
   ...state,
-  said: nonBlank(said) ?? state.said,
+  said: nonBlank(told["stop_reason"]) ?? state.said,
+  details: told["stop_details"] ?? state.details,
   counts: reply.readCounts(state.counts, usage)
 })
 
 const messageStart = (state: State, options: Options, message: Fields, raw: reply.Raw): Step | string => {
   const begun = begin(state, options, message)
   // A message may come whole: with its blocks and its end.
-  const current = withEnd(begun.state, message["stop_reason"], message["usage"])
-  const whole = wholeBlocks(current, begun.parts.length === 0 ? undefined : message["content"], raw)
+  const current = withEnd(begun.state, message, message["usage"])
+  const whole = wholeBlocks(current, options, begun.parts.length === 0 ? undefined : message["content"], raw)
   return typeof whole === "string" ? whole : { state: whole.state, parts: [...begun.parts, ...whole.parts] }
 }
 
@@ -211,8 +244,18 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
         parts: [StreamPart.toolArgumentsDelta(block.index, json)]
       }
     }
+    case "signature_delta": {
+      const { signature } = delta
+      if (typeof signature !== "string") return "delta.signature: text was expected"
+      if (block?._tag !== "Thinking" || block.state?.kind === "redacted") return { state, parts: none }
+      const signed = reply.signatureOf(signature)
+      return {
+        state: { ...state, open: new Map(state.open).set(at, { _tag: "Thinking", state: signed }) },
+        parts: none
+      }
+    }
     default:
-      // Signatures, citations, summaries and what is yet to come.
+      // Citations, summaries and what is yet to come.
       return { state, parts: none }
   }
 }
@@ -224,11 +267,11 @@ const finished = (state: State): StreamPart.StreamPart =>
     usage: reply.usageOf(state.counts)
   })
 
-const closeAll = (state: State): Step => {
+const closeAll = (state: State, options: Options): Step => {
   let current = state
   const parts: Array<StreamPart.StreamPart> = []
   for (const at of state.open.keys()) {
-    const closed = closeBlock(current, at)
+    const closed = closeBlock(current, options, at)
     parts.push(...closed.parts)
     current = closed.state
   }
@@ -238,9 +281,17 @@ const closeAll = (state: State): Step => {
 /** After these another message may follow in a recording; all other reasons end a turn. */
 const goesOn = (said: string | undefined): boolean => said === "tool_use" || said === "pause_turn"
 
+/** A refusal without a word is no reply, as in `generate`. */
+const refusal = (state: State, options: Options): ModelError.ModelError | undefined =>
+  state.hasSaid || reply.finishReasonOf(state.said, state.hasCalls) !== "content-filter"
+    ? undefined
+    : reply.refused(factsOf(options.facts), state.details, reply.usageOf(state.counts))
+
 const messageStop = (state: State, options: Options): Step => {
-  const closed = closeAll(state)
+  const closed = closeAll(state, options)
   const stopped: State = { ...closed.state, phase: "Stopped" }
+  const refused = refusal(stopped, options)
+  if (refused !== undefined) return failed(stopped, refused, closed.parts)
   return options.after === "messages" && goesOn(state.said)
     ? { state: stopped, parts: closed.parts }
     : { state: stopped, parts: [...closed.parts, finished(state)], done: true }
@@ -263,12 +314,19 @@ const rawIn = (text: string, ...from: ReadonlyArray<string>): reply.Raw => (path
 
 type BlockEvent = "content_block_start" | "content_block_delta" | "content_block_stop"
 
-const blockStep = (state: State, type: BlockEvent, event: Fields, at: number, text: string): Step | string => {
+const blockStep = (
+  state: State,
+  options: Options,
+  type: BlockEvent,
+  event: Fields,
+  at: number,
+  text: string
+): Step | string => {
   switch (type) {
     case "content_block_start":
-      return openBlock(state, at, event["content_block"], rawIn(text, "content_block"))
+      return openBlock(state, options, at, event["content_block"], rawIn(text, "content_block"))
     case "content_block_stop":
-      return closeBlock(state, at)
+      return closeBlock(state, options, at)
     case "content_block_delta":
       return isFields(event["delta"]) ? blockDelta(state, at, event["delta"]) : "delta: an object was expected"
   }
@@ -282,13 +340,13 @@ const blockEvent = (state: State, options: Options, type: BlockEvent, event: Fie
   if (at === undefined) return "index: a whole number, 0 or more, was expected"
   switch (state.phase) {
     case "Open":
-      return blockStep(state, type, event, at, text)
+      return blockStep(state, options, type, event, at, text)
     case "Stopped":
       return "the message is over"
     case "Before": {
       // A reply without message_start still begins with a Start.
       const begun = begin(state, options, {})
-      return behind(begun.parts, blockStep(begun.state, type, event, at, text))
+      return behind(begun.parts, blockStep(begun.state, options, type, event, at, text))
     }
   }
 }
@@ -314,7 +372,7 @@ const stepOf = (
     case "message_delta": {
       const { delta } = event
       return {
-        state: withEnd(state, isFields(delta) ? delta["stop_reason"] : undefined, event["usage"]),
+        state: withEnd(state, isFields(delta) ? delta : {}, event["usage"]),
         parts: none
       }
     }
@@ -349,11 +407,14 @@ const step = (options: Options) => (state: State, message: decode.Message): Step
 }
 
 /** Only `message_stop` ends a reply, or `[DONE]` behind the reason to stop: without it, what came is not all. */
-const end = (state: State, ending: decode.Ending): ReadonlyArray<StreamPart.StreamPart> | undefined => {
+const end = (
+  options: Options
+) =>
+(state: State, ending: decode.Ending): ReadonlyArray<StreamPart.StreamPart> | ModelError.ModelError | undefined => {
   if (state.phase === "Stopped") return [finished(state)]
   if (ending !== "done" || state.said === undefined) return undefined
-  const closed = closeAll(state)
-  return [...closed.parts, finished(closed.state)]
+  const closed = closeAll(state, options)
+  return refusal(closed.state, options) ?? [...closed.parts, finished(closed.state)]
 }
 
 /** Reads a stream of the Messages API. */
@@ -361,5 +422,5 @@ export const decoder = (facts: decode.Facts, after: After): decode.Decoder<State
   facts,
   initial,
   step: step({ facts, after }),
-  end
+  end: end({ facts, after })
 })

@@ -1,7 +1,8 @@
 /** Anthropic's Messages API on the wire: how a request is written. Pure. */
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import type { Kind } from "./httpModel.ts"
+import { type Asked, describedSchema } from "./asked.ts"
+import * as opaque from "./opaque.ts"
 import { type Fields, historicArguments, isFields } from "./openAiChatWire.ts"
 
 interface Turn {
@@ -25,16 +26,32 @@ const imageSource = (source: Prompt.ImageSource): Fields => {
 const userBlocks = (part: Prompt.UserPart): ReadonlyArray<Fields> =>
   part._tag === "Text" ? textBlock(part.text) : [{ type: "image", source: imageSource(part.source) }]
 
-const assistantBlocks = (part: Prompt.AssistantPart): ReadonlyArray<Fields> => {
+/** The API takes thinking back only with its signature, to the letter; what another provider thought stays behind. */
+const thinkingBlock = (part: Prompt.ReasoningPart, provider: string): ReadonlyArray<Fields> => {
+  const data = opaque.read("anthropic", provider, "redacted", part.opaque)
+  if (data !== undefined) return [{ type: "redacted_thinking", data }]
+  const signature = opaque.read("anthropic", provider, "signature", part.opaque)
+  return signature === undefined ? [] : [{ type: "thinking", thinking: part.text, signature }]
+}
+
+const assistantBlocks = (part: Prompt.AssistantPart, provider: string): ReadonlyArray<Fields> => {
   switch (part._tag) {
     case "Text":
       return textBlock(part.text)
     case "Reasoning":
-      // The API takes thinking back only with its signature, and a part holds none.
-      return []
+      return thinkingBlock(part, provider)
     case "ToolCall":
       return [{ type: "tool_use", id: part.id, name: part.name, input: JSON.parse(historicArguments(part.arguments)) }]
   }
+}
+
+const isThinking = (block: Fields): boolean => block["type"] === "thinking" || block["type"] === "redacted_thinking"
+
+/** The API refuses a message that ends in thinking, as a reply does that was cut while it was thought about. */
+const withoutLooseEnd = (blocks: ReadonlyArray<Fields>): Array<Fields> => {
+  let end = blocks.length
+  for (let last = blocks[end - 1]; last !== undefined && isThinking(last); last = blocks[end - 1]) end--
+  return blocks.slice(0, end)
 }
 
 const resultBlock = (result: Prompt.ToolResultPart): Fields => ({
@@ -44,14 +61,17 @@ const resultBlock = (result: Prompt.ToolResultPart): Fields => ({
   ...(result.isError ? { is_error: true } : {})
 })
 
-const turnOf = (message: Prompt.Message): Turn | undefined => {
+const turnOf = (message: Prompt.Message, provider: string): Turn | undefined => {
   switch (message._tag) {
     case "System":
       return undefined
     case "User":
       return { role: "user", content: message.content.flatMap(userBlocks) }
     case "Assistant":
-      return { role: "assistant", content: message.content.flatMap(assistantBlocks) }
+      return {
+        role: "assistant",
+        content: withoutLooseEnd(message.content.flatMap((part) => assistantBlocks(part, provider)))
+      }
     case "Tool":
       return { role: "user", content: message.content.map(resultBlock) }
   }
@@ -69,10 +89,10 @@ const resultsFirst = (turn: Turn): Turn =>
     : turn
 
 /** Roles alternate on the wire: neighbours of one role are one message, and all results of a turn stand together. */
-const turnsOf = (messages: ReadonlyArray<Prompt.Message>): ReadonlyArray<Turn> => {
+const turnsOf = (messages: ReadonlyArray<Prompt.Message>, provider: string): ReadonlyArray<Turn> => {
   const turns: Array<Turn> = []
   for (const message of messages) {
-    const turn = turnOf(message)
+    const turn = turnOf(message, provider)
     if (turn === undefined || turn.content.length === 0) continue
     const last = turns.at(-1)
     if (last?.role === turn.role) last.content.push(...turn.content)
@@ -107,47 +127,68 @@ const toolChoice = (request: LanguageModel.Request): unknown => {
   return choice === "auto" || parallelToolCalls !== undefined ? { type: "auto", ...oneAtATime } : undefined
 }
 
-const toolFields = (request: LanguageModel.Request): Fields => {
-  const definitions = request.tools?.definitions ?? []
-  return definitions.length === 0 ? {} : {
-    tools: definitions.map(({ description, name, parameters }) => ({ name, description, input_schema: parameters })),
+const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+  tools.length === 0 ? {} : {
+    tools: tools.map(({ description, name, parameters }) => ({
+      name,
+      description,
+      input_schema: parameters,
+      ...(dialects.tools === "anthropic" ? { strict: true } : {})
+    })),
     tool_choice: toolChoice(request)
   }
+
+/** How requests of one model are written. */
+export interface Dialect {
+  readonly maxOutputTokens: number
+  readonly thinking: Fields | undefined
+  readonly effort: string | undefined
 }
 
 /** Thinking is paid from max_tokens, which must be larger than its budget. */
-const thinkingBudget = (options: LanguageModel.Request["providerOptions"]): number => {
-  const thinking = options?.["thinking"]
+const thinkingBudget = (thinking: unknown): number => {
   const budget = isFields(thinking) ? thinking["budget_tokens"] : undefined
   return typeof budget === "number" && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
 }
 
+/** What is said of the output stands in one field; `providerOptions` may add to it without taking the rest away. */
+const outputConfig = ({ format, request }: Asked, effort: string | undefined): Fields => {
+  const given = request.providerOptions?.["output_config"]
+  if (given !== undefined && !isFields(given)) return {}
+  const config = {
+    ...(effort === undefined ? {} : { effort }),
+    ...(format === undefined ? {} : { format: { type: "json_schema", schema: describedSchema(format) } }),
+    ...given
+  }
+  return Object.keys(config).length === 0 ? {} : { output_config: config }
+}
+
 /** Whether the prompt has a message with content that can be sent: instructions alone, or blank text, have none. */
-export const hasContent = (prompt: Prompt.Input): boolean => turnsOf(Prompt.make(prompt).messages).length > 0
+export const hasContent = (prompt: Prompt.Input, provider: string): boolean =>
+  turnsOf(Prompt.make(prompt).messages, provider).length > 0
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (
-  model: string,
-  request: LanguageModel.Request,
-  options: { readonly maxOutputTokens: number },
-  kind: Kind
-): Fields => {
+export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
+  const { kind, provider, request } = asked
   const { messages } = Prompt.make(request.prompt)
   const { providerOptions } = request
   if (kind === "stream" && (providerOptions?.["stream"] ?? true) !== true) {
     throw new TypeError("stream asks for an event stream itself: leave stream out of providerOptions")
   }
+  const thinking = providerOptions?.["thinking"] ?? dialect.thinking
   return {
     model,
-    max_tokens: request.maxOutputTokens ?? options.maxOutputTokens + thinkingBudget(providerOptions),
+    max_tokens: request.maxOutputTokens ?? dialect.maxOutputTokens + thinkingBudget(thinking),
     system: system(messages),
-    messages: turnsOf(trimEnd(messages)),
-    ...toolFields(request),
+    messages: turnsOf(trimEnd(messages), provider),
+    ...toolFields(asked),
     temperature: request.temperature,
     top_p: request.topP,
     stop_sequences: request.stop,
     metadata: request.user === undefined ? undefined : { user_id: request.user },
+    thinking: dialect.thinking,
     ...(kind === "stream" ? { stream: true } : {}),
-    ...providerOptions
+    ...providerOptions,
+    ...outputConfig(asked, dialect.effort)
   }
 }

@@ -12,6 +12,7 @@
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
@@ -69,15 +70,42 @@ export const malformed = (
 /** As much of the text as an error quotes; the rest need not be kept. */
 const keptText = 8_192
 
-const withText = (received: string, parts: ReadonlyArray<StreamPart>): string => {
-  let text = received
-  for (const part of parts) {
-    if (text.length >= keptText) return text
-    if (part._tag === "TextDelta") text += part.text
-    if (part._tag === "ToolArgumentsDelta") text += part.delta
-    if (part._tag === "Reset") text = ""
+/** The text that has come in one run. It is joined now and then: a chain of many short strings takes ten times its text. */
+export class Received {
+  private joined = ""
+  private pieces: Array<string> = []
+  private length = 0
+
+  add(parts: ReadonlyArray<StreamPart>): void {
+    for (const part of parts) {
+      if (part._tag === "TextDelta") this.keep(part.text)
+      else if (part._tag === "ToolArgumentsDelta") this.keep(part.delta)
+      else if (part._tag === "Reset") this.forget()
+    }
   }
-  return text
+
+  get text(): string {
+    this.join()
+    return this.joined
+  }
+
+  private keep(piece: string): void {
+    if (this.length >= keptText) return
+    this.length += piece.length
+    this.pieces.push(piece)
+    if (this.pieces.length === 64 || this.length >= keptText) this.join()
+  }
+
+  private join(): void {
+    this.joined = [this.joined, ...this.pieces].join("")
+    this.pieces = []
+  }
+
+  private forget(): void {
+    this.joined = ""
+    this.pieces = []
+    this.length = 0
+  }
 }
 
 const truncated = (facts: sse.Facts, received: string, cause: CauseInfo): ModelError.ModelError =>
@@ -95,12 +123,18 @@ const completed = <E>(facts: sse.Facts, received: string, error: E): E | ModelEr
     )
     : error
 
-type Parsed = { readonly message: Message } | { readonly error: ModelError.ModelError } | "done" | "skip"
+type Parsed = Message | { readonly error: ModelError.ModelError } | "done" | "skip"
+
+const brace = 0x7b
 
 const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
   const { data } = event
-  if (data === "" || data.trim() === "") return "skip"
-  if (data === "[DONE]" || data.trim() === "[DONE]") return "done"
+  // Nearly all data is an object, and that is neither blank nor the end.
+  if (data.charCodeAt(0) !== brace) {
+    const trimmed = data.trim()
+    if (trimmed === "") return "skip"
+    if (trimmed === "[DONE]") return "done"
+  }
   let json: unknown
   try {
     json = JSON.parse(data)
@@ -122,8 +156,9 @@ const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
     name: event.event,
     headers: facts.headers
   })
-  if (Option.isSome(error)) return { error: error.value }
-  return { message: { event: event.event, json, text: data, raw: event.raw === true } }
+  return Option.isSome(error)
+    ? { error: error.value }
+    : { event: event.event, json, text: data, raw: event.raw === true }
 }
 
 /**
@@ -133,10 +168,9 @@ const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
 const linger = "100 millis"
 
 /** What some events lead to: parts to send, and then more, the end, or an error. */
-interface Turn<S, E> {
+export interface Turn<S, E> {
   readonly state: S
-  readonly received: string
-  readonly parts: ReadonlyArray<StreamPart>
+  readonly parts: Array<StreamPart>
   readonly then: "more" | "over" | { readonly error: E }
 }
 
@@ -146,8 +180,8 @@ interface Source<X> {
   readonly end: () => sse.Batch
 }
 
-/** No more events will come. */
-const finish = <S, E>(
+/** No more events will come. Pure, so that every cut of a stream can be judged. */
+export const finish = <S, E>(
   decoder: Decoder<S>,
   from: Turn<S, E>,
   ending: Ending,
@@ -161,32 +195,31 @@ const finish = <S, E>(
     : { ...from, parts: [...from.parts, ...left], then: "over" }
 }
 
-/** Goes through the events that have come. */
-const advance = <S>(
+/** Goes through the events that have come; what it reads of the text is added to `received`. */
+export const advance = <S>(
   decoder: Decoder<S>,
   before: S,
-  text: string,
+  received: Received,
   { error, events }: sse.Batch
 ): Turn<S, ModelError.ModelError> => {
   const { facts } = decoder
   let state = before
-  let received = text
   const parts: Array<StreamPart> = []
   for (const event of events) {
     const parsed = parse(facts, event)
     if (parsed === "skip") continue
     if (parsed === "done") {
-      return finish(decoder, { state, received, parts, then: "more" }, "done", () => truncated(facts, received, noEnd))
+      return finish(decoder, { state, parts, then: "more" }, "done", () => truncated(facts, received.text, noEnd))
     }
-    if ("error" in parsed) return { state, received, parts, then: parsed }
-    const step = decoder.step(state, parsed.message)
+    if ("error" in parsed) return { state, parts, then: parsed }
+    const step = decoder.step(state, parsed)
     state = step.state
-    received = withText(received, step.parts)
+    received.add(step.parts)
     for (const part of step.parts) parts.push(part)
-    if (step.error !== undefined) return { state, received, parts, then: { error: step.error } }
-    if (step.done === true) return { state, received, parts, then: "over" }
+    if (step.error !== undefined) return { state, parts, then: { error: step.error } }
+    if (step.done === true) return { state, parts, then: "over" }
   }
-  return { state, received, parts, then: error === undefined ? "more" : { error } }
+  return { state, parts, then: error === undefined ? "more" : { error } }
 }
 
 const interpret =
@@ -198,32 +231,42 @@ const interpret =
 
     const out = (pull: Effect.Effect<Chunk.Chunk<X>, Option.Option<E>, R>): Out => {
       const source = makeSource()
+      let state = decoder.initial
+      const received = new Received()
 
       const drained: Out = Channel.fromEffect(
         Effect.forever(pull).pipe(Effect.ignore, Effect.timeoutOption(linger))
       )
 
-      const from = (state: S, received: string): Out =>
-        Channel.unwrap(Effect.match(pull, {
-          onSuccess: (chunk) => send(advance(decoder, state, received, source.read(chunk))),
-          onFailure: (failure) => {
-            if (failure._tag === "None") {
-              const last = advance(decoder, state, received, source.end())
-              return send(finish(decoder, last, "end", () => truncated(facts, last.received, noEnd)))
-            }
-            // A reply that was over is not lost because its connection broke afterwards.
-            const { value } = failure
-            const last: Turn<S, Failure> = { state, received, parts: [], then: "more" }
-            return send(finish(decoder, last, "failure", () => completed(facts, received, value)))
-          }
-        }))
-
-      const send = ({ parts, received, state, then }: Turn<S, Failure>): Out => {
-        const next = (): Out =>
-          then === "more" ? from(state, received) : then === "over" ? drained : Channel.fail(then.error)
-        return parts.length === 0 ? next() : Channel.flatMap(Channel.write(Chunk.unsafeFromArray([...parts])), next)
+      /** Sends the parts; what then is over, is over without more events. */
+      const send = ({ parts, then }: Turn<S, Failure>, more: () => Out): Out => {
+        const next = then === "more" ? more : () => then === "over" ? drained : Channel.fail(then.error)
+        return parts.length === 0 ? next() : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(parts)), next)
       }
-      return from(decoder.initial, "")
+
+      const pulled = Channel.fromEffect(Effect.either(pull))
+
+      const loop = (): Out => Channel.flatMap(pulled, onPulled)
+
+      const onPulled = (result: Either.Either<Chunk.Chunk<X>, Option.Option<E>>): Out => {
+        if (Either.isRight(result)) {
+          const turn = advance(decoder, state, received, source.read(result.right))
+          state = turn.state
+          return send(turn, loop)
+        }
+        if (Option.isNone(result.left)) {
+          const last = advance(decoder, state, received, source.end())
+          return send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), () => Channel.void)
+        }
+        // A reply that was over is not lost because its connection broke afterwards.
+        const { value } = result.left
+        const last: Turn<S, Failure> = { state, parts: [], then: "more" }
+        return send(
+          finish(decoder, last, "failure", () => completed(facts, received.text, value)),
+          () => Channel.void
+        )
+      }
+      return loop()
     }
 
     return Stream.unwrapScoped(Effect.map(Stream.toPull(input), (pull) => Stream.fromChannel(out(pull))))

@@ -39,6 +39,25 @@ type Fields = Readonly<Record<string, unknown>>
 const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** MiniMax's `base_resp`: it stands in every reply, and says 0 where nothing failed. */
+export const isFault = (base: unknown): base is Fields =>
+  isFields(base) && typeof base["status_code"] === "number" && base["status_code"] !== 0
+
+/** https://platform.minimax.io/docs/api-reference/errorcode: the numbers of `base_resp` in the words that others use. */
+const faultCodes: ReadonlyMap<unknown, string> = new Map([
+  [1001, "timeout"],
+  [1002, "rate_limit_exceeded"],
+  [1004, "authentication_error"],
+  [1008, "insufficient_balance"],
+  [1024, "internal_error"],
+  [1033, "internal_error"],
+  [1039, "rate_limit_exceeded"],
+  [1041, "rate_limit_exceeded"],
+  [2013, "invalid_parameter"],
+  [2049, "invalid_api_key"],
+  [2056, "usage_limit_exceeded"]
+])
+
 const textLimit = 32_768
 const depthLimit = 8
 const sizeLimit = 4_194_304
@@ -203,8 +222,9 @@ class Collector {
     if (typeof metadata["quotaResetTimeStamp"] === "string") this.resetTime ??= metadata["quotaResetTimeStamp"]
   }
 
-  /** OpenRouter: the upstream's own body, the reasons of a moderation, the headers of the limit. */
+  /** OpenRouter: the upstream's own body, the reasons of a moderation, the wait, the headers of the limit. */
   metadata(value: Fields, depth: number): void {
+    for (const [name, unit] of delayFields) this.delay(value[name], unit)
     const raw = value["raw"]
     if (typeof raw === "string") this.say(raw, depth)
     else if (raw !== undefined) this.error(raw, depth + 1)
@@ -246,6 +266,8 @@ class Collector {
       return Array.isArray(field) && field.length > 0
     })
     if (hasReply || value["promptFeedback"] !== undefined || value["stop_reason"] !== undefined) this.reply(value)
+    const base = value["base_resp"]
+    if (isFault(base)) this.error({ message: base["status_msg"], code: faultCodes.get(base["status_code"]) }, depth)
     const error = value["error"] ?? value["errors"]
     if (error !== undefined && error !== null && error !== false && error !== "") {
       // The envelope may carry words of its own beside `error`: xAI's `code`, FastAPI's `detail`, `status`.
@@ -305,9 +327,10 @@ const withoutAddresses = (text: string): string => text.replace(/\b(?:https?:\/\
 const stringOf = (body: unknown): string | undefined =>
   typeof body === "string" ? body.replace(/^\uFEFF/, "") : undefined
 
-/** Reads a body, text or already parsed. Never throws. */
-export const read = (body: unknown): ErrorBody => {
+/** Reads a body, text or already parsed, and the code that stands beside it in a header. Never throws. */
+export const read = (body: unknown, code?: string): ErrorBody => {
   const found = new Collector()
+  found.code(code)
   const raw = stringOf(body)
   const isHtml = raw !== undefined && htmlStart.test(raw)
   if (raw === undefined) {

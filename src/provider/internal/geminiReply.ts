@@ -6,12 +6,12 @@ import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
-import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
+import * as opaque from "./opaque.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -20,11 +20,16 @@ export interface RawCall {
   readonly fields: Fields
   /** Where it stands in the text of the reply. */
   readonly path: ReadonlyArray<string | number>
+  readonly signature: string | undefined
 }
 
-/** What a part says; parts that say nothing to us (images, code that the provider ran) are left out. */
+/** A signature as a part keeps it. */
+export const sealOf = (signature: string | undefined, provider: string): string | undefined =>
+  signature === undefined ? undefined : opaque.write("gemini", provider, "signature", signature)
+
+/** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
 export type ReadPart =
-  | { readonly kind: "text" | "reasoning"; readonly text: string }
+  | { readonly kind: "text" | "reasoning"; readonly text: string; readonly signature: string | undefined }
   | { readonly kind: "call"; readonly call: RawCall }
 
 /** A reply, or one chunk of it. */
@@ -157,19 +162,20 @@ const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVers
 const readPart = (part: unknown, candidate: number, index: number): ReadPart | Unreadable | undefined => {
   const wrong = (what: string) => new Unreadable(`candidates.${candidate}.content.parts.${index}${what}`)
   if (!isFields(part)) return wrong(" is not an object")
+  const signature = nonBlank(part["thoughtSignature"])
   const call = part["functionCall"]
   if (call !== undefined && call !== null) {
     return isFields(call)
       ? {
         kind: "call",
-        call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"] }
+        call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"], signature }
       }
       : wrong(".functionCall is not an object")
   }
   const text = part["text"]
-  if (text === undefined || text === null || text === "") return undefined
+  if (text === undefined || text === null || (text === "" && signature === undefined)) return undefined
   if (typeof text !== "string") return wrong(".text is not a text")
-  return { kind: part["thought"] === true ? "reasoning" : "text", text }
+  return { kind: part["thought"] === true ? "reasoning" : "text", text, signature }
 }
 
 const listOf = (value: unknown, at: string): ReadonlyArray<unknown> | Unreadable =>
@@ -251,25 +257,29 @@ export const callId = (
 export const argumentsText = (call: RawCall, text: string): string => {
   const args = call.fields["args"]
   if (args === undefined || args === null) return "{}"
-  return typeof args === "string" ? args : rawAt(text, [...call.path, "args"]) ?? JSON.stringify(args)
+  return typeof args === "string" ? orEmptyObject(args) : rawAt(text, [...call.path, "args"]) ?? JSON.stringify(args)
 }
 
-const responseParts = (frame: Frame, text: string): ReadonlyArray<Response.Part> | Wrong => {
+/** As `StreamPart.collect` joins the deltas of a stream: a text that is signed stays a part of its own. */
+const responseParts = (frame: Frame, text: string, provider: string): ReadonlyArray<Response.Part> | Wrong => {
   const parts: Array<Response.Part> = []
   const used: Array<string> = []
   for (const part of frame.parts) {
+    const seal = sealOf(part.kind === "call" ? part.call.signature : part.signature, provider)
+    const sealed = seal === undefined ? {} : { opaque: seal }
     if (part.kind !== "call") {
       const tag = part.kind === "text" ? "Text" : "Reasoning"
       const last = parts.at(-1)
-      if (last?._tag === tag) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text }
-      else parts.push(tag === "Text" ? Prompt.text(part.text) : { _tag: "Reasoning", text: part.text })
+      const joins = last?._tag === tag && last.opaque === undefined && (seal === undefined || tag === "Reasoning")
+      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...sealed }
+      else parts.push({ _tag: tag, text: part.text, ...sealed })
       continue
     }
     const name = part.call.fields["name"]
     if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
     const id = callId(part.call.fields["id"], used, frame.id, used.length)
     used.push(id)
-    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text) })
+    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...sealed })
   }
   return parts
 }
@@ -288,11 +298,11 @@ export const decode = (
     const frame = readFrame(body)
     if ("wrong" in frame) return malformed(facts, incoming.text, frame.wrong)
     if (!frame.hasCandidate) return malformed(facts, incoming.text, "candidates is empty")
-    const parts = responseParts(frame, incoming.text)
+    const parts = responseParts(frame, incoming.text, who.provider)
     if ("wrong" in parts) return malformed(facts, incoming.text, parts.wrong)
     const usage = usageOf(frame.counts)
     const finishReason = finishReasonOf(frame.finishReason, parts.some((part) => part._tag === "ToolCall"))
-    if (finishReason === "content-filter" && parts.length === 0) {
+    if (finishReason === "content-filter" && !parts.some(saysSomething)) {
       return Either.left(filtered(facts, frame.finishReason, frame.blocked, usage))
     }
     return Either.right(

@@ -19,6 +19,8 @@ interface OpenCall {
   readonly pieces: geminiArguments.Pieces
   /** Arguments that came whole, with the name. */
   readonly given: string | undefined
+  /** The signature of the thought that led to it; it comes with the first piece. */
+  readonly signature: string | undefined
 }
 
 /** The reply so far, as much of it as later chunks depend on. */
@@ -27,7 +29,7 @@ export interface State {
   readonly id: string | undefined
   readonly ids: ReadonlyArray<string>
   readonly open: OpenCall | undefined
-  /** Whether the consumer was given anything but `Start`. */
+  /** Whether anything was said; a signature alone says nothing. */
   readonly hasContent: boolean
   readonly finishReason: string | undefined
   readonly blocked: ReadonlyArray<string>
@@ -49,16 +51,16 @@ const initial: State = {
 type Next = State | geminiReply.Wrong
 
 /** Ends the open call, if there is one. */
-const close = (state: State, parts: Array<StreamPart.StreamPart>): Next => {
+const close = (state: State, provider: string, parts: Array<StreamPart.StreamPart>): Next => {
   const { open } = state
   if (open === undefined) return state
-  const { given, id, index, name, pieces } = open
+  const { given, id, index, name, pieces, signature } = open
   const whole = given === undefined ? geminiArguments.whole(pieces) : Either.right(given)
   if (Either.isLeft(whole)) return { wrong: `the pieces of the arguments contradict each other at ${whole.left}` }
   const rest = given === undefined ? geminiArguments.rest(pieces) : ""
   const missing = rest === "" && given === undefined ? whole.right : rest
   if (missing !== "") parts.push(StreamPart.toolArgumentsDelta(index, missing))
-  parts.push(StreamPart.toolCall(index, id, name, whole.right))
+  parts.push(StreamPart.toolCall(index, id, name, whole.right, geminiReply.sealOf(signature, provider)))
   return { ...state, open: undefined }
 }
 
@@ -67,10 +69,11 @@ const begin = (
   call: geminiReply.RawCall,
   name: string,
   text: string,
+  provider: string,
   parts: Array<StreamPart.StreamPart>
 ): Next => {
   // The call before may lack its last event.
-  const state = close(before, parts)
+  const state = close(before, provider, parts)
   if ("wrong" in state) return state
   const index = state.ids.length
   const id = geminiReply.callId(call.fields["id"], state.ids, state.id, index)
@@ -82,7 +85,7 @@ const begin = (
     ...state,
     hasContent: true,
     ids: [...state.ids, id],
-    open: { index, id, name, pieces: geminiArguments.none, given }
+    open: { index, id, name, pieces: geminiArguments.none, given, signature: call.signature }
   }
 }
 
@@ -121,6 +124,7 @@ const takeCall = (
   before: State,
   call: geminiReply.RawCall,
   text: string,
+  provider: string,
   parts: Array<StreamPart.StreamPart>
 ): Next => {
   const name = call.fields["name"]
@@ -130,7 +134,7 @@ const takeCall = (
   const pieces = piecesOf(call, text)
   if ("wrong" in pieces) return pieces
   let state: Next = before
-  if (typeof name === "string" && name !== "") state = begin(before, call, name, text, parts)
+  if (typeof name === "string" && name !== "") state = begin(before, call, name, text, provider, parts)
   if ("wrong" in state) return state
   if (state.open === undefined) {
     // A second end of the same call is harmless; pieces of a call that nobody named are not.
@@ -139,28 +143,30 @@ const takeCall = (
   if (pieces.length > 0 && state.open.given !== undefined && state.open.given !== "{}") {
     return { wrong: `${call.path.join(".")} has pieces of arguments that were whole` }
   }
-  let { open } = state
+  let open: OpenCall = { ...state.open, signature: state.open.signature ?? call.signature }
   for (const piece of pieces) {
     const [delta, next] = geminiArguments.add(open.pieces, piece)
     if (delta !== "") parts.push(StreamPart.toolArgumentsDelta(open.index, delta))
     open = { ...open, pieces: next, given: undefined }
   }
   const grown = { ...state, open }
-  return call.fields["willContinue"] === true ? grown : close(grown, parts)
+  return call.fields["willContinue"] === true ? grown : close(grown, provider, parts)
 }
 
 const take = (
   state: State,
   part: geminiReply.ReadPart,
   text: string,
+  provider: string,
   parts: Array<StreamPart.StreamPart>
 ): Next => {
-  if (part.kind === "call") return takeCall(state, part.call, text, parts)
-  parts.push(part.kind === "text" ? StreamPart.textDelta(part.text) : StreamPart.reasoningDelta(part.text))
-  return state.hasContent ? state : { ...state, hasContent: true }
+  if (part.kind === "call") return takeCall(state, part.call, text, provider, parts)
+  const seal = geminiReply.sealOf(part.signature, provider)
+  parts.push(part.kind === "text" ? StreamPart.textDelta(part.text, seal) : StreamPart.reasoningDelta(part.text, seal))
+  return state.hasContent || part.text === "" ? state : { ...state, hasContent: true }
 }
 
-const step = (facts: decode.Facts) => (before: State, message: decode.Message): decode.Step<State> => {
+const stepOne = (facts: decode.Facts, before: State, message: decode.Message): decode.Step<State> => {
   const malformed = (reason: string) => decode.malformed(facts, message, `a chunk cannot be read: ${reason}`)
   const frame = geminiReply.readFrame(message.json, before.counts)
   if ("wrong" in frame) return { state: before, parts: [], error: malformed(frame.wrong) }
@@ -179,9 +185,23 @@ const step = (facts: decode.Facts) => (before: State, message: decode.Message): 
     counts: frame.counts
   }
   for (const part of frame.parts) {
-    const next = take(state, part, message.text, parts)
+    const next = take(state, part, message.text, facts.provider, parts)
     if ("wrong" in next) return { state, parts, error: malformed(next.wrong) }
     state = next
+  }
+  return { state, parts }
+}
+
+/** A server that does not know `alt=sse` sends the chunks as the API's other form has them: as one list. */
+const step = (facts: decode.Facts) => (before: State, message: decode.Message): decode.Step<State> => {
+  if (!Array.isArray(message.json)) return stepOne(facts, before, message)
+  const parts: Array<StreamPart.StreamPart> = []
+  let state = before
+  for (const [at, json] of message.json.entries()) {
+    const next = stepOne(facts, state, { ...message, json, text: rawAt(message.text, [at]) ?? message.text })
+    state = next.state
+    for (const part of next.parts) parts.push(part)
+    if (next.error !== undefined) return { state, parts, error: next.error }
   }
   return { state, parts }
 }
@@ -192,7 +212,7 @@ const end = (facts: decode.Facts) =>
 ): ReadonlyArray<StreamPart.StreamPart> | ModelError.ModelError | undefined => {
   if (before.finishReason === undefined) return undefined
   const parts: Array<StreamPart.StreamPart> = []
-  const state = close(before, parts)
+  const state = close(before, facts.provider, parts)
   if ("wrong" in state) return decode.malformed(facts, { text: "" }, state.wrong)
   const usage = geminiReply.usageOf(state.counts)
   const reason = geminiReply.finishReasonOf(state.finishReason, state.ids.length > 0)

@@ -3,6 +3,9 @@ import * as Either from "effect/Either"
 import * as strictJson from "../../internal/strictJson.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
+import type { Dialect } from "../../model/SchemaDialect.ts"
+import { type Asked, describedSchema } from "./asked.ts"
+import * as opaque from "./opaque.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 
 /** The given fields without the undefined ones. */
@@ -59,14 +62,22 @@ const absentSignature = "skip_thought_signature_validator"
 
 const wantsSignatures = (model: string): boolean => Number(/gemini-(\d+)/i.exec(model)?.[1] ?? 0) >= 3
 
+/** Whose signatures are to be sent back, and to which model. */
+interface Whom {
+  readonly model: string
+  readonly provider: string
+}
+
 /** Thoughts stay behind: the API takes them back only with their signatures. */
-const modelParts = (message: Prompt.AssistantMessage, model: string): ReadonlyArray<Fields> => {
+const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom): ReadonlyArray<Fields> => {
   let isFirstCall = true
   return message.content.flatMap((part): ReadonlyArray<Fields> => {
+    const thoughtSignature = opaque.read("gemini", provider, "signature", part.opaque)
     switch (part._tag) {
       case "Reasoning":
-        return []
+        return thoughtSignature === undefined ? [] : [{ text: part.text, thought: true, thoughtSignature }]
       case "Text":
+        if (thoughtSignature !== undefined) return [{ text: part.text, thoughtSignature }]
         return part.text === "" ? [] : [{ text: part.text }]
       case "ToolCall": {
         const functionCall = present({
@@ -75,9 +86,9 @@ const modelParts = (message: Prompt.AssistantMessage, model: string): ReadonlyAr
           args: historicArguments(part.arguments)
         })
         // Of parallel calls only the first is signed.
-        const signed = isFirstCall && wantsSignatures(model)
+        const signature = thoughtSignature ?? (isFirstCall && wantsSignatures(model) ? absentSignature : undefined)
         isFirstCall = false
-        return [signed ? { functionCall, thoughtSignature: absentSignature } : { functionCall }]
+        return [present({ functionCall, thoughtSignature: signature })]
       }
     }
   })
@@ -116,24 +127,24 @@ const join = (contents: ReadonlyArray<Content>): ReadonlyArray<Content> => {
   return joined
 }
 
-const contentOf = (message: Prompt.Message, model: string): ReadonlyArray<Content> => {
+const contentOf = (message: Prompt.Message, whom: Whom): ReadonlyArray<Content> => {
   switch (message._tag) {
     case "System":
       return []
     case "User":
       return [{ role: "user", parts: message.content.flatMap(userPart), isResults: false }]
     case "Assistant":
-      return [{ role: "model", parts: modelParts(message, model), isResults: false }]
+      return [{ role: "model", parts: modelParts(message, whom), isResults: false }]
     case "Tool":
       return [{ role: "user", parts: message.content.map(functionResponse), isResults: true }]
   }
 }
 
-const conversation = (prompt: Prompt.Prompt, model: string): Fields => {
+const conversation = (prompt: Prompt.Prompt, whom: Whom): Fields => {
   const system = prompt.messages.flatMap((message) =>
     message._tag === "System" && message.content !== "" ? [{ text: message.content }] : []
   )
-  const contents = join(prompt.messages.flatMap((message) => contentOf(message, model)))
+  const contents = join(prompt.messages.flatMap((message) => contentOf(message, whom)))
     .map(({ parts, role }) => ({ role, parts }))
   // There must be a content: instructions alone are asked as a question.
   if (contents.length === 0) return { contents: [{ role: "user", parts: system }] }
@@ -155,18 +166,30 @@ const callingConfig = (choice: LanguageModel.ToolChoice | undefined): Fields | u
   }
 }
 
-const toolFields = (request: LanguageModel.Request): Fields => {
-  const definitions = request.tools?.definitions ?? []
+/** JSON Schema and the API's own part of it have fields of their own; in the latter an object must have properties. */
+const schemaField = (schema: Fields, dialect: Dialect, plain: string, own: string): Fields => {
+  if (dialect !== "gemini") return { [plain]: schema }
+  const { properties } = schema
+  return isFields(properties) && Object.keys(properties).length > 0 ? { [own]: schema } : {}
+}
+
+const toolFields = ({ dialects, request, tools }: Asked): Fields => {
   const functionCallingConfig = callingConfig(request.toolChoice)
-  return definitions.length === 0 ? {} : present({
+  return tools.length === 0 ? {} : present({
     tools: [{
-      functionDeclarations: definitions.map(({ description, name, parameters }) =>
-        present({ name, description, parametersJsonSchema: parameters })
+      functionDeclarations: tools.map(({ description, name, parameters }) =>
+        present({ name, description, ...schemaField(parameters, dialects.tools, "parametersJsonSchema", "parameters") })
       )
     }],
     toolConfig: functionCallingConfig === undefined ? undefined : { functionCallingConfig }
   })
 }
+
+const formatFields = ({ dialects, format }: Asked): Fields =>
+  format === undefined ? {} : {
+    responseMimeType: "application/json",
+    ...schemaField(describedSchema(format), dialects.output, "responseJsonSchema", "responseSchema")
+  }
 
 /** Objects are merged into objects, so that one setting more does not take the others away; all else is replaced. */
 const merge = (into: Fields, more: Fields): Fields => {
@@ -183,7 +206,8 @@ const spelledOut = ({ thinkingConfig, ...rest }: Fields): Fields =>
   thinkingConfig === undefined ? rest : merge({ generationConfig: { thinkingConfig } }, rest)
 
 /** The body of one request. `providerOptions` are merged into it last and win. */
-export const encode = (model: string, request: LanguageModel.Request): Fields => {
+export const encode = (model: string, asked: Asked, thinkingConfig: Fields | undefined): Fields => {
+  const { provider, request } = asked
   const generationConfig = present({
     temperature: request.temperature,
     topP: request.topP,
@@ -191,11 +215,13 @@ export const encode = (model: string, request: LanguageModel.Request): Fields =>
     stopSequences: request.stop,
     seed: request.seed,
     frequencyPenalty: request.frequencyPenalty,
-    presencePenalty: request.presencePenalty
+    presencePenalty: request.presencePenalty,
+    ...formatFields(asked),
+    thinkingConfig
   })
   const body = present({
-    ...conversation(Prompt.make(request.prompt), model),
-    ...toolFields(request),
+    ...conversation(Prompt.make(request.prompt), { model, provider }),
+    ...toolFields(asked),
     generationConfig: Object.keys(generationConfig).length === 0 ? undefined : generationConfig
   })
   return request.providerOptions === undefined ? body : merge(body, spelledOut(request.providerOptions))

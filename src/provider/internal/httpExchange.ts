@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
+import { notUtf8 } from "./sse.ts"
 
 /** Who is asked; it goes into every error. */
 export interface Who {
@@ -221,7 +222,7 @@ const wholeText = (
       new ModelError.MalformedResponse({
         ...facts,
         body: lossyText(body.bytes.subarray(0, 4_096)),
-        reason: `the body is not valid UTF-8${encoding === undefined ? "" : ` (content-encoding: ${encoding})`}`
+        reason: `${notUtf8("the body", body.bytes)}${encoding === undefined ? "" : ` (content-encoding: ${encoding})`}`
       })
     )
 }

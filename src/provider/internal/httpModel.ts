@@ -10,29 +10,40 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { describeCause } from "../../internal/redact.ts"
+import { type CauseInfo, describeCause } from "../../internal/redact.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
-import { Response } from "../../model/Response.ts"
+import { type Dialects, Response } from "../../model/Response.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { fromHeaders } from "../RateLimitHeaders.ts"
+import * as asked from "./asked.ts"
 import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
 
-/** Whether the reply is wanted whole or as it comes. */
-export type Kind = "generate" | "stream"
+export type { Kind } from "./asked.ts"
+
+/** A request that would only be refused by the API. */
+export interface Fault {
+  readonly param: string
+  readonly message: string
+}
 
 /** How one provider is spoken to. */
 export interface Protocol<S> {
   /** Where a request goes. */
-  readonly url: (kind: Kind) => string
+  readonly url: (kind: asked.Kind) => string
+  /** The API as a sentence names it, and the options it has no place for (see `asked.ts`). */
+  readonly api: string
+  readonly lacks: ReadonlyArray<asked.Lacking>
+  /** What this API wants of a request beyond what all of them want. */
+  readonly fault?: ((request: LanguageModel.Request) => Fault | undefined) | undefined
   /**
    * The body of a request, to be written as JSON. A `TypeError` that it throws is told as an `InvalidRequest` about
    * `providerOptions`.
    */
-  readonly encode: (request: LanguageModel.Request, kind: Kind) => { readonly [field: string]: unknown }
+  readonly encode: (asked: asked.Asked) => { readonly [field: string]: unknown }
   /** The reply of status 200 to 299, or the error it really is. */
   readonly reply: (
     incoming: httpExchange.Incoming,
@@ -52,39 +63,66 @@ export interface Settings {
   readonly maxBodyBytes: number
   readonly maxEventBytes: number
   readonly capabilities: Partial<LanguageModel.Capabilities> | undefined
+  readonly dialects: Dialects
+}
+
+/** What of a request is sent, and what has to be known to read the reply. */
+interface Encoded {
+  readonly body: string
+  /** Absent where all is plain. */
+  readonly dialects: Dialects | undefined
 }
 
 /** The body as JSON text. What cannot be written is the request's fault, and is said before anything is sent. */
 const encodeBody = <S>(
   request: LanguageModel.Request,
-  kind: Kind,
-  settings: Settings,
+  kind: asked.Kind,
+  { dialects, model, provider }: Settings,
   protocol: Protocol<S>
-): Either.Either<string, ModelError.ModelError> =>
-  Either.try({
-    try: () => {
-      const body = protocol.encode(request, kind)
-      if (kind === "generate" && body["stream"] === true) {
-        throw new TypeError("stream: true asks for an event stream; generate reads one reply")
-      }
-      return JSON.stringify(body)
-    },
-    catch: (cause) =>
-      new ModelError.InvalidRequest({
-        provider: settings.provider,
-        model: settings.model,
-        param: "providerOptions",
-        billed: "no",
-        cause: describeCause(cause)
+): Effect.Effect<Encoded, ModelError.ModelError> => {
+  const invalid = (param: string, cause: CauseInfo): ModelError.ModelError =>
+    new ModelError.InvalidRequest({ provider, model, param, billed: "no", cause })
+  const fault = protocol.fault?.(request)
+  if (fault !== undefined) {
+    return Effect.fail(invalid(fault.param, { name: "RequestCheck", message: fault.message }))
+  }
+  return Effect.flatMap(
+    asked.prepare(request, kind, { provider, model, api: protocol.api, lacks: protocol.lacks, dialects }),
+    (ready) =>
+      Either.try({
+        try: (): Encoded => {
+          const body = protocol.encode(ready)
+          if (kind === "generate" && body["stream"] === true) {
+            throw new TypeError("stream: true asks for an event stream; generate reads one reply")
+          }
+          const { output, tools } = ready.dialects
+          const isPlain = tools === "plain" && output === "plain"
+          return { body: JSON.stringify(body), dialects: isPlain ? undefined : ready.dialects }
+        },
+        catch: (cause) => invalid("providerOptions", describeCause(cause))
       })
-  })
+  )
+}
 
 /** A reply in one piece although a stream was asked for: some servers know no streams, others answer errors so. */
 const isWhole = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*(application\/(problem\+)?json|text\/html)\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
-const withLimits = (response: Response, rateLimit: RateLimitInfo | undefined): Response =>
-  rateLimit === undefined || response.rateLimit !== undefined ? response : new Response({ ...response, rateLimit })
+/** What a reply's body does not tell: its headers and its request do. */
+interface Beside {
+  readonly rateLimit?: RateLimitInfo
+  readonly dialects?: Dialects
+}
+
+const beside = (rateLimit: RateLimitInfo | undefined, dialects: Dialects | undefined): Beside => ({
+  ...(rateLimit === undefined ? {} : { rateLimit }),
+  ...(dialects === undefined ? {} : { dialects })
+})
+
+const complete = (response: Response, { dialects, rateLimit }: Beside): Response => {
+  const more = beside(response.rateLimit === undefined ? rateLimit : undefined, dialects)
+  return Object.keys(more).length === 0 ? response : new Response({ ...response, ...more })
+}
 
 /** What the headers say of the caller's limits, where they say anything. */
 const limitsOf = (headers: { readonly [name: string]: string }, now: DateTime.Utc): RateLimitInfo | undefined => {
@@ -106,28 +144,31 @@ export const make = <S>(
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
-    const outgoing = (request: LanguageModel.Request, kind: Kind) =>
+    const outgoing = (request: LanguageModel.Request, kind: asked.Kind) =>
       Effect.gen(function*() {
-        const body = yield* encodeBody(request, kind, settings, protocol)
+        const { body, dialects } = yield* encodeBody(request, kind, settings, protocol)
         const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
         const headers = {
           accept: kind === "stream" ? "text/event-stream" : "application/json",
           "idempotency-key": idempotencyKey,
           ...settings.headers
         }
-        return { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit }
+        return { dialects, sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit } }
       })
 
-    const read = (incoming: httpExchange.Incoming) =>
+    const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
       Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
         const { headers, status, text } = incoming
         return status >= 200 && status <= 299
-          ? Either.map(protocol.reply(incoming, who, now), (response) => withLimits(response, limitsOf(headers, now)))
+          ? Either.map(
+            protocol.reply(incoming, who, now),
+            (response) => complete(response, beside(limitsOf(headers, now), dialects))
+          )
           : Either.left(ProviderError.fromResponse({ provider, model, status, headers, body: text, now }))
       })
 
-    const started = (part: StreamPart.StreamPart, rateLimit: RateLimitInfo | undefined): StreamPart.StreamPart =>
-      part._tag === "Start" && rateLimit !== undefined ? { ...part, rateLimit } : part
+    const started = (part: StreamPart.StreamPart, more: Beside): StreamPart.StreamPart =>
+      part._tag === "Start" ? { ...part, ...more } : part
 
     return LanguageModel.make({
       name: model,
@@ -135,21 +176,24 @@ export const make = <S>(
       capabilities: settings.capabilities,
       generate: (request) =>
         outgoing(request, "generate").pipe(
-          Effect.flatMap((sent) => httpExchange.post(client, sent, who)),
-          Effect.flatMap(read),
+          Effect.flatMap(({ dialects, sent }) =>
+            Effect.flatMap(httpExchange.post(client, sent, who), (incoming) => read(incoming, dialects))
+          ),
           Effect.mapError(hide)
         ),
       stream: (request) =>
         Stream.unwrapScoped(Effect.gen(function*() {
-          const opened = yield* httpExchange.open(client, yield* outgoing(request, "stream"), who)
+          const { dialects, sent } = yield* outgoing(request, "stream")
+          const opened = yield* httpExchange.open(client, sent, who)
           const { headers, status } = opened
           if (status < 200 || status > 299 || isWhole(headers)) {
-            return Stream.fromIterable(StreamPart.fromResponse(yield* Effect.flatMap(opened.whole, read)))
+            const whole = yield* Effect.flatMap(opened.whole, (incoming) => read(incoming, dialects))
+            return Stream.fromIterable(StreamPart.fromResponse(whole))
           }
-          const rateLimit = limitsOf(headers, yield* DateTime.now)
+          const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
           const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
           const parts = decode.bytes(protocol.decoder(facts), { maxEventBytes })(opened.bytes)
-          return rateLimit === undefined ? parts : Stream.map(parts, (part) => started(part, rateLimit))
+          return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
         })).pipe(Stream.mapError(hide))
     })
   })

@@ -1,8 +1,8 @@
 /** The body of a whole reply: JSON that was read, or the error that says why it is none; and its simplest fields. */
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
-
 import * as strictJson from "../../internal/strictJson.ts"
+import type * as Response from "../../model/Response.ts"
 import { header, type Incoming, type Who } from "./httpExchange.ts"
 
 /** What every error about a reply carries. */
@@ -49,3 +49,9 @@ export const count = (value: unknown): number | undefined =>
 /** A text that says something. */
 export const nonBlank = (value: unknown): string | undefined =>
   typeof value === "string" && value.trim() !== "" ? value : undefined
+
+/** The arguments of a tool call: nothing at all is what a tool without parameters is called with. */
+export const orEmptyObject = (json: string): string => json.trim() === "" ? "{}" : json
+
+/** Whether a part holds something of the answer; a provider's own state alone is nothing that was said. */
+export const saysSomething = (part: Response.Part): boolean => part._tag === "ToolCall" || part.text !== ""

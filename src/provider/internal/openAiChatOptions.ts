@@ -1,5 +1,8 @@
-/** The options of OpenAiChat that other providers do not have, and OpenAI's own words for those that all have. */
-import type * as options from "./options.ts"
+/** What both protocols of OpenAI share that other providers do not have, and OpenAI's own words for those that all have. */
+import * as Redacted from "effect/Redacted"
+import type { Issue } from "../../error/InvalidOptions.ts"
+import type { Dialects } from "../../model/Response.ts"
+import * as options from "./options.ts"
 
 export const baseUrl = "https://api.openai.com/v1"
 
@@ -14,7 +17,33 @@ export const keyRule = (host: string | undefined) => ({
   remedy: "a key of https://platform.openai.com/api-keys, as Redacted; or the baseUrl of a server that needs none"
 })
 
+/** The defaults of OpenAI's own addresses. Others speak the same protocol, and know strict schemas or do not. */
+export const ownDialects = { tools: "plain", output: "openai-strict" } as const
+
+export const dialects = {
+  known: ["plain", "openai-strict"],
+  usual: (host: string | undefined): Dialects => isOpenAi(host) ? ownDialects : { tools: "plain", output: "plain" }
+} as const
+
 export const variableNames = { apiKey: ["OPENAI_API_KEY"], baseUrl: "OPENAI_BASE_URL", model: "OPENAI_MODEL" } as const
+
+/** The options that both of OpenAI's protocols have. */
+interface Own {
+  readonly apiKey?: Redacted.Redacted<string> | undefined
+  readonly organization?: string | undefined
+  readonly project?: string | undefined
+}
+
+export const ownIssues = ({ organization, project }: Own): ReadonlyArray<Issue> => [
+  ...options.textIssues("organization", organization),
+  ...options.textIssues("project", project)
+]
+
+export const headers = ({ apiKey, organization, project }: Own): { readonly [name: string]: string } => ({
+  ...(apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(apiKey)}` }),
+  ...(organization === undefined ? {} : { "openai-organization": organization }),
+  ...(project === undefined ? {} : { "openai-project": project })
+})
 
 /** How to set what an option stands for. */
 export const variables: { readonly [option: string]: options.Variable } = {

@@ -8,8 +8,10 @@ import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import { isFault } from "./errorBody.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "./jsonBody.ts"
+import * as opaque from "./opaque.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
@@ -23,6 +25,7 @@ const WireFunction = Schema.Struct({
 
 const WireToolCall = Schema.Struct({
   id: Schema.optional(Schema.Unknown),
+  extra_content: Schema.optional(Schema.Unknown),
   function: WireFunction
 })
 
@@ -31,6 +34,8 @@ const WireMessage = Schema.Struct({
   refusal: Nullish(Schema.String),
   reasoning_content: Nullish(Schema.String),
   reasoning: Schema.optional(Schema.Unknown),
+  reasoning_text: Schema.optional(Schema.Unknown),
+  reasoning_details: Schema.optional(Schema.Unknown),
   tool_calls: Nullish(Schema.Array(WireToolCall)),
   function_call: Nullish(WireFunction)
 })
@@ -65,7 +70,7 @@ const isFilled = (value: unknown): boolean =>
 const errorIn = (body: unknown): Fields | undefined => {
   const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
   if (!isFields(holder)) return undefined
-  if (isFilled(holder["error"])) return holder
+  if (isFilled(holder["error"]) || isFault(holder["base_resp"])) return holder
   if (holder["choices"] !== undefined || holder["message"] === undefined && holder["detail"] === undefined) {
     return undefined
   }
@@ -100,6 +105,22 @@ export const texts = (value: unknown): string =>
     ? value.map((inner: unknown) => isFields(inner) ? texts(inner["text"]) : texts(inner)).join("")
     : ""
 
+/**
+ * Thinking beside the content, under the names servers give it: DeepSeek's `reasoning_content`, `reasoning` of Groq, Ollama
+ * and OpenRouter, Copilot's `reasoning_text`; and MiniMax's `reasoning_details`, which others send besides one of these.
+ */
+export const thinkingIn = (message: Fields): string | undefined => {
+  for (const name of ["reasoning_content", "reasoning", "reasoning_text"]) {
+    const value = message[name]
+    if (typeof value === "string" && value !== "") return value
+  }
+  const details = message["reasoning_details"]
+  const told = Array.isArray(details)
+    ? details.map((each: unknown) => isFields(each) ? texts(each["text"]) || texts(each["summary"]) : "").join("")
+    : ""
+  return told === "" ? undefined : told
+}
+
 /** Mistral sends thinking as a part of the content; parts without text (references and such) say nothing to us. */
 export const contentParts = (content: WireMessage["content"]): ReadonlyArray<Response.Part> => {
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content ?? []
@@ -124,11 +145,20 @@ const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | nu
     ? ""
     : raw([...path, "function", "arguments"]) ?? JSON.stringify(value)
 
+/**
+ * What a server adds to a call and wants back with it, as a part keeps it: Gemini's OpenAI endpoint puts the signature of
+ * the thought there, and refuses the call without it.
+ */
+export const sealOf = (extra: unknown, provider: string): string | undefined =>
+  isFilled(extra) && isFields(extra)
+    ? opaque.write("chat", provider, "extra_content", JSON.stringify(extra))
+    : undefined
+
 /** Every call gets an id of its own: absent, blank and repeated ones are made up, the same for the same reply. */
-const toolCalls = (message: WireMessage, raw: Raw): ReadonlyArray<Prompt.ToolCallPart> => {
+const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyArray<Prompt.ToolCallPart> => {
   const legacy = message.function_call === null || message.function_call === undefined
     ? []
-    : [{ id: undefined, function: message.function_call }]
+    : [{ id: undefined, extra_content: undefined, function: message.function_call }]
   const calls = message.tool_calls === null || message.tool_calls === undefined || message.tool_calls.length === 0
     ? legacy
     : message.tool_calls
@@ -145,25 +175,27 @@ const toolCalls = (message: WireMessage, raw: Raw): ReadonlyArray<Prompt.ToolCal
       if (!used.has(`call_${next}`)) id = `call_${next}`
     }
     used.add(id)
+    const seal = sealOf(call.extra_content, provider)
     return {
       _tag: "ToolCall",
       id,
       name: call.function.name,
-      arguments: argumentsText(call.function.arguments, raw, ["tool_calls", index])
+      arguments: orEmptyObject(argumentsText(call.function.arguments, raw, ["tool_calls", index])),
+      ...(seal === undefined ? {} : { opaque: seal })
     }
   })
 }
 
 /** Reasoning, then text (or the refusal in its place), then tool calls. */
-const partsOf = (message: WireMessage, raw: Raw): ReadonlyArray<Response.Part> => {
-  const thinking = nonBlank(message.reasoning_content) ?? nonBlank(message.reasoning)
+const partsOf = (message: WireMessage, raw: Raw, provider: string): ReadonlyArray<Response.Part> => {
+  const thinking = nonBlank(thinkingIn(message))
   const content = contentParts(message.content)
   const refusal = nonBlank(message.refusal)
   return [
     ...(thinking === undefined ? [] : [{ _tag: "Reasoning", text: thinking } as const]),
     ...content,
     ...(refusal === undefined || content.some((part) => part._tag === "Text") ? [] : [Prompt.text(refusal)]),
-    ...toolCalls(message, raw)
+    ...toolCalls(message, raw, provider)
   ]
 }
 
@@ -204,9 +236,11 @@ export const usageOf = (value: unknown): Usage => {
   const usage = isFields(value) ? value : {}
   const inputTokens = count(usage["prompt_tokens"]) ?? 0
   const outputTokens = count(usage["completion_tokens"]) ?? 0
-  const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens")
+  // The details stand in an object of their own at OpenAI, and beside the counts at Copilot, Perplexity and Together.
+  const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens") ??
+    count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
-    count(usage["prompt_cache_hit_tokens"])
+    count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"])
   return new Usage({
     inputTokens,
     outputTokens,
@@ -247,7 +281,7 @@ const fromChoice = (
 ): Either.Either<Response.Response, ModelError.ModelError> => {
   const usage = usageOf(frame.usage)
   const billed = usage.totalTokens > 0 ? "yes" : "maybe"
-  const parts = partsOf(choice.message, raw)
+  const parts = partsOf(choice.message, raw, facts.provider)
   const said = choice.finish_reason ?? undefined
   if (said === "insufficient_system_resource") {
     return Either.left(

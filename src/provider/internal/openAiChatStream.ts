@@ -4,8 +4,8 @@ import type * as Response from "../../model/Response.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as decode from "./decode.ts"
-import { nonBlank } from "./jsonBody.ts"
-import { contentParts, filteredCategories, finishReasons, usageOf } from "./openAiChatReply.ts"
+import { nonBlank, orEmptyObject } from "./jsonBody.ts"
+import { contentParts, filteredCategories, finishReasons, sealOf, thinkingIn, usageOf } from "./openAiChatReply.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 import { factsOf } from "./sse.ts"
@@ -18,6 +18,8 @@ interface Call {
   /** Empty until the server says it; only then the call is announced. */
   readonly name: string
   readonly arguments: string
+  /** What the server adds to the call and wants back with it. */
+  readonly extra: unknown
   readonly isAnnounced: boolean
 }
 
@@ -57,10 +59,10 @@ const faulty = (draft: Draft, fault: string): Draft => ({ ...draft, fault })
 
 /** Text or thinking; each delta is sent on as it is, blanks included. */
 const withContent = (draft: Draft, delta: Fields): Draft => {
-  const { content, reasoning, reasoning_content: reasoningContent, refusal } = delta
+  const { content, refusal } = delta
   const parts: Array<StreamPart.StreamPart> = []
-  if (isText(reasoningContent)) parts.push(StreamPart.reasoningDelta(reasoningContent))
-  else if (isText(reasoning)) parts.push(StreamPart.reasoningDelta(reasoning))
+  const thinking = thinkingIn(delta)
+  if (thinking !== undefined) parts.push(StreamPart.reasoningDelta(thinking))
   if (isText(content)) {
     parts.push(StreamPart.textDelta(content))
   } else if (Array.isArray(content)) {
@@ -93,7 +95,8 @@ const isWhole = (json: string): boolean => {
 
 /**
  * Which call a delta belongs to; the number of calls stands for a new one. Most servers count them by `index`, from 0 or
- * from 1. Those that send whole calls leave it out, or give all of them the same: then another id and name are another call.
+ * from 1. Those that send whole calls leave it out, or give all of them the same: then another id and name are another
+ * call. The same name with another id is one only where the call before it is whole, as some give each delta an id.
  */
 const placeOf = (calls: ReadonlyArray<Call>, delta: Fields, name: string | undefined): number => {
   const id = nonBlank(delta["id"])
@@ -103,7 +106,7 @@ const placeOf = (calls: ReadonlyArray<Call>, delta: Fields, name: string | undef
     const call = calls[at]
     if (call === undefined) return calls.length
     const isAnother = id !== undefined && id !== call.id && name !== undefined && call.name !== "" &&
-      isWhole(call.arguments)
+      (name !== call.name || isWhole(call.arguments))
     return isAnother ? calls.length : at
   }
   if (id === undefined && name === undefined && calls.length > 0) return calls.length - 1
@@ -146,6 +149,7 @@ const withCall = (draft: Draft, delta: unknown, raw: () => string | undefined): 
     id: idFor(calls, nonBlank(delta["id"]), place),
     name: "",
     arguments: "",
+    extra: undefined,
     isAnnounced: false
   }
   const more = argumentsOf(called["arguments"], raw)
@@ -153,7 +157,8 @@ const withCall = (draft: Draft, delta: unknown, raw: () => string | undefined): 
   let call: Call = {
     ...before,
     name: before.name === "" ? name ?? "" : before.name,
-    arguments: before.arguments + more
+    arguments: before.arguments + more,
+    extra: delta["extra_content"] ?? before.extra
   }
   if (call.isAnnounced) {
     if (more !== "") draft.parts.push(StreamPart.toolArgumentsDelta(place, more))
@@ -258,6 +263,9 @@ const end = (
   ending: decode.Ending
 ): ReadonlyArray<StreamPart.StreamPart> | ModelError.ModelError | undefined => {
   if (state.finishReason === undefined && ending !== "done") return undefined
+  if (state.finishReason === undefined && !state.hasContent && state.calls.length === 0) {
+    return new ModelError.MalformedResponse({ ...factsOf(facts), reason: "the stream ended without a choice" })
+  }
   const reason = reasonOf(state)
   if (reason === "content-filter" && !state.hasContent) {
     return new ModelError.ContentFiltered({
@@ -270,7 +278,8 @@ const end = (
   const parts: Array<StreamPart.StreamPart> = state.isStarted ? [] : [startOf({}, facts)]
   state.calls.forEach((call, index) => {
     if (!call.isAnnounced) announced(call, index, parts)
-    parts.push(StreamPart.toolCall(index, call.id, call.name, call.arguments.trim() === "" ? "{}" : call.arguments))
+    const seal = sealOf(call.extra, facts.provider)
+    parts.push(StreamPart.toolCall(index, call.id, call.name, orEmptyObject(call.arguments), seal))
   })
   parts.push(StreamPart.finish({ reason, rawReason: state.finishReason, usage: state.usage }))
   return parts

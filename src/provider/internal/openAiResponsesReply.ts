@@ -7,10 +7,12 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, parse } from "./jsonBody.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
+import * as opaque from "./opaque.ts"
 import { filteredCategories } from "./openAiChatReply.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
+import { withReason } from "./streamError.ts"
 
 const isFilled = (value: unknown): boolean =>
   typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
@@ -98,8 +100,26 @@ export const argumentsText = (value: unknown, raw: () => string | undefined): st
     ? ""
     : raw() ?? JSON.stringify(value)
 
-/** A call of a tool without parameters may come with nothing at all; nothing in a reply that was cut is no such call. */
-export const orEmptyObject = (json: string, whole: boolean): string => json.trim() === "" && whole ? "{}" : json
+/**
+ * A reasoning item as a part keeps it, to be sent back as it came; none where it holds nothing but its name, which means
+ * something only to a server that stored it.
+ */
+export const sealOf = (item: Fields, provider: string): string | undefined => {
+  const encrypted = nonBlank(item["encrypted_content"])
+  if (encrypted === undefined) return undefined
+  const content = listOf(item["content"])
+  return opaque.write(
+    "responses",
+    provider,
+    "reasoning",
+    JSON.stringify({
+      id: nonBlank(item["id"]),
+      summary: listOf(item["summary"]),
+      ...(content.length === 0 ? {} : { content }),
+      encrypted_content: encrypted
+    })
+  )
+}
 
 /** The id of a call: the given one if it is new, or else one made up, the same for the same reply. */
 export const freshId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
@@ -136,7 +156,8 @@ export const filteredOut = (
 const errorIn = (body: unknown): Fields | undefined => {
   const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
   if (!isFields(holder)) return undefined
-  if (isFilled(holder["error"]) || holder["status"] === "failed") return holder
+  if (holder["status"] === "failed") return withReason(holder)
+  if (isFilled(holder["error"])) return holder
   if (holder["output"] !== undefined) return undefined
   const says = isFilled(holder["message"]) || isFilled(holder["detail"])
   return holder["object"] === "error" || holder["type"] === "error" || says ? holder : undefined
@@ -162,7 +183,7 @@ interface Gathered {
 }
 
 /** A call, or what is wrong with it. */
-const addCall = (item: Fields, at: number, whole: boolean, text: string, into: Gathered): string | undefined => {
+const addCall = (item: Fields, at: number, text: string, into: Gathered): string | undefined => {
   const name = item["name"]
   if (typeof name !== "string") return `output.${at}.name: a function_call without the name of its function`
   const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, into.ids)
@@ -173,7 +194,7 @@ const addCall = (item: Fields, at: number, whole: boolean, text: string, into: G
     _tag: "ToolCall",
     id,
     name,
-    arguments: orEmptyObject(json, whole && item["status"] !== "incomplete")
+    arguments: orEmptyObject(json)
   })
   return undefined
 }
@@ -185,8 +206,23 @@ const addPiece = (part: unknown, into: Gathered): void => {
   into.parts.push(piece.kind === "reasoning" ? { _tag: "Reasoning", text: piece.text } : Prompt.text(piece.text))
 }
 
+/** One item is one part, so that what seals it seals all of it. */
+const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
+  const pieces = [...listOf(item["summary"]), ...listOf(item["content"])].map(pieceOf)
+  const text = pieces.map((piece) => piece?.text ?? "").join("")
+  const seal = sealOf(item, provider)
+  if (text === "" && seal === undefined) return
+  into.parts.push({ _tag: "Reasoning", text, ...(seal === undefined ? {} : { opaque: seal }) })
+}
+
 /** Items of other kinds are work the server did with tools of its own: they are no part of the answer. */
-const addItem = (item: unknown, at: number, whole: boolean, text: string, into: Gathered): string | undefined => {
+const addItem = (
+  item: unknown,
+  at: number,
+  text: string,
+  provider: string,
+  into: Gathered
+): string | undefined => {
   if (!isFields(item)) return `output.${at}: not an object`
   switch (item["type"]) {
     case "message": {
@@ -196,10 +232,10 @@ const addItem = (item: unknown, at: number, whole: boolean, text: string, into: 
       return undefined
     }
     case "reasoning":
-      for (const part of [...listOf(item["summary"]), ...listOf(item["content"])]) addPiece(part, into)
+      addReasoning(item, provider, into)
       return undefined
     case "function_call":
-      return addCall(item, at, whole, text, into)
+      return addCall(item, at, text, into)
     default:
       return undefined
   }
@@ -217,15 +253,14 @@ const fromBody = (
   if (unfinished.has(body["status"])) {
     return malformed(facts, text, `status: the reply is not finished but ${JSON.stringify(body["status"])}`)
   }
-  const whole = body["status"] === "completed"
   const gathered: Gathered = { parts: [], ids: new Set(), refused: false, cutCall: false, calls: 0 }
   for (const [at, item] of output.entries()) {
-    const fault = addItem(item, at, whole, text, gathered)
+    const fault = addItem(item, at, text, facts.provider, gathered)
     if (fault !== undefined) return malformed(facts, text, fault)
   }
   const { parts } = gathered
   const ending = endingOf(body, { calls: gathered.calls > 0, refused: gathered.refused, cutCall: gathered.cutCall })
-  if (ending.reason === "content-filter" && parts.length === 0) {
+  if (ending.reason === "content-filter" && !parts.some(saysSomething)) {
     return Either.left(filteredOut(body, facts))
   }
   const id = nonBlank(body["id"])

@@ -2,11 +2,12 @@
  * OpenAI's Responses API on the wire: how a stream is read. A pure step over events that name their type; what a server
  * sends only at the end of an item or of the reply is taken from there, and nothing is said twice.
  *
- * Items are told apart by `output_index`: GitHub Copilot gives each event another `item_id`.
+ * Items are told apart by `output_index`: GitHub Copilot gives each event another `item_id`. Servers that leave the index
+ * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as decode from "./decode.ts"
-import { nonBlank } from "./jsonBody.ts"
+import { nonBlank, orEmptyObject } from "./jsonBody.ts"
 import { type Fields, isFields } from "./openAiChatWire.ts"
 import {
   argumentsText,
@@ -14,8 +15,8 @@ import {
   filteredOut,
   freshId,
   listOf,
-  orEmptyObject,
   pieceOf,
+  sealOf,
   usageOf
 } from "./openAiResponsesReply.ts"
 import { rawAt } from "./rawJson.ts"
@@ -45,8 +46,12 @@ export interface State {
   readonly over: boolean
   /** Something of the reply's items has come, so the terminal event need not be read for them. */
   readonly items: boolean
+  /** What the ids of items stand for: the index they came with, or themselves where no index had come. */
+  readonly names: ReadonlyMap<string, ItemKey>
   /** Pieces of text that have been sent on, by item, kind and place. */
   readonly told: ReadonlySet<string>
+  /** Reasoning items whose state has been sent on. */
+  readonly sealed: ReadonlySet<ItemKey>
   readonly calls: ReadonlyMap<ItemKey, Call>
   /** The calls of all replies of the stream. */
   readonly count: number
@@ -59,7 +64,9 @@ export const initial: State = {
   started: false,
   over: false,
   items: false,
+  names: new Map(),
   told: new Set(),
+  sealed: new Set(),
   calls: new Map(),
   count: 0,
   ids: new Set(),
@@ -93,11 +100,26 @@ const started = (step: Step, facts: decode.Facts): Step =>
     parts: [StreamPart.start({ model: facts.model, requestId: facts.requestId }), ...step.parts]
   }
 
-const keyOf = (event: Fields): ItemKey => {
+const itemIdOf = (event: Fields): string | undefined => {
+  const { item } = event
+  return nonBlank(event["item_id"]) ?? (isFields(item) ? nonBlank(item["id"]) : undefined)
+}
+
+const keyOf = (state: State, event: Fields): ItemKey => {
+  const id = itemIdOf(event)
   const index = event["output_index"]
-  if (typeof index === "number") return index
-  const id = event["item_id"]
-  return typeof id === "string" ? id : 0
+  const known = id === undefined ? undefined : state.names.get(id)
+  return typeof index === "number" ? (typeof known === "string" ? known : index) : known ?? id ?? 0
+}
+
+/** Keeps what an id stands for: where its item begins, and where an event has the id alone. */
+const named = (state: State, event: Fields, type: unknown): State => {
+  const index = event["output_index"]
+  if (typeof index === "number" && type !== "response.output_item.added") return state
+  const id = itemIdOf(event)
+  return id === undefined || state.names.has(id)
+    ? state
+    : { ...state, names: new Map(state.names).set(id, typeof index === "number" ? index : id) }
 }
 
 type Kind = "text" | "refusal" | "summary" | "reasoning"
@@ -126,7 +148,7 @@ const tell = (state: State, key: string, kind: Kind, text: string): Step => {
 const delta = (state: State, event: Fields, kind: Kind, here: Here): Step => {
   const text = event["delta"]
   return typeof text === "string"
-    ? tell(state, pieceKey(keyOf(event), kind, placeOf(event, kind)), kind, text)
+    ? tell(state, pieceKey(keyOf(state, event), kind, placeOf(event, kind)), kind, text)
     : wrong(state, here, `a delta of ${kind} that is not text`)
 }
 
@@ -176,7 +198,7 @@ const callAt = (state: State, key: ItemKey, item: Fields): readonly [State, Call
 }
 
 /** A name once given stands: later ones are the same or empty. */
-const named = (call: Call, name: unknown): Call =>
+const withName = (call: Call, name: unknown): Call =>
   call.name === "" && typeof name === "string" && name !== "" ? { ...call, name } : call
 
 /** Sends the start of a call once its name is known, and then the deltas that waited for it. */
@@ -193,17 +215,18 @@ const opened = (state: State, key: ItemKey, call: Call): Step => {
 
 const callAdded = (state: State, key: ItemKey, item: Fields, here: Here): Step => {
   const [next, call] = callAt(state, key, item)
-  return opened(next, key, named({ ...call, whole: wholeArguments(call, item, here, ["item"]) }, item["name"]))
+  return opened(next, key, withName({ ...call, whole: wholeArguments(call, item, here, ["item"]) }, item["name"]))
 }
 
 const callDelta = (state: State, event: Fields, here: Here): Step => {
   const text = event["delta"]
   if (typeof text !== "string") return wrong(state, here, "a delta of arguments that is not text")
   if (text === "") return stay(state)
-  const key = keyOf(event)
+  const key = keyOf(state, event)
   const [next, call] = callAt(state, key, {})
   return {
-    state: put(next, key, { ...call, arguments: call.arguments + text }),
+    // What the item began with, `{}` for example, is not the whole when deltas follow.
+    state: put(next, key, { ...call, arguments: call.arguments + text, whole: "" }),
     parts: call.open && !call.closed ? [StreamPart.toolArgumentsDelta(call.index, text)] : nothing
   }
 }
@@ -214,16 +237,16 @@ const wholeArguments = (call: Call, holder: Fields, here: Here, path: ReadonlyAr
 }
 
 const callArguments = (state: State, event: Fields, here: Here): Step => {
-  const key = keyOf(event)
+  const key = keyOf(state, event)
   const [next, call] = callAt(state, key, {})
-  return opened(next, key, named({ ...call, whole: wholeArguments(call, event, here, []) }, event["name"]))
+  return opened(next, key, withName({ ...call, whole: wholeArguments(call, event, here, []) }, event["name"]))
 }
 
 /** Sends the rest of the arguments and the whole call. */
 const close = (state: State, key: ItemKey, item: Fields, json: string, cut: boolean, here: Here): Step => {
   const [before, found] = callAt(state, key, item)
   if (found.closed) return stay(state)
-  const call = named(found, item["name"])
+  const call = withName(found, item["name"])
   if (call.name === "" && typeof item["name"] !== "string") {
     return wrong(state, here, "a function_call without the name of its function")
   }
@@ -235,7 +258,7 @@ const close = (state: State, key: ItemKey, item: Fields, json: string, cut: bool
     parts: [
       ...start.parts,
       ...(rest === "" ? [] : [StreamPart.toolArgumentsDelta(call.index, rest)]),
-      StreamPart.toolCall(call.index, call.id, call.name, orEmptyObject(full, !cut))
+      StreamPart.toolCall(call.index, call.id, call.name, orEmptyObject(full))
     ]
   }
 }
@@ -255,7 +278,12 @@ const itemDone = (
         ? whole(state, key, "text", 0, item["content"])
         : wholeParts(state, key, item["content"])
     case "reasoning": {
-      return each(state, [item["summary"], item["content"]], (current, parts) => wholeParts(current, key, parts))
+      const told = each(state, [item["summary"], item["content"]], (current, parts) => wholeParts(current, key, parts))
+      const seal = told.state.sealed.has(key) ? undefined : sealOf(item, here.facts.provider)
+      return seal === undefined ? told : {
+        state: { ...told.state, sealed: new Set(told.state.sealed).add(key) },
+        parts: [...told.parts, StreamPart.reasoningDelta("", seal)]
+      }
     }
     case "function_call": {
       const [next, call] = callAt(state, key, item)
@@ -269,7 +297,7 @@ const itemDone = (
 /** Calls that had no end of their own end with the reply. */
 const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step =>
   each(state, [...state.calls].filter(([, call]) => !call.closed), (current, [key, call]) => {
-    const item = typeof key === "number" ? output[key] : undefined
+    const item = typeof key === "number" ? output[key] : output.find((each) => isFields(each) && each["id"] === key)
     return close(current, key, isFields(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
   })
 
@@ -338,27 +366,27 @@ const read = (state: State, event: Fields, type: unknown, here: Here): Step => {
     case "response.function_call_arguments.delta":
       return callDelta(state, event, here)
     case "response.output_text.done":
-      return whole(state, keyOf(event), "text", event["content_index"], event["text"])
+      return whole(state, keyOf(state, event), "text", event["content_index"], event["text"])
     case "response.refusal.done":
-      return whole(state, keyOf(event), "refusal", event["content_index"], event["refusal"])
+      return whole(state, keyOf(state, event), "refusal", event["content_index"], event["refusal"])
     case "response.reasoning_summary_text.done":
-      return whole(state, keyOf(event), "summary", event["summary_index"], event["text"])
+      return whole(state, keyOf(state, event), "summary", event["summary_index"], event["text"])
     case "response.reasoning_text.done":
-      return whole(state, keyOf(event), "reasoning", event["content_index"], event["text"])
+      return whole(state, keyOf(state, event), "reasoning", event["content_index"], event["text"])
     case "response.content_part.done":
-      return wholePart(state, keyOf(event), event["content_index"], event["part"])
+      return wholePart(state, keyOf(state, event), event["content_index"], event["part"])
     case "response.reasoning_summary_part.done":
-      return wholePart(state, keyOf(event), event["summary_index"], event["part"])
+      return wholePart(state, keyOf(state, event), event["summary_index"], event["part"])
     case "response.function_call_arguments.done":
       return callArguments(state, event, here)
     case "response.output_item.added": {
       const { item } = event
       return isFields(item) && item["type"] === "function_call"
-        ? callAdded(state, keyOf(event), item, here)
+        ? callAdded(state, keyOf(state, event), item, here)
         : stay(state)
     }
     case "response.output_item.done":
-      return itemDone(state, keyOf(event), event["item"], ["item"], here)
+      return itemDone(state, keyOf(state, event), event["item"], ["item"], here)
     case "response.created":
     case "response.queued":
     case "response.in_progress":
@@ -386,7 +414,7 @@ export const decoder = (facts: decode.Facts, replies: "one" | "all"): decode.Dec
     if (!isFields(json)) return wrong(state, here, "an event that is no object")
     const type = json["type"] ?? message.event
     if (state.over && type !== "response.created") return stay(state)
-    const step = started(read(state, json, type, here), facts)
+    const step = started(read(named(state, json, type), json, type, here), facts)
     return step.state.over && replies === "one" ? { ...step, done: true } : step
   },
   end: (state, ending) => {

@@ -1,13 +1,17 @@
 /** OpenAI's Responses API on the wire: how a request is written. Pure. */
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import { type Fields, historicArguments } from "./openAiChatWire.ts"
+import type { Asked } from "./asked.ts"
+import * as opaque from "./opaque.ts"
+import { type Fields, historicArguments, isFields } from "./openAiChatWire.ts"
 
 /** How requests of one model are written. */
 export interface Dialect {
   readonly store: boolean
   readonly reasoning: { readonly effort?: string | undefined; readonly summary?: string | undefined } | undefined
   readonly reasoningItems: "none" | "reasoning_text"
+  /** Whether reasoning is asked for in a form that can be sent back. */
+  readonly encryptedReasoning: boolean
 }
 
 /** The given fields without the undefined ones. */
@@ -39,8 +43,36 @@ const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
   return rest.length === 0 && first._tag === "Text" ? first.text : parts.map(userPart)
 }
 
+/** The item as it came, where it is this provider's own. */
+const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | undefined => {
+  const state = opaque.read("responses", provider, "reasoning", part.opaque)
+  if (state === undefined) return undefined
+  try {
+    const item: unknown = JSON.parse(state)
+    return isFields(item) ? { type: "reasoning", ...item } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const reasoningItem = (part: Prompt.ReasoningPart, dialect: Dialect, provider: string): Fields | undefined =>
+  ownReasoning(part, provider) ?? (dialect.reasoningItems === "reasoning_text" && part.text !== ""
+    ? { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: part.text }] }
+    : undefined)
+
+/** The API refuses reasoning that nothing came of, as a reply has it that was cut while it was thought about. */
+const withoutLooseEnd = (items: ReadonlyArray<Fields>): ReadonlyArray<Fields> => {
+  let end = items.length
+  while (end > 0 && items[end - 1]?.["encrypted_content"] !== undefined) end--
+  return items.slice(0, end)
+}
+
 /** The parts of the model's own message in their order, neighbouring texts as one. */
-const assistantItems = (parts: ReadonlyArray<Prompt.AssistantPart>, dialect: Dialect): ReadonlyArray<Fields> => {
+const assistantItems = (
+  parts: ReadonlyArray<Prompt.AssistantPart>,
+  dialect: Dialect,
+  provider: string
+): ReadonlyArray<Fields> => {
   const items: Array<Fields> = []
   let text = ""
   const flush = (): void => {
@@ -58,23 +90,25 @@ const assistantItems = (parts: ReadonlyArray<Prompt.AssistantPart>, dialect: Dia
         name: part.name,
         arguments: historicArguments(part.arguments)
       })
-    } else if (dialect.reasoningItems === "reasoning_text" && part.text !== "") {
+    } else {
+      const item = reasoningItem(part, dialect, provider)
+      if (item === undefined) continue
       flush()
-      items.push({ type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: part.text }] })
+      items.push(item)
     }
   }
   flush()
-  return items
+  return withoutLooseEnd(items)
 }
 
-const inputItems = (each: Prompt.Message, dialect: Dialect): ReadonlyArray<Fields> => {
+const inputItems = (each: Prompt.Message, dialect: Dialect, provider: string): ReadonlyArray<Fields> => {
   switch (each._tag) {
     case "System":
       return [message("system", each.content)]
     case "User":
       return [message("user", userContent(each.content))]
     case "Assistant":
-      return assistantItems(each.content, dialect)
+      return assistantItems(each.content, dialect, provider)
     case "Tool":
       return each.content.map((result) => ({
         type: "function_call_output",
@@ -88,11 +122,11 @@ const inputItems = (each: Prompt.Message, dialect: Dialect): ReadonlyArray<Field
  * System messages at the start are instructions; later ones keep their place in the conversation, as do all where there
  * is nothing else, because a request without input is refused.
  */
-const conversation = (prompt: Prompt.Prompt, dialect: Dialect): Fields => {
+const conversation = (prompt: Prompt.Prompt, dialect: Dialect, provider: string): Fields => {
   const { messages } = prompt
   const leading = Math.max(0, messages.findIndex((each) => each._tag !== "System"))
   const instructions = messages.slice(0, leading).flatMap((each) => each._tag === "System" ? [each.content] : [])
-  const input = messages.slice(leading).flatMap((each) => inputItems(each, dialect))
+  const input = messages.slice(leading).flatMap((each) => inputItems(each, dialect, provider))
   return {
     instructions: instructions.length === 0 ? undefined : instructions.join("\n\n"),
     input
@@ -102,31 +136,49 @@ const conversation = (prompt: Prompt.Prompt, dialect: Dialect): Fields => {
 const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", name: choice.tool } : choice
 
-const toolFields = (request: LanguageModel.Request): Fields => {
-  const definitions = request.tools?.definitions ?? []
-  return definitions.length === 0 ? {} : {
+const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+  tools.length === 0 ? {} : {
     // Left out, strict counts as true here and rewrites the schema: every optional parameter becomes required.
-    tools: definitions.map((definition) => ({ type: "function", ...present({ ...definition }), strict: false })),
+    tools: tools.map((definition) => ({
+      type: "function",
+      ...present({ ...definition }),
+      strict: dialects.tools === "openai-strict"
+    })),
     tool_choice: toolChoice(request.toolChoice),
     parallel_tool_calls: request.parallelToolCalls
   }
+
+/** What is said of the text stands in one field; `providerOptions` may add to it without taking the rest away. */
+const textField = ({ dialects, format, request }: Asked): Fields => {
+  const given = request.providerOptions?.["text"]
+  // Strict only in its dialect: it takes a part of JSON Schema, and refuses the rest.
+  const strict = dialects.output === "openai-strict"
+  return format === undefined || (given !== undefined && !isFields(given)) ? {} : {
+    text: { format: { type: "json_schema", ...present({ ...format }), strict }, ...given }
+  }
+}
+
+const encryptedContent = "reasoning.encrypted_content"
+
+/** Without it a reasoning item is only a name, which means nothing to a server that stores nothing. */
+const includeField = ({ request }: Asked, dialect: Dialect): Fields => {
+  const given = request.providerOptions?.["include"] ?? []
+  return dialect.encryptedReasoning && Array.isArray(given)
+    ? { include: given.includes(encryptedContent) ? given : [...given, encryptedContent] }
+    : {}
 }
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (
-  model: string,
-  request: LanguageModel.Request,
-  dialect: Dialect,
-  kind: "generate" | "stream"
-): Fields => {
+export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
+  const { kind, provider, request } = asked
   if (request.providerOptions?.["background"] === true) {
     throw new TypeError("background: true asks for a reply that is not finished; leave it out")
   }
   return {
     ...present({
       model,
-      ...conversation(Prompt.make(request.prompt), dialect),
-      ...toolFields(request),
+      ...conversation(Prompt.make(request.prompt), dialect, provider),
+      ...toolFields(asked),
       temperature: request.temperature,
       top_p: request.topP,
       max_output_tokens: request.maxOutputTokens,
@@ -137,13 +189,8 @@ export const encode = (
       store: dialect.store
     }),
     ...request.providerOptions,
+    ...textField(asked),
+    ...includeField(asked, dialect),
     ...(kind === "stream" ? { stream: true } : {})
   }
 }
-
-/**
- * What the request asks for and the protocol cannot do. A seed is left out without a word, as repeating is a best effort
- * anyway; texts that end the reply are none.
- */
-export const missing = (request: LanguageModel.Request): "stop" | undefined =>
-  request.stop !== undefined && request.stop.length > 0 ? "stop" : undefined

@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { found, InvalidOptions, type Issue } from "../../error/InvalidOptions.ts"
 import { describeCause, redact } from "../../internal/redact.ts"
+import type { Dialect } from "../../model/SchemaDialect.ts"
 
 /** What every provider uses where its options are silent. */
 export const defaults = { maxBodyBytes: 16 * 1024 * 1024, maxEventBytes: 4 * 1024 * 1024 } as const
@@ -101,10 +102,38 @@ export const sizeIssues = (path: string, size: number | undefined): ReadonlyArra
     ? []
     : [{ path, found: found(size), allowed: `a whole number of bytes, ${smallestBody} or more` }]
 
+export const countIssues = (path: string, count: number | undefined, what: string): ReadonlyArray<Issue> =>
+  count === undefined || (Number.isSafeInteger(count) && count >= 1)
+    ? []
+    : [{ path, found: found(count), allowed: `a whole number of ${what}, 1 or more` }]
+
 export const oneOf = (path: string, value: string | undefined, allowed: ReadonlyArray<string>): ReadonlyArray<Issue> =>
   value === undefined || allowed.includes(value)
     ? []
     : [{ path, found: found(value), allowed: allowed.map((name) => JSON.stringify(name)).join(" or ") }]
+
+/** What may be said of dialects. */
+export interface GivenDialects {
+  readonly tools?: Dialect | undefined
+  readonly output?: Dialect | undefined
+}
+
+export const dialectIssues = (
+  dialects: GivenDialects | undefined,
+  known: ReadonlyArray<Dialect>
+): ReadonlyArray<Issue> =>
+  // A bare name is possible from JavaScript, and would pass for nothing at all.
+  dialects === undefined || (typeof dialects === "object" && dialects !== null)
+    ? [
+      ...oneOf("dialects.tools", dialects?.tools, known),
+      ...oneOf("dialects.output", dialects?.output, known),
+      ...Object.keys(dialects ?? {}).filter((name) => name !== "tools" && name !== "output").map((name) => ({
+        path: `dialects.${name}`,
+        found: "an option that is none",
+        allowed: "tools and output"
+      }))
+    ]
+    : [{ path: "dialects", found: found(dialects), allowed: "an object with tools, output or both" }]
 
 /** The base URL with a path behind it; its query is kept, and more can be added. */
 export const endpoint = (

@@ -64,6 +64,8 @@ interface Framer {
 const tooLarge = (limit: number): string =>
   `an event is larger than maxEventBytes (${limit} bytes), so the stream is not read any further`
 
+const page = "a page came instead of events; check that the base URL is that of an API (it usually ends in /v1)"
+
 /** The change of depth over one line of pretty-printed JSON; lines never end inside a string. */
 const depthOf = (line: string): number => {
   let depth = 0
@@ -88,8 +90,11 @@ const eventFramer = (limit: number): Framer => {
   const raw: Array<string> = []
   let rawDepth = 0
   let rawSize = 0
+  let hasBegun = false
 
   const outside = (line: string): void => {
+    if (!hasBegun && /^\s*</.test(line)) fault = page
+    hasBegun = true
     if (raw.length === 0 && !/^\s*[[{]/.test(line)) return
     raw.push(line)
     rawDepth += depthOf(line)
@@ -109,6 +114,7 @@ const eventFramer = (limit: number): Framer => {
   const parser = createParser({
     maxBufferSize: limit,
     onEvent: ({ data, event }) => {
+      hasBegun = true
       if (data.length > limit) {
         fault ??= tooLarge(limit)
       } else if (fault === undefined) {
@@ -181,10 +187,17 @@ export interface Reader {
   readonly end: () => Batch
 }
 
+/** Why bytes are no text, with what to do about it where that can be seen. */
+export const notUtf8 = (what: string, start: Uint8Array | undefined): string =>
+  start?.[0] === 0x1f && start[1] === 0x8b
+    ? `${what} is gzip, but no content-encoding says so: let the server or the proxy before it declare it, or not compress`
+    : `${what} is not valid UTF-8`
+
 const readerOf = (options: Options, makeFramer: (limit: number) => Framer): Reader => {
   const framer = makeFramer(options.maxEventBytes ?? defaults.maxEventBytes)
   // Strict, and a BOM at the start is dropped.
   const decoder = new TextDecoder("utf-8", { fatal: true })
+  let isFirst = true
   const broken = (reason: string): Batch => ({
     events: framer.events.splice(0),
     error: new ModelError.MalformedResponse({ ...factsOf(options), reason })
@@ -196,8 +209,9 @@ const readerOf = (options: Options, makeFramer: (limit: number) => Framer): Read
         try {
           text = decoder.decode(slice, { stream: true })
         } catch {
-          return broken("the stream is not valid UTF-8")
+          return broken(notUtf8("the stream", isFirst ? slice : undefined))
         }
+        isFirst = false
         framer.feed(text)
         if (framer.fault !== undefined) return broken(framer.fault)
       }
@@ -205,7 +219,7 @@ const readerOf = (options: Options, makeFramer: (limit: number) => Framer): Read
     },
     end: () => {
       framer.end()
-      return { events: framer.events.splice(0) }
+      return framer.fault === undefined ? { events: framer.events.splice(0) } : broken(framer.fault)
     }
   }
 }

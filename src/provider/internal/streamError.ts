@@ -4,6 +4,8 @@
  * only what is found is handed on to be classified.
  */
 
+import { isFault } from "./errorBody.ts"
+
 type Fields = Readonly<Record<string, unknown>>
 
 const isFields = (value: unknown): value is Fields =>
@@ -63,14 +65,25 @@ const entries = (value: unknown): ReadonlyArray<Fields> => Array.isArray(value) 
 const isBlocked = (feedback: unknown): boolean =>
   isFields(feedback) && isText(feedback["blockReason"]) && feedback["blockReason"] !== "BLOCK_REASON_UNSPECIFIED"
 
+/** A reply that failed without a word of the reason: the server's failure, as far as anyone knows. */
+export const withReason = (failed: Fields): Fields => {
+  const holder = isFields(failed["response"]) ? failed["response"] : failed
+  return isFilled(holder["error"]) || isFilled(failed["error"]) || isText(failed["message"]) ? failed : {
+    ...failed,
+    error: { type: "server_error", message: "the reply failed, and the provider gives no reason" }
+  }
+}
+
 /** What is left of an event when only its error counts, in the shape of an error body. */
 const ofFields = (event: Fields): unknown => {
   const type = event["type"]
-  if (type === "response.failed" || type === "response.error" || type === "error") return event
+  if (type === "response.failed") return withReason(event)
+  if (type === "response.error" || type === "error") return event
   if (isFilled(event["error"]) && !(isText(type) && aboutAnItem.test(type))) {
     const { candidates: _candidates, choices: _choices, ...rest } = event
     return rest
   }
+  if (isFault(event["base_resp"])) return { base_resp: event["base_resp"] }
   const choices = entries(event["choices"])
   const inner = choices.find((choice) => isFilled(choice["error"]))
   if (inner !== undefined) return { error: inner["error"] }

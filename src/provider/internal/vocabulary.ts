@@ -52,7 +52,7 @@ export const quotaCodes = codes(
    setlimitexceeded tokenquotareached instancequotareached`
 )
 export const quota =
-  /insufficient[ _](?:account )?(?:balance|credits?|quota|funds)|(?:not enough|no|out of|run out of|used up all|all available|doesn'?t have any|never purchased) (?:\w+ )?(?:credits?|balance|funds)\b|credits? (?:balance|limit) (?:is |has )?(?:too low|exhausted|exceeded|reached|been)|credit balance|balance (?:is )?(?:insufficient|not enough|too low)|(?:requires?|need) more credits|(?:can only|cannot|can't) afford|(?:monthly|weekly|total|hard) (?:\w+ )?(?:spend(?:ing)?|usage|billing|cost|included)(?: limit| credits)?|spend(?:ing)?[ _-]limit|billing (?:hard |soft )?limit|billing is not active|account is not active|check your billing|budget (?:has been )?exceeded|(?:exceeded|over|crossed) (?:your |the |its )?(?:\w+ )?budget|exceededbudget|key limit exceeded|payment required|(?:specified )?(?:api )?usage limits?\b.{0,40}(?:reached|exceeded|hit)|(?:reached|exceeded|hit) (?:your |the )(?:\w+ )?(?:specified )?(?:api )?usage limits?|usage (?:limit )?(?:has been )?(?:exceeded|reached)|extra usage is required|suspended due to|account (?:\S+ ){0,3}(?:is |has been )suspended|(?:overdue|arrears|recharge)|out of (?:call )?(?:volume |bandwidth )?quota|quota will be replenished|reached (?:its|your|the) (?:\w+ )?quota|quota (?:is )?(?:not enough|insufficient|exhausted)|api calls ?\/ ?month|余额不足|欠费|额度|配额/i
+  /insufficient[ _](?:account )?(?:balance|credits?|quota|funds)|(?:not enough|no|out of|run out of|used up all|all available|doesn'?t have any|never purchased) (?:\w+ )?(?:credits?|balance|funds)\b|credits? (?:balance|limit) (?:is |has )?(?:too low|exhausted|exceeded|reached|been)|credit balance|balance (?:is )?(?:insufficient|not enough|too low)|(?:requires?|need) more credits|(?:can only|cannot|can't) afford|(?:monthly|weekly|total|hard) (?:\w+ )?(?:spend(?:ing)?|usage|billing|cost|included)(?: limit| credits)?|spend(?:ing)?[ _-]limit|billing (?:hard |soft )?limit|billing is not active|account is not active|check your billing|budget (?:has been )?exceeded|(?:exceeded|over|crossed) (?:your |the |its )?(?:\w+ )?budget|exceededbudget|key limit exceeded|payment required|(?:specified )?(?:api )?usage limits?\b.{0,40}(?:reached|exceeded|hit)|(?:reached|exceeded|hit) (?:your |the )(?:\w+ ){0,3}usage limits?|usage (?:limit )?(?:has been )?(?:exceeded|reached)|extra usage is required|suspended due to|account (?:\S+ ){0,3}(?:is |has been )suspended|(?:overdue|arrears|recharge)|out of (?:call )?(?:volume |bandwidth )?quota|quota will be replenished|reached (?:its|your|the) (?:\w+ )?quota|quota (?:is )?(?:not enough|insufficient|exhausted)|api calls ?\/ ?month|余额不足|欠费|额度|配额/i
 /** OpenAI says it of money; Gemini says it of a minute, so there it needs a second witness. */
 export const currentQuota = /exceeded (?:your|the) current (?:quota|api quota)/i
 /** A plain rate, however much the rest speaks of credit: "Your rate limit is 60 queries per minute … settings/billing". */
@@ -82,7 +82,7 @@ export const tooLargeCodes = codes(
    requesttoolargeerror`
 )
 export const tooLarge =
-  /request (?:body |entity |payload |size )?(?:is )?too large|payload (?:is )?too large|content too large|(?:request|body|payload) (?:size )?exceeds (?:the )?(?:max|limit|size|configured)|must be reduced in order to run|length limit exceeded|entity too large|body (?:is )?too (?:large|big)|please reduce your message size/i
+  /request (?:body |entity |payload |size )?(?:is )?too large|payload (?:is )?too large|content too large|(?:request|body|payload)(?: payload)? (?:size )?exceeds (?:the )?(?:max|limit|size|configured)|must be reduced in order to run|length limit exceeded|entity too large|body (?:is )?too (?:large|big)|please reduce your message size/i
 
 export const rateCodes = codes(
   `ratelimitexceeded ratelimiterror ratelimited ratelimit toomanyrequests toomanyrequestserror resourceexhausted
@@ -112,7 +112,7 @@ export const model =
   /(?:model|deployment|engine|checkpoint)s?\b[^.\n]{0,160}?\b(?:not (?:found|exist|available|be found|currently available|a valid|recognized)|(?:does|do|did)(?: not|n'?t) exist|isn'?t (?:available|found)|not exist|could ?n[o']t be found|cannot be found|(?:has|have) been (?:decommissioned|deprecated|retired|removed|shut ?down)|is (?:deprecated|retired|no longer (?:available|supported))|unavailable for|unknown)|not a valid model|model (?:identifier|id|name)\b[^.\n]{0,60} is (?:invalid|not valid)|(?:invalid|unknown|no such|unsupported|unrecognized|wrong) model(?! ?output|'s)|try pulling it first|no endpoints found (?:for|matching)|no available channel|unable to access (?:non-serverless )?model|model not exist|模型不存在|no model (?:named|with|loaded)|^model: /im
 
 export const missingModel =
-  /\b(?:model|deployment)s?\b[^.\n]{0,80}? (?:is |was )?(?:not found|does ?n[o']t exist|do not exist)/i
+  /\b(?:model|deployment)s?\b(?:[^.\n]|\.(?=\S)){0,80}? (?:is |was )?(?:not found|does ?n[o']t exist|do not exist)/i
 
 export const featureCodes = codes(
   `unsupportedvalue unsupportedparameter unimplemented notsupportederror operationnotsupported unsupportedfeature

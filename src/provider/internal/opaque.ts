@@ -1,0 +1,31 @@
+/**
+ * How a provider's own state is written into a part (`opaque` of `Prompt.TextPart`, `ReasoningPart` and `ToolCallPart`):
+ *
+ *     anthropic/anthropic:signature:EqQBCgIYAhIM…
+ *     responses/openai:reasoning:{"id":"rs_1","summary":[],"encrypted_content":"gAAAA…"}
+ *     gemini/google:signature:CiMBjz1r…
+ *
+ * The protocol, the `provider` of the model's options, what it is, and then the state to the letter. It is read by the same
+ * protocol under the same provider name alone; to all others it is nothing, so a prompt can move between them.
+ */
+
+/** The protocols that have such state. */
+export type Protocol = "anthropic" | "responses" | "gemini" | "chat"
+
+/** Neither a colon nor a slash of a name ("openai-compatible:vllm") may be taken for ours. */
+const prefix = (protocol: Protocol, provider: string): string =>
+  `${protocol}/${provider.replace(/[%:/]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)}:`
+
+export const write = (protocol: Protocol, provider: string, kind: string, state: string): string =>
+  `${prefix(protocol, provider)}${kind}:${state}`
+
+/** What this provider wrote under this kind, or nothing. */
+export const read = (
+  protocol: Protocol,
+  provider: string,
+  kind: string,
+  opaque: string | undefined
+): string | undefined => {
+  const start = `${prefix(protocol, provider)}${kind}:`
+  return opaque?.startsWith(start) === true ? opaque.slice(start.length) : undefined
+}
