@@ -17,7 +17,7 @@
  * })
  * const key = Fault.requestKey("What is the weather in Oslo?")
  * console.log(Fault.fate(plan, key, 1)) // an Option<Fault>, the same on every run
- * console.log(Fault.leastCalls(plan, [key]).total) // no client needs fewer calls
+ * console.log(Fault.leastCalls(plan, [key]).total) // no client that repairs nothing needs fewer calls
  *
  * @since 0.1.0
  */
@@ -34,11 +34,13 @@ import * as Damage from "./internal/damageClasses.ts"
 import type { JsonObject } from "./internal/json.ts"
 import * as Data from "./internal/plan.ts"
 import { issuesOf } from "./internal/planIssues.ts"
+import * as StreamFault from "./StreamFault.ts"
 
 /**
  * The ways a model writes a tool call wrongly, by family. A strict reader answers `malformed` with
  * `MalformedArguments`, `truncated` with `TruncatedArguments`, `hazardous` with `HazardousArguments`, `hallucinated`
- * with `InvalidArguments` and `misnamed` with `UnknownTool`.
+ * with `InvalidArguments` and `misnamed` with `UnknownTool`. A tool with the default repairs takes some of the
+ * `malformed` ones all the same (fences, commas, comments, …), with the value that was meant.
  *
  * @since 0.1.0
  * @category models
@@ -163,7 +165,7 @@ export const slowReply = (duration: Duration.DurationInput): Fault => ({
 export const resetBeforeBody: Fault = { _tag: "ResetBeforeBody" }
 
 /**
- * The connection is reset after the headers and half of the body of a 200.
+ * The connection is reset after the headers and half of the body of a 200, or of a stream.
  *
  * @since 0.1.0
  * @category constructors
@@ -187,7 +189,7 @@ export const htmlErrorPage = (status: 200 | 502 | 503 = 502): Fault => ({ _tag: 
 export const nonJsonBody: Fault = { _tag: "NonJsonBody" }
 
 /**
- * A well-formed 200 without any choice.
+ * A well-formed 200 without any choice; a stream without any content.
  *
  * @since 0.1.0
  * @category constructors
@@ -212,18 +214,33 @@ export const finishLength: Fault = { _tag: "FinishLength" }
 export const damagedToolCall = (damageClass: DamageClass): Fault => ({ _tag: "DamagedToolCall", class: damageClass })
 
 /**
- * Whether the arrival is lost for the client. Only a `SlowReply` is not: a patient client gets its answer.
+ * Whether the arrival is lost for the client. It is not where a patient client gets the right answer: under a
+ * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart` and a stall that ends.
  *
  * @since 0.1.0
  * @category guards
  */
-export const harms = (fault: Fault): boolean => fault._tag !== "SlowReply"
+export const harms = (fault: Fault): boolean => {
+  switch (fault._tag) {
+    case "SlowReply":
+    case "SlowTokens":
+    case "ByteChunks":
+    case "DuplicatedStart":
+      return false
+    case "StallBeforeFirstToken":
+    case "StallMidStream":
+      return fault.duration === undefined
+    default:
+      return true
+  }
+}
 
 /**
  * Faults by chance. Every share is the part of all arrivals, 0 to 1, that meets the fault; together at most 1. Absent
  * shares are 0. `toolCalls.classes` narrows the damage (default: every class), `rateLimited.hints` the hint forms
  * (default: every form) and `wait` the time they tell (default 1 second). `cuts` resets connections, one half before and
- * one half inside the body.
+ * one half inside the body. `streams` holds the shares of the faults that only streams have: a stall without a duration
+ * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed.
  *
  * @since 0.1.0
  * @category models
@@ -316,6 +333,10 @@ export const calm: Plan = { seed: 0 }
  */
 export const requestKey = (firstUserText: string): string => hex(firstUserText)
 
+/** In the plan's own words, so that a plan reads back as it was written. */
+const stalled = (tag: "StallBeforeFirstToken" | "StallMidStream", duration: string | undefined): Fault =>
+  duration === undefined ? { _tag: tag } : { _tag: tag, duration }
+
 const detail = (plan: Storm, tag: Fault["_tag"], key: string, arrival: number): Fault => {
   const chance = draw(plan.seed, "detail", key, arrival)
   switch (tag) {
@@ -333,6 +354,19 @@ const detail = (plan: Storm, tag: Fault["_tag"], key: string, arrival: number): 
       return { _tag: tag, duration: plan.slow?.duration ?? defaults.wait }
     case "HtmlErrorPage":
       return htmlErrorPage(chance.pick([200, 502, 503]))
+    case "StallBeforeFirstToken":
+      return stalled(tag, plan.streams?.stallsBefore?.duration)
+    case "StallMidStream":
+      return stalled(tag, plan.streams?.stallsMid?.duration)
+    case "CutStream":
+      return StreamFault.cut(chance.pick(Data.closes))
+    case "StreamError":
+      return StreamFault.error({
+        when: chance.pick(plan.streams?.errors?.when ?? Data.errorTimes),
+        kind: chance.pick(plan.streams?.errors?.kinds ?? Data.errorKinds)
+      })
+    case "SlowTokens":
+      return { _tag: tag, delay: plan.streams?.slowTokens?.delay ?? defaults.wait }
     default:
       return { _tag: tag }
   }
@@ -362,28 +396,35 @@ export const fate = (plan: Plan, key: string, arrival: number, order: number = a
   return Option.none()
 }
 
+const isStreamFault = Schema.is(Data.StreamFault)
+
 /** A request that met this many harmful fates in a row is taken to meet them for ever. */
 const hopeless = 10_000
 
 /**
- * The least number of provider calls that any client needs to get every request answered right: for each key the
+ * The least number of provider calls that a client needs to get every request answered right: for each key the
  * arrivals up to and including the first one that is not harmed, `Infinity` where there is none. For an `inOrder` script
  * the requests are taken one after another. Requests that want a tool call are assumed: damage cannot harm plain text.
+ * So is a client that takes a damaged call for lost: one that repairs some of the damage may need fewer calls.
+ * `streams` says which requests ask for a stream (default: all): the others are spared what only a stream can meet.
  *
  * @since 0.1.0
  * @category interpreters
  */
 export const leastCalls = (
   plan: Plan,
-  keys: Iterable<string>
+  keys: Iterable<string>,
+  options: { readonly streams?: ((key: string) => boolean) | undefined } = {}
 ): { readonly total: number; readonly perKey: Readonly<Record<string, number>> } => {
+  const isStream = options.streams ?? (() => true)
   let order = 0
   let total = 0
   const perKey: Array<readonly [string, number]> = []
   for (const key of new Set(keys)) {
     let arrival = 1
     order++
-    while (Option.exists(fate(plan, key, arrival, order), harms) && arrival < hopeless) {
+    const isLost = (fault: Fault): boolean => harms(fault) && (isStream(key) || !isStreamFault(fault))
+    while (Option.exists(fate(plan, key, arrival, order), isLost) && arrival < hopeless) {
       arrival++
       order++
     }

@@ -151,7 +151,8 @@ describe("ChaosServer", () => {
       expect(code(yield* post(server, ask("x", { model: "gpt-9" })))).toEqual([404, "model_not_found", null])
       expect(code(yield* post(server, "{\"model\":"))).toEqual([400, null, null])
       expect(code(yield* post(server, ask("x", { messages: [] })))).toEqual([400, "empty_array", "messages"])
-      expect(code(yield* post(server, ask("x", { stream: true })))).toEqual([400, "unsupported_value", "stream"])
+      const optionsOnly = yield* post(server, ask("x", { stream_options: { include_usage: true } }))
+      expect(code(optionsOnly)).toEqual([400, "invalid_value", "stream_options"])
       expect(code(yield* post(server, ask("x", { temperature: 3 })))[1]).toBe("decimal_above_max_value")
       expect(code(yield* post(server, ask("x", { tools: [{ type: "function", function: { name: "a b" } }] })))[1])
         .toBe("invalid_value")
@@ -176,7 +177,45 @@ describe("ChaosServer", () => {
           r.json()
         )
       )
-      expect(models).toMatchObject({ object: "list", data: [{ id: "gpt-4o-mini" }] })
+      expect(models).toMatchObject({ object: "list", data: ChaosServer.defaults.models.map((id) => ({ id })) })
+    }))
+
+  it.scopedLive("names a failed request of Anthropic's the same in header and body", () =>
+    Effect.gen(function*() {
+      const server = yield* ChaosServer.make({
+        plan: Fault.script({ inOrder: [Fault.serverError(), Fault.rateLimited()] })
+      })
+      for (const status of [500, 429]) {
+        const reply = yield* Effect.promise(() =>
+          fetch(`${server.baseUrls.anthropic}/v1/messages`, {
+            method: "POST",
+            headers: {
+              "content-type": "application/json",
+              "x-api-key": server.apiKey,
+              "anthropic-version": "2023-06-01"
+            },
+            body: JSON.stringify({
+              model: "claude-sonnet-4-5",
+              max_tokens: 64,
+              messages: [{ role: "user", content: "Hi" }]
+            })
+          })
+        )
+        const body: Json = yield* Effect.promise(() => reply.json())
+        expect([reply.status, body.request_id]).toEqual([status, reply.headers.get("request-id")])
+      }
+    }))
+
+  it.scopedLive("refuses an address that it has not, in the words of the vendor it looks like", () =>
+    Effect.gen(function*() {
+      const server = yield* ChaosServer.make()
+      const at = (url: string, headers: Record<string, string> = {}) =>
+        Effect.promise(() => fetch(url, { method: "POST", headers }).then((response) => response.text()))
+      expect(read(yield* at(`${server.baseUrl}/nothing`))).toMatchObject({ error: { code: "unknown_url" } })
+      expect(yield* at(`${server.baseUrls.gemini}/nothing`)).toContain("was not found on this server")
+      expect(read(yield* at(`${server.baseUrls.anthropic}/v1/nothing`, { "anthropic-version": "2023-06-01" })))
+        .toMatchObject({ type: "error", error: { type: "not_found_error" } })
+      expect(yield* server.books).toMatchObject({ requests: 0, inFlight: 0 })
     }))
 
   it.scopedLive("tells a rate limit in each hint form, and counts who comes too early", () =>

@@ -106,9 +106,12 @@ const makeString = (root: unknown, schema: unknown, name: string, draw: Draw): s
   const named = byName.find(([pattern]) => pattern.test(name))?.[1]
   const formatted = typeof format === "string" ? formats[format] : undefined
   const plain = formatted ?? named ?? ((chance: Draw) => `${chance.pick(words)} ${chance.pick(words)}`)
-  const candidates = [plain, ...draw.shuffle(shapes)].map((make) => fitLength(make(draw), schema, draw))
-  return candidates.find((text) => conforms(root, { ...fields(schema), type: "string" }, text)) ??
-    fitLength("", schema, draw)
+  const wanted = { ...fields(schema), type: "string" }
+  for (const make of [plain, ...draw.shuffle(shapes)]) {
+    const text = fitLength(make(draw), schema, draw)
+    if (conforms(root, wanted, text)) return text
+  }
+  return fitLength("", schema, draw)
 }
 
 const makeNumber = (schema: unknown, whole: boolean, draw: Draw): number => {

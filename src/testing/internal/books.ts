@@ -3,11 +3,14 @@ import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type { DamageClass, Fault } from "../Fault.ts"
+import type { ProtocolName } from "./protocol.ts"
 
 /** The books of a server: what came in, what was done to it, what went out. */
 export interface Books {
-  /** Requests on the chat completions address, refused ones included. */
+  /** Requests on an address of a model, refused ones included. */
   readonly requests: number
+  /** The same by the protocol of the address. */
+  readonly byProtocol: Readonly<Record<ProtocolName, number>>
   /** Requests that never became an arrival, by reason. */
   readonly refused: {
     readonly authentication: number
@@ -25,7 +28,12 @@ export interface Books {
   readonly damage: Readonly<Partial<Record<DamageClass, number>>>
   /** Damages that had to give way to another class, because the call had nothing that the planned one could spoil. */
   readonly substituted: number
-  /** Damages planned for a reply in text, which was then left whole; not among `faults`. */
+  /** Streams begun, those included that went wrong. */
+  readonly streams: number
+  /**
+   * Faults that could not harm, so that the reply was left right; not among `faults`: damages of a reply in text, and
+   * faults of streams where none was asked for.
+   */
   readonly spared: number
   /** Replies that a client can use as they are. */
   readonly right: { readonly toolCalls: number; readonly texts: number }
@@ -39,7 +47,7 @@ export interface Books {
   readonly sockets: number
   /** Distinct `idempotency-key` headers, and requests that repeated one. */
   readonly idempotency: { readonly keys: number; readonly replays: number }
-  /** Tokens of the replies with status 200 that were sent whole. */
+  /** Tokens of the replies with status 200, streams included, that were sent whole. */
   readonly tokens: { readonly prompt: number; readonly completion: number }
 }
 
@@ -58,6 +66,8 @@ export interface Ledger {
 export const empty: Ledger = {
   totals: {
     requests: 0,
+    byProtocol: { "openai-chat": 0, "openai-responses": 0, "anthropic": 0, "gemini": 0 },
+    streams: 0,
     refused: { authentication: 0, model: 0, invalid: 0, limit: 0 },
     admitted: 0,
     substituted: 0,
@@ -77,11 +87,28 @@ export const empty: Ledger = {
   due: HashMap.empty()
 }
 
-type Total = "requests" | "admitted" | "substituted" | "spared" | "aborted" | "inFlight" | "early" | "sockets"
+type Total =
+  | "streams"
+  | "admitted"
+  | "substituted"
+  | "spared"
+  | "aborted"
+  | "inFlight"
+  | "early"
+  | "sockets"
 
 export const count = (total: Total, by = 1) => (ledger: Ledger): Ledger => ({
   ...ledger,
   totals: { ...ledger.totals, [total]: ledger.totals[total] + by }
+})
+
+export const request = (protocol: ProtocolName) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: {
+    ...ledger.totals,
+    requests: ledger.totals.requests + 1,
+    byProtocol: { ...ledger.totals.byProtocol, [protocol]: ledger.totals.byProtocol[protocol] + 1 }
+  }
 })
 
 export const refuse = (reason: keyof Books["refused"]) => (ledger: Ledger): Ledger => ({

@@ -4,11 +4,15 @@ import type * as Scope from "effect/Scope"
 import { Buffer } from "node:buffer"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { createServer } from "node:http"
-import type { Outcome } from "./openAiReplies.ts"
+import type { Outcome, Step } from "./outcome.ts"
+import type { Reply } from "./protocol.ts"
+import { beforeReset } from "./streamScore.ts"
 
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  /** Set when we break the connection: then it is not the client that has left. */
+  isBroken: boolean
 }
 
 const close = (server: Server) =>
@@ -26,7 +30,7 @@ export const listen = (options: {
 }): Effect.Effect<{ readonly port: number }, string, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<Server, string>((resume) => {
-      const server = createServer((request, response) => options.onExchange({ request, response }))
+      const server = createServer((request, response) => options.onExchange({ request, response, isBroken: false }))
       server.on("connection", options.onConnection)
       // An idle connection closed by us while the client reuses it would be a reset that is in no book.
       server.keepAliveTimeout = 0
@@ -58,34 +62,69 @@ export const readBody = ({ request }: Exchange, limit: number): Effect.Effect<st
   })
 
 /** Ends when the client has gone before it was answered; never ends otherwise. */
-export const clientGone = ({ response }: Exchange): Effect.Effect<void> =>
+export const clientGone = (exchange: Exchange): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
+    const { response } = exchange
+    const closed = () => {
+      if (!response.writableEnded && !exchange.isBroken) resume(Effect.void)
+    }
     response.on("error", () => undefined)
-    response.once("close", () => {
-      if (!response.writableEnded) resume(Effect.void)
+    if (response.closed) closed()
+    else response.once("close", closed)
+  })
+
+/** The headers that are there once. */
+export const headersOf = ({ request }: Exchange): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(request.headers).flatMap(([name, value]) => typeof value === "string" ? [[name, value]] : [])
+  )
+
+const reset = (exchange: Exchange) =>
+  Effect.sync(() => {
+    exchange.isBroken = true
+    exchange.request.socket.resetAndDestroy()
+  })
+
+/** Ends when the bytes have been taken by the socket, so a client that does not read holds the writer up. */
+const write = ({ response }: Exchange, bytes: string | Buffer) =>
+  Effect.async<void>((resume) => {
+    response.write(bytes, (error) => {
+      // Nobody is there to read: whoever waits for the client's leave ends the exchange.
+      if (error === undefined || error === null) resume(Effect.void)
     })
   })
 
-export const header = ({ request }: Exchange, name: string): string | undefined => {
-  const value = request.headers[name]
-  return typeof value === "string" ? value : undefined
+const writeBytes = (exchange: Exchange, text: string) => {
+  const bytes = Buffer.from(text)
+  return Effect.forEach(Array.from(bytes.keys()), (at) => write(exchange, bytes.subarray(at, at + 1)), {
+    discard: true
+  })
 }
 
-const reset = ({ request }: Exchange) => Effect.sync(() => request.socket.resetAndDestroy())
+const end = ({ response }: Exchange) => Effect.sync(() => response.end())
 
-const write = ({ response }: Exchange, body: string) =>
-  Effect.async<void>((resume) => {
-    response.write(body, () => resume(Effect.void))
-  })
+const take = (exchange: Exchange, step: Step): Effect.Effect<void> => {
+  switch (step._tag) {
+    case "Write":
+      return step.pieces === "whole" ? write(exchange, step.text) : writeBytes(exchange, step.text)
+    case "Wait":
+      return step.millis === undefined ? Effect.never : Effect.sleep(step.millis)
+    case "Close":
+      return step.how === "clean" ? end(exchange) : reset(exchange)
+  }
+}
 
-/** Does with the exchange what was decided. A hang never returns: only the client or the server's end is its end. */
+/**
+ * Does with the exchange what was decided. A hang, and a stall without an end, never return: only the client or the
+ * server's end is their end.
+ */
 export const perform = (
   exchange: Exchange,
   outcome: Outcome,
   headers: Readonly<Record<string, string>>
 ): Effect.Effect<void> => {
   const { response } = exchange
-  const head = (reply: Extract<Outcome, { _tag: "Reply" }>) =>
+  const head = (reply: Reply) =>
     Effect.sync(() =>
       response.writeHead(reply.status, {
         ...headers,
@@ -98,13 +137,20 @@ export const perform = (
       return Effect.never
     case "Reply":
       return Effect.zipRight(head(outcome), Effect.sync(() => response.end(outcome.body)))
+    case "Streamed":
+      return Effect.sync(() => {
+        response.writeHead(200, { ...headers, ...outcome.headers })
+        // The client is to know that the stream has begun, even where nothing follows.
+        response.flushHeaders()
+      }).pipe(
+        Effect.zipRight(Effect.forEach(outcome.steps, (step) => take(exchange, step), { discard: true }))
+      )
     case "Reset": {
       const { after } = outcome
       if (after === undefined) return reset(exchange)
       return head(after).pipe(
         Effect.zipRight(write(exchange, after.body.slice(0, Math.ceil(after.body.length / 2)))),
-        // A reset overtakes what the client has not read yet: give it time to see the first half.
-        Effect.zipRight(Effect.sleep("15 millis")),
+        Effect.zipRight(Effect.sleep(beforeReset)),
         Effect.zipRight(reset(exchange))
       )
     }

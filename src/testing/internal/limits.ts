@@ -55,17 +55,26 @@ const check = (scope: Refusal["scope"], bucket: Bucket, limit: number, cost: num
   }
 }
 
-const headersOf = (scope: Refusal["scope"], bucket: Bucket, limit: number) => ({
-  [`x-ratelimit-limit-${scope}`]: String(limit),
-  [`x-ratelimit-remaining-${scope}`]: String(Math.floor(bucket.level)),
-  [`x-ratelimit-reset-${scope}`]: goDuration((limit - bucket.level) / perMilli(limit))
+/** How one limit stands: what is left of it, and in how many milliseconds it is whole again. */
+export interface Standing {
+  readonly scope: Refusal["scope"]
+  readonly limit: number
+  readonly remaining: number
+  readonly reset: number
+}
+
+const standingOf = (scope: Refusal["scope"], bucket: Bucket, limit: number): Standing => ({
+  scope,
+  limit,
+  remaining: Math.floor(bucket.level),
+  reset: (limit - bucket.level) / perMilli(limit)
 })
 
 /** Takes one request and its tokens from the buckets if both hold enough; a refused request takes nothing. */
 export const admit = (limits: Limits, levels: Levels, tokens: number, now: number): {
   readonly refusal: Refusal | undefined
   readonly levels: Levels
-  readonly headers: Readonly<Record<string, string>>
+  readonly standings: ReadonlyArray<Standing>
 } => {
   const scopes = [
     { scope: "requests", limit: limits.requestsPerMinute, cost: 1 },
@@ -87,6 +96,6 @@ export const admit = (limits: Limits, levels: Levels, tokens: number, now: numbe
       requests: after.find(({ scope }) => scope === "requests")?.bucket,
       tokens: after.find(({ scope }) => scope === "tokens")?.bucket
     },
-    headers: Object.assign({}, ...after.map(({ bucket, limit, scope }) => headersOf(scope, bucket, limit)))
+    standings: after.map(({ bucket, limit, scope }) => standingOf(scope, bucket, limit))
   }
 }

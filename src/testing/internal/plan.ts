@@ -6,6 +6,9 @@ import { damageClasses } from "./damageClasses.ts"
 
 export const hintForms = ["retry-after", "retry-after-ms", "http-date", "x-ratelimit-reset", "prose", "none"] as const
 export const serverStatuses = [500, 502, 503, 529] as const
+export const closes = ["clean", "reset"] as const
+export const errorTimes = ["first", "late"] as const
+export const errorKinds = ["overloaded", "server", "rate-limit"] as const
 
 const says = (allowed: string) => ({ message: () => ({ message: allowed, override: true }) })
 
@@ -24,9 +27,27 @@ const PageStatus = Schema.Literal(200, 502, 503).annotations(says("200, 502 or 5
 const Class = Schema.Literal(...damageClasses).annotations(
   says("a damage class: one of Fault.damageClasses, such as \"raw-newline\" or \"unknown-tool\"")
 )
+const Close = Schema.Literal(...closes).annotations(says("clean or reset"))
+const ErrorTime = Schema.Literal(...errorTimes).annotations(says("first or late"))
+const ErrorKind = Schema.Literal(...errorKinds).annotations(says("overloaded, server or rate-limit"))
 const Share = Schema.Number.pipe(Schema.between(0, 1)).annotations(says("a number from 0 to 1"))
 const Seed = Schema.Union(Schema.Int, Schema.String).annotations(says("a whole number or a text"))
 const some = <A, I>(item: Schema.Schema<A, I>) => Schema.optional(Schema.NonEmptyArray(item))
+
+const streamFaults = [
+  Schema.TaggedStruct("StallBeforeFirstToken", { duration: Schema.optional(DurationText) }),
+  Schema.TaggedStruct("StallMidStream", { duration: Schema.optional(DurationText) }),
+  Schema.TaggedStruct("CutStream", { close: Close }),
+  Schema.TaggedStruct("StreamError", { when: ErrorTime, kind: ErrorKind }),
+  Schema.TaggedStruct("DuplicatedStart", {}),
+  Schema.TaggedStruct("MissingTerminal", {}),
+  Schema.TaggedStruct("SlowTokens", { delay: DurationText }),
+  Schema.TaggedStruct("ByteChunks", {}),
+  Schema.TaggedStruct("MalformedChunk", {})
+] as const
+
+/** What goes wrong in a stream, and only there. */
+export const StreamFault = Schema.Union(...streamFaults)
 
 export const Fault = Schema.Union(
   Schema.TaggedStruct("RateLimited", { hint: Hint, wait: DurationText }),
@@ -40,8 +61,24 @@ export const Fault = Schema.Union(
   Schema.TaggedStruct("NonJsonBody", {}),
   Schema.TaggedStruct("EmptyChoices", {}),
   Schema.TaggedStruct("FinishLength", {}),
-  Schema.TaggedStruct("DamagedToolCall", { class: Class })
+  Schema.TaggedStruct("DamagedToolCall", { class: Class }),
+  ...streamFaults
 )
+
+const Stall = Schema.optional(Schema.Struct({ probability: Share, duration: Schema.optional(DurationText) }))
+
+/** Shares of the faults in streams. */
+const StreamShares = Schema.Struct({
+  stallsBefore: Stall,
+  stallsMid: Stall,
+  cuts: Schema.optional(Share),
+  errors: Schema.optional(Schema.Struct({ probability: Share, when: some(ErrorTime), kinds: some(ErrorKind) })),
+  duplicatedStarts: Schema.optional(Share),
+  missingTerminals: Schema.optional(Share),
+  slowTokens: Schema.optional(Schema.Struct({ probability: Share, delay: DurationText })),
+  byteChunks: Schema.optional(Share),
+  malformedChunks: Schema.optional(Share)
+})
 
 const StormFields = Schema.Struct({
   seed: Seed,
@@ -57,7 +94,8 @@ const StormFields = Schema.Struct({
   htmlPages: Schema.optional(Share),
   nonJson: Schema.optional(Share),
   emptyChoices: Schema.optional(Share),
-  finishLength: Schema.optional(Share)
+  finishLength: Schema.optional(Share),
+  streams: Schema.optional(StreamShares)
 })
 
 /** The shares of a storm in the order in which they divide the line from 0 to 1. */
@@ -75,7 +113,16 @@ export const sharesOf = (
   [storm.htmlPages ?? 0, "HtmlErrorPage"],
   [storm.nonJson ?? 0, "NonJsonBody"],
   [storm.emptyChoices ?? 0, "EmptyChoices"],
-  [storm.finishLength ?? 0, "FinishLength"]
+  [storm.finishLength ?? 0, "FinishLength"],
+  [storm.streams?.stallsBefore?.probability ?? 0, "StallBeforeFirstToken"],
+  [storm.streams?.stallsMid?.probability ?? 0, "StallMidStream"],
+  [storm.streams?.cuts ?? 0, "CutStream"],
+  [storm.streams?.errors?.probability ?? 0, "StreamError"],
+  [storm.streams?.duplicatedStarts ?? 0, "DuplicatedStart"],
+  [storm.streams?.missingTerminals ?? 0, "MissingTerminal"],
+  [storm.streams?.slowTokens?.probability ?? 0, "SlowTokens"],
+  [storm.streams?.byteChunks ?? 0, "ByteChunks"],
+  [storm.streams?.malformedChunks ?? 0, "MalformedChunk"]
 ]
 
 const sumOf = (storm: typeof StormFields.Type) => sharesOf(storm).reduce((sum, [share]) => sum + share, 0)
@@ -96,6 +143,10 @@ export const Script = Schema.Struct({
   }),
   seed: Schema.optional(Seed)
 })
+
+/** Durations of a checked plan; text that is no duration reads as no wait. */
+export const waitMillis = (text: string): number =>
+  Option.match(Duration.decodeUnknown(text), { onNone: () => 0, onSome: Duration.toMillis })
 
 /** The one spelling in which durations stand in plans made by code. */
 export const durationText = (duration: Duration.DurationInput): string => `${Duration.toMillis(duration)} millis`

@@ -1,0 +1,49 @@
+/** Our own client of each wire protocol, pointed at a chaos server. */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Anthropic from "../../src/provider/Anthropic.ts"
+import * as Gemini from "../../src/provider/Gemini.ts"
+import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
+import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
+import type * as ChaosServer from "../../src/testing/ChaosServer.ts"
+
+const settings = (server: ChaosServer.Service, baseUrl: string, model: string) => ({
+  model,
+  baseUrl,
+  apiKey: Redacted.make(server.apiKey)
+})
+
+/** How a client writes the schemas of tools: as they are, or as its vendor wants them. */
+export type Spelling = "plain" | "own"
+
+const clients = {
+  "openai-chat": (server: ChaosServer.Service, spelling: Spelling) =>
+    OpenAiChat.make({
+      ...settings(server, server.baseUrls.openAiChat, "gpt-4o-mini"),
+      dialects: { tools: spelling === "own" ? "openai-strict" : "plain" }
+    }),
+  "openai-responses": (server: ChaosServer.Service, spelling: Spelling) =>
+    OpenAiResponses.make({
+      ...settings(server, server.baseUrls.openAiResponses, "gpt-4o-mini"),
+      dialects: { tools: spelling === "own" ? "openai-strict" : "plain" }
+    }),
+  "anthropic": (server: ChaosServer.Service, spelling: Spelling) =>
+    Anthropic.make({
+      ...settings(server, server.baseUrls.anthropic, "claude-sonnet-4-5"),
+      dialects: { tools: spelling === "own" ? "anthropic" : "plain" }
+    }),
+  "gemini": (server: ChaosServer.Service, spelling: Spelling) =>
+    Gemini.make({
+      ...settings(server, server.baseUrls.gemini, "gemini-2.5-flash"),
+      dialects: { tools: spelling === "own" ? "gemini" : "plain" }
+    })
+}
+
+export type WireName = keyof typeof clients
+
+export const wireNames = ["openai-chat", "openai-responses", "anthropic", "gemini"] as const
+
+/** The model behind that protocol. */
+export const modelOf = (server: ChaosServer.Service, wire: WireName, spelling: Spelling = "plain") =>
+  Effect.provide(clients[wire](server, spelling), FetchHttpClient.layer)
