@@ -45,10 +45,15 @@ const install = (): string => {
   const home = join(work, "node_modules", name)
   mkdirSync(home, { recursive: true })
   run("tar", ["-xzf", tarball, "-C", home, "--strip-components", "1"], work)
-  const { dependencies = {} }: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
-    readFileSync(join(root, "package.json"), "utf8")
+  type Ranges = Readonly<Record<string, string>>
+  const { dependencies = {}, peerDependencies = {} }: {
+    readonly dependencies?: Ranges
+    readonly peerDependencies?: Ranges
+  } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const names = [...Object.keys(dependencies), ...Object.keys(peerDependencies)].map((name) =>
+    name.split("/")[0] ?? name
   )
-  for (const needed of ["effect", "@effect", "@types", ...Object.keys(dependencies)]) {
+  for (const needed of new Set(["@types", ...names])) {
     symlinkSync(join(root, "node_modules", needed), join(work, "node_modules", needed), "dir")
   }
   writeFileSync(join(work, "package.json"), JSON.stringify({ type: "module" }))

@@ -44,15 +44,15 @@ export interface Entry {
  */
 export const reconcile = (
   seen: Seen,
-  outcomes: { readonly accepted: number; readonly refused: number },
+  outcomes: { readonly accepted: number; readonly repaired: number; readonly refused: number },
   books: ChaosServer.Books
 ): ReadonlyArray<Entry> => {
   const { faults } = books
   const faulty = Object.values(faults).reduce((sum, count) => sum + count, 0)
   const limited = { what: "429", client: of(seen, "RateLimited"), server: faults.RateLimited ?? 0 }
   const replies: ReadonlyArray<Entry> = [
-    { what: "right replies", client: outcomes.accepted, server: books.admitted - faulty },
-    { what: "bad tool calls", client: outcomes.refused, server: faults.DamagedToolCall ?? 0 },
+    { what: "right replies", client: outcomes.accepted - outcomes.repaired, server: books.admitted - faulty },
+    { what: "bad tool calls", client: outcomes.refused + outcomes.repaired, server: faults.DamagedToolCall ?? 0 },
     limited,
     { what: "5xx", client: of(seen, "ServerError", "Overloaded"), server: faults.ServerError ?? 0 },
     {

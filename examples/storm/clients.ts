@@ -37,6 +37,8 @@ export interface Result {
   readonly millis: number
   /** Replies with bad calls that were refused on the way. */
   readonly refused: number
+  /** What was mended in the call that was taken, by the names of the repairs. */
+  readonly repairs: ReadonlyArray<string>
   readonly events: ReadonlyArray<Event.Event>
   readonly startedAt: number
 }
@@ -67,7 +69,7 @@ const isMeant = (server: ChaosServer.Service, request: StormRequest, tool: strin
 
 const measured = <R>(
   request: StormRequest,
-  work: Effect.Effect<Pick<Result, "verdict" | "failure">, never, R>
+  work: Effect.Effect<Pick<Result, "verdict" | "failure"> & Partial<Pick<Result, "repairs">>, never, R>
 ): Effect.Effect<Result, never, R> =>
   Effect.gen(function*() {
     const recorder = yield* Monitor.recorder
@@ -76,7 +78,7 @@ const measured = <R>(
     const now = yield* Clock.currentTimeMillis
     const events = yield* recorder.events
     const refused = events.filter(Event.is("ToolCallsRejected")).length
-    return { ...outcome, request, startedAt, millis: now - startedAt, refused, events }
+    return { repairs: [], ...outcome, request, startedAt, millis: now - startedAt, refused, events }
   })
 
 /** One attempt and `JSON.parse`, as a first version of any program does it; only the hang is bounded, to get an end. */
@@ -129,7 +131,10 @@ export const ours = (server: ChaosServer.Service, request: StormRequest, policy:
       const all = yield* Ref.get(runs)
       return Either.match(outcome, {
         onLeft: (error) => ({ verdict: "failed", failure: Event.errorTag(error) } as const),
-        onRight: () => ({ verdict: all.length === 1 && all[0] === true ? "right" : "wrong" } as const)
+        onRight: ({ calls }) => ({
+          verdict: all.length === 1 && all[0] === true ? "right" as const : "wrong" as const,
+          repairs: calls.flatMap((call) => call.repairs)
+        })
       })
     })
   )

@@ -64,8 +64,9 @@ export const resolutions = (results: ReadonlyArray<Result>): string => {
     const row = rows.get(what) ?? { count: 0, resolved: 0, how }
     rows.set(what, { count: row.count + 1, resolved: row.resolved + (resolved ? 1 : 0), how })
   }
-  for (const { events, verdict } of results) {
+  for (const { events, repairs, verdict } of results) {
     const good = verdict === "right"
+    for (const repair of new Set(repairs)) note(`written with ${repair}`, "repaired", good)
     for (const event of events) {
       if (event._tag === "Retried" && Event.errorTag(event.error) !== "ToolCallsRejected") {
         note(Event.errorTag(event.error), "retried", good)

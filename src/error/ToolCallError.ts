@@ -140,6 +140,27 @@ export class TruncatedArguments extends scrubbed(
 }
 
 /**
+ * Several calls of one reply (`calls` of them) have the same id, so their results could not be told apart. Each of them
+ * that is good by itself is refused for this.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DuplicateCallId extends scrubbed(
+  Schema.TaggedError<DuplicateCallId>()("DuplicateCallId", {
+    ...call,
+    calls: Count
+  })
+) {
+  override get message(): string {
+    return Render.duplicateCallId(this)
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return reask
+  }
+}
+
+/**
  * One thing wrong at one place. `kind` is `Missing` for a required field that is not there, `Unexpected` for a parameter
  * the tool does not have, `Refinement` for a value of the right type that breaks a rule, `Forbidden` for a schema that
  * cannot be decided at once; the rest are wrong types and failed conversions.
@@ -194,7 +215,8 @@ export const ToolCallError = Schema.Union(
   MalformedArguments,
   HazardousArguments,
   TruncatedArguments,
-  InvalidArguments
+  InvalidArguments,
+  DuplicateCallId
 )
 
 /**
@@ -279,6 +301,8 @@ export const explain = (error: ToolCallError): string => {
       return Render.truncatedArguments(error)
     case "InvalidArguments":
       return Render.invalidArguments(error)
+    case "DuplicateCallId":
+      return Render.duplicateCallId(error)
   }
 }
 
@@ -304,6 +328,8 @@ export const fingerprint = (error: ToolCallError | ToolCallsRejected): string =>
       const issues = error.issues.map((issue) => JSON.stringify([issue.path, issue.kind, issue.message]))
       return JSON.stringify([error._tag, error.tool, issues.sort(), error.omitted])
     }
+    case "DuplicateCallId":
+      return JSON.stringify([error._tag, error.tool, error.calls])
     case "ToolCallsRejected":
       return JSON.stringify(error.rejected.map((rejection) => fingerprint(rejection.error)))
   }

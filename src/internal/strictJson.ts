@@ -5,7 +5,7 @@
  * It walks the text once with a stack of its own, so neither size nor nesting can overflow the call stack.
  */
 import * as Either from "effect/Either"
-import { redact } from "./redact.ts"
+import { mask, redact } from "./redact.ts"
 
 /** Why a text is not an acceptable JSON document. */
 export type Reason = "Syntax" | "TrailingContent" | "TooDeep" | "TooLarge" | "Empty" | "Truncated"
@@ -34,6 +34,8 @@ export interface Hazard {
 export interface Document {
   readonly value: unknown
   readonly hazards: ReadonlyArray<Hazard>
+  /** How many values it holds, itself and those inside others included. */
+  readonly values: number
 }
 
 export interface Limits {
@@ -56,7 +58,7 @@ export const parse = (text: string, limits: Limits = {}): Either.Either<Document
   const scanned = scan(text, limits.maxDepth ?? defaults.maxDepth)
   return "reason" in scanned
     ? Either.left(faultAt(text, scanned.reason, scanned.offset))
-    : Either.right({ value: JSON.parse(text), hazards: scanned.hazards })
+    : Either.right({ value: JSON.parse(text), hazards: scanned.hazards, values: scanned.values })
 }
 
 interface Stop {
@@ -72,9 +74,28 @@ const unexpected = (text: string, offset: number): Stop =>
 
 /** An open object or array. `keys` is absent for arrays. */
 interface Frame {
-  readonly keys: Set<string> | undefined
+  readonly keys: Keys | undefined
   key: string
   index: number
+}
+
+/** How many keys are compared one by one before a set is worth its price. */
+const fewKeys = 8
+
+/** The keys of an object so far. */
+class Keys {
+  private readonly few: Array<string> = []
+  private many: Set<string> | undefined = undefined
+
+  /** Whether the key is new. */
+  add(key: string): boolean {
+    const { few, many } = this
+    if (many !== undefined) return many.size < many.add(key).size
+    for (let index = 0; index < few.length; index++) if (few[index] === key) return false
+    if (few.length < fewKeys) few.push(key)
+    else this.many = new Set(few).add(key)
+    return true
+  }
 }
 
 const skipBlank = (text: string, from: number): number => {
@@ -87,48 +108,61 @@ const skipBlank = (text: string, from: number): number => {
   return at
 }
 
-const scan = (text: string, maxDepth: number): Stop | { readonly hazards: ReadonlyArray<Hazard> } => {
+interface Scanned {
+  readonly hazards: ReadonlyArray<Hazard>
+  readonly values: number
+}
+
+const scan = (text: string, maxDepth: number): Stop | Scanned => {
   const frames: Array<Frame> = []
   const hazards: Array<Hazard> = []
-  const note = (hazard: HazardKind, offset: number): void => {
-    if (hazards.length >= hazardLimit) return
-    hazards.push({ hazard, offset, path: frames.map((frame) => frame.keys === undefined ? frame.index : frame.key) })
-  }
+  let frame: Frame | undefined
+  let values = 0
   let at = skipBlank(text, 0)
   if (at === text.length) return stop("Empty", 0)
 
   for (;;) {
     // A value is due at `at`.
+    values++
     const unit = text.charCodeAt(at)
     let opened = false
-    if (unit === 0x7b || unit === 0x5b) {
+    if (unit === 0x22) {
+      const plain = plainEnd(text, at)
+      if (plain > 0) {
+        at = plain
+      } else {
+        const end = scanString(text, -plain)
+        if ("reason" in end) return end
+        if (end.lone) note(hazards, "LoneSurrogate", at, frames)
+        at = end.next
+      }
+    } else if (unit === 0x7b || unit === 0x5b) {
       if (frames.length >= maxDepth) return stop("TooDeep", at)
       const isObject = unit === 0x7b
       at = skipBlank(text, at + 1)
       if (text.charCodeAt(at) === (isObject ? 0x7d : 0x5d)) {
         at++
       } else {
-        frames.push({ keys: isObject ? new Set() : undefined, key: "", index: 0 })
+        frame = { keys: isObject ? new Keys() : undefined, key: "", index: 0 }
+        frames.push(frame)
         opened = true
       }
-    } else if (unit === 0x22) {
-      const end = scanString(text, at)
-      if ("reason" in end) return end
-      if (end.lone) note("LoneSurrogate", at)
-      at = end.next
-    } else {
-      const end = unit === 0x2d || isDigit(unit) ? scanNumber(text, at) : scanWord(text, at)
+    } else if (unit === 0x2d || isDigit(unit)) {
+      const end = scanNumber(text, at)
       if (typeof end !== "number") return end
-      if ((unit === 0x2d || isDigit(unit)) && isUnsafe(text, at, end)) note("UnsafeNumber", at)
+      if (hazards.length < hazardLimit && isUnsafe(text, at, end)) note(hazards, "UnsafeNumber", at, frames)
+      at = end
+    } else {
+      const end = scanWord(text, at)
+      if (typeof end !== "number") return end
       at = end
     }
 
     // A value has ended (or a container was opened): go on to where the next value is due.
     for (;;) {
-      const frame = frames.at(-1)
       if (frame === undefined) {
         const rest = skipBlank(text, at)
-        if (rest === text.length) return { hazards }
+        if (rest === text.length) return { hazards, values }
         // `007` or `nullable` is one bad word, `{…}{…}` is a good document with something behind it.
         const glued = rest === at && !"}]\"".includes(text.charAt(at - 1))
         return stop(glued ? "Syntax" : "TrailingContent", rest)
@@ -138,6 +172,7 @@ const scan = (text: string, maxDepth: number): Stop | { readonly hazards: Readon
         const next = text.charCodeAt(at)
         if (next === (frame.keys === undefined ? 0x5d : 0x7d)) {
           frames.pop()
+          frame = frames[frames.length - 1]
           at++
           continue
         }
@@ -147,14 +182,22 @@ const scan = (text: string, maxDepth: number): Stop | { readonly hazards: Readon
       }
       if (frame.keys !== undefined) {
         if (text.charCodeAt(at) !== 0x22) return unexpected(text, at)
-        const end = scanString(text, at)
-        if ("reason" in end) return end
-        frame.key = end.escaped ? String(JSON.parse(text.slice(at, end.next))) : text.slice(at + 1, end.next - 1)
-        if (end.lone) note("LoneSurrogate", at)
-        if (frame.keys.has(frame.key)) note("DuplicateKey", at)
-        if (isPrototypeKey(frame.key, frames.at(-2))) note("ProtoKey", at)
-        frame.keys.add(frame.key)
-        at = skipBlank(text, end.next)
+        const plain = plainEnd(text, at)
+        let next = plain
+        let lone = false
+        if (plain > 0) {
+          frame.key = text.slice(at + 1, plain - 1)
+        } else {
+          const end = scanString(text, -plain)
+          if ("reason" in end) return end
+          frame.key = end.escaped ? String(JSON.parse(text.slice(at, end.next))) : text.slice(at + 1, end.next - 1)
+          next = end.next
+          lone = end.lone
+        }
+        if (lone) note(hazards, "LoneSurrogate", at, frames)
+        if (!frame.keys.add(frame.key)) note(hazards, "DuplicateKey", at, frames)
+        if (isPrototypeKey(frame.key, frames)) note(hazards, "ProtoKey", at, frames)
+        at = skipBlank(text, next)
         if (text.charCodeAt(at) !== 0x3a) return unexpected(text, at)
         at = skipBlank(text, at + 1)
       }
@@ -164,9 +207,31 @@ const scan = (text: string, maxDepth: number): Stop | { readonly hazards: Readon
   }
 }
 
+const note = (hazards: Array<Hazard>, hazard: HazardKind, offset: number, frames: ReadonlyArray<Frame>): void => {
+  if (hazards.length >= hazardLimit) return
+  hazards.push({ hazard, offset, path: frames.map((frame) => frame.keys === undefined ? frame.index : frame.key) })
+}
+
 /** `__proto__` anywhere, and `prototype` inside `constructor`: the two spellings that reach a shared prototype. */
-const isPrototypeKey = (key: string, parent: Frame | undefined): boolean =>
-  key === "__proto__" || (key === "prototype" && parent?.keys !== undefined && parent.key === "constructor")
+const isPrototypeKey = (key: string, frames: ReadonlyArray<Frame>): boolean => {
+  if (key === "__proto__") return true
+  const parent = key === "prototype" ? frames[frames.length - 2] : undefined
+  return parent?.keys !== undefined && parent.key === "constructor"
+}
+
+/**
+ * The offset behind a string without escapes and surrogates, which is most of them; else the place where one has to look
+ * closer, negated.
+ */
+const plainEnd = (text: string, start: number): number => {
+  let at = start + 1
+  for (; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === 0x22) return at + 1
+    if (unit === 0x5c || unit < 0x20 || unit >= 0xd800) break
+  }
+  return -at
+}
 
 interface StringEnd {
   /** The offset behind the closing quote. */
@@ -176,40 +241,43 @@ interface StringEnd {
   readonly lone: boolean
 }
 
-const scanString = (text: string, start: number): StringEnd | Stop => {
+/** Reads a string on from a place before which there was nothing to look at. */
+const scanString = (text: string, from: number): StringEnd | Stop => {
   let escaped = false
   let lone = false
   let afterHigh = false
-  let at = start + 1
-  while (at < text.length) {
+  for (let at = from; at < text.length; at++) {
     let unit = text.charCodeAt(at)
     if (unit === 0x22) return { next: at + 1, escaped, lone: lone || afterHigh }
     if (unit < 0x20) return stop("Syntax", at)
     if (unit === 0x5c) {
       escaped = true
       at++
-      const letter = text.charAt(at)
-      if (letter === "u") {
+      if (text.charCodeAt(at) === 0x75) {
         for (let digit = 1; digit <= 4; digit++) {
           if (!isHex(text.charCodeAt(at + digit))) return unexpected(text, at + digit)
         }
         unit = Number.parseInt(text.slice(at + 1, at + 5), 16)
         at += 4
-      } else if (letter === "" || !"\"\\/bfnrt".includes(letter)) {
+      } else if (!isEscapable(text.charCodeAt(at))) {
         return unexpected(text, at)
       }
     }
     if (unit >= 0xdc00 && unit <= 0xdfff) {
       lone ||= !afterHigh
       afterHigh = false
-    } else {
+    } else if (afterHigh || unit >= 0xd800) {
       lone ||= afterHigh
       afterHigh = unit >= 0xd800 && unit <= 0xdbff
     }
-    at++
   }
   return stop("Truncated", text.length)
 }
+
+/** What may stand behind a backslash, besides `u`: `" \ / b f n r t`. */
+const isEscapable = (unit: number): boolean =>
+  unit === 0x22 || unit === 0x5c || unit === 0x2f || unit === 0x6e || unit === 0x74 || unit === 0x72 || unit === 0x62 ||
+  unit === 0x66
 
 const isDigit = (unit: number): boolean => unit >= 0x30 && unit <= 0x39
 
@@ -242,6 +310,11 @@ const scanNumber = (text: string, start: number): number | Stop => {
   return at
 }
 
+const hasExponent = (text: string, start: number, end: number): boolean => {
+  for (let at = start; at < end; at++) if ((text.charCodeAt(at) | 0x20) === 0x65) return true
+  return false
+}
+
 const wholeNumber = /^(-?\d+)(?:\.0+)?$/
 
 /**
@@ -249,7 +322,7 @@ const wholeNumber = /^(-?\d+)(?:\.0+)?$/
  * another integer. Fractions and exponents are approximate by their own notation and are left alone.
  */
 const isUnsafe = (text: string, start: number, end: number): boolean => {
-  if (end - start <= 15 && !/[eE]/.test(text.slice(start, end))) return false
+  if (end - start <= 15 && !hasExponent(text, start, end)) return false
   const token = text.slice(start, end)
   const value = Number(token)
   if (!Number.isFinite(value)) return true
@@ -285,7 +358,9 @@ export const faultAt = <R extends string>(text: string, reason: R, offset: numbe
     }
   }
   const before = redact(text.slice(Math.max(0, offset - redactedMargin), offset))
-  const after = redact(text.slice(offset, offset + redactedMargin))
+  const behind = text.slice(offset, offset + redactedMargin)
+  // A fault inside a credential leaves its other half without the name that announces it.
+  const after = redact(before.endsWith(mask) ? behind.replace(/^[^"'\r\n]*/, "") : behind)
   const excerpt = [
     before.length > margin || offset > redactedMargin ? "…" : "",
     wellFormed(before.slice(-margin)),

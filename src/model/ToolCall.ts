@@ -4,11 +4,14 @@
  *
  * 1. the reply ended by itself (`"stop"` or `"tool-calls"`), else `TruncatedArguments`, whatever the text looks like;
  * 2. size and nesting stay below the caps, else `MalformedArguments`;
- * 3. the text is exactly one JSON document, else `MalformedArguments`; without hazards, else `HazardousArguments`;
- *    and an object, else `MalformedArguments`;
+ * 3. the text is exactly one JSON document, and an object, as it stands or after the repairs that its tool allows (see
+ *    `Repair`; a text that ends in the middle is never mended), else `MalformedArguments` with the first place that could
+ *    not be mended; without hazards, else `HazardousArguments`;
  * 4. the toolkit has a tool of exactly that name, else `UnknownTool`;
  * 5. the tool's schema takes the arguments, with nothing missing, nothing left over and nothing coerced, else
- *    `InvalidArguments`.
+ *    `InvalidArguments` with all that is wrong (of more than 8192 values, with the first). A call of another `dialect` than
+ *    `"plain"` is brought into the schema's own shape before; what is wrong is told at the places the model wrote;
+ * 6. no other call of the reply has its id (`decode` alone can tell), else `DuplicateCallId`.
  *
  * So a call of an unknown tool with broken arguments is `MalformedArguments`. Only blank arguments need the tool first:
  * they are `{}` for a tool that takes `{}` and `MalformedArguments` (`Empty`) for one that does not.
@@ -33,6 +36,7 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { distance } from "fastest-levenshtein"
@@ -41,8 +45,11 @@ import { describeCause } from "../internal/redact.ts"
 import * as StrictJson from "../internal/strictJson.ts"
 import * as Issues from "./internal/issues.ts"
 import { takesNothing } from "./internal/parameterSchema.ts"
+import { type JsonObject, type Read, read as readArguments } from "./internal/readArguments.ts"
 import type { ToolCallPart } from "./Prompt.ts"
+import * as Repair from "./Repair.ts"
 import type { FinishReason, Response } from "./Response.ts"
+import * as SchemaDialect from "./SchemaDialect.ts"
 import type * as Tool from "./Tool.ts"
 import * as Toolkit from "./Toolkit.ts"
 
@@ -92,7 +99,8 @@ export function decodeOne(
   finishReason: FinishReason,
   options?: Options
 ): Either.Either<Toolkit.Call, ToolCallError.ToolCallError> {
-  return Either.map(judge(toolkit, call, finishReason, options), (accepted) => accepted.call)
+  const judged = judge(toolkit, call, finishReason, options)
+  return isGood(judged) ? Either.right(judged.call) : Either.left(judged)
 }
 
 /**
@@ -113,14 +121,17 @@ export function decode(
   response: Response,
   options?: Options
 ): Either.Either<ReadonlyArray<Toolkit.Call>, ToolCallError.ToolCallsRejected> {
-  const judged = response.toolCalls.map((call) => ({
+  const { finishReason, toolCalls } = response
+  const sharing = new Map<string, number>()
+  for (const { id } of toolCalls) sharing.set(id, (sharing.get(id) ?? 0) + 1)
+  const judged = toolCalls.map((call) => ({
     call,
-    result: judge(toolkit, call, response.finishReason, options)
+    verdict: unshared(judge(toolkit, call, finishReason, options), sharing.get(call.id) ?? 1)
   }))
-  const rejected = judged.flatMap(({ call, result }) =>
-    Either.isLeft(result) ? [{ id: call.id, name: call.name, raw: call.arguments, error: result.left }] : []
+  const rejected = judged.flatMap(({ call, verdict }) =>
+    isGood(verdict) ? [] : [{ id: call.id, name: call.name, raw: call.arguments, error: verdict }]
   )
-  const accepted = judged.flatMap(({ result }) => Either.isRight(result) ? [result.right] : [])
+  const accepted = judged.flatMap(({ verdict }) => isGood(verdict) ? [verdict] : [])
   if (rejected.length === 0) return Either.right(accepted.map(({ call }) => call))
   return Either.left(
     new ToolCallError.ToolCallsRejected({
@@ -128,37 +139,92 @@ export function decode(
       accepted: accepted.map(({ call, json }) => ({ id: call.id, name: call.name, arguments: json })),
       text: response.text,
       usage: { ...response.usage },
-      finishReason: response.finishReason
+      finishReason
     })
   )
 }
 
+/**
+ * The call as it belongs into the conversation: where its arguments had to be mended they are the JSON they were read as.
+ * Some providers refuse a history whose arguments are not JSON, and a model that is shown its slip may take the call for
+ * one that was never made. A call that needs no repair, or that none helps, stays as it is.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const mended = (toolkit: Toolkit.Any, call: ToolCallPart, options?: Options): ToolCallPart => {
+  const text = readArguments(call.arguments, limitsOf(options), () => repairsOf(find(toolkit, call)))
+  return "reason" in text || text.repairs.length === 0 || text.hazards.length > 0
+    ? call
+    : { ...call, arguments: JSON.stringify(text.value) }
+}
+
+const limitsOf = (options: Options | undefined): StrictJson.Limits => ({
+  maxLength: options?.maxLength,
+  maxDepth: defaults.maxDepth
+})
+
+const find = (toolkit: Toolkit.Any, call: ToolCallPart): Tool.Any | undefined =>
+  Option.getOrUndefined(Toolkit.get(toolkit, call.name))
+
 /** A good call, with the JSON it was decoded from. */
-interface Accepted {
+interface Good {
   readonly call: Toolkit.Call
   readonly json: unknown
 }
 
-type Judgement<A> = Either.Either<A, ToolCallError.ToolCallError>
+const isGood = (judged: Good | ToolCallError.ToolCallError): judged is Good => "json" in judged
 
 const judge = (
   toolkit: Toolkit.Any,
   call: ToolCallPart,
   finishReason: FinishReason,
   options: Options | undefined
-): Judgement<Accepted> => {
+): Good | ToolCallError.ToolCallError => {
   const about = { callId: call.id, tool: call.name, raw: call.arguments }
   if (finishReason !== "stop" && finishReason !== "tool-calls") {
-    return Either.left(new ToolCallError.TruncatedArguments({ ...about, finishReason }))
+    return new ToolCallError.TruncatedArguments({ ...about, finishReason })
   }
-  return Either.gen(function*() {
-    const json = yield* read(about, options)
-    const tool = yield* lookup(toolkit, call)
-    const value = json ?? (yield* blank(tool, about))
-    const decoded = yield* decodeArguments(tool, about, value)
-    return { call: { id: call.id, name: tool.name, arguments: decoded, raw: call.arguments }, json: value }
-  })
+  // The tool says which repairs there are, so it is looked up before its turn to refuse.
+  const tool = find(toolkit, call)
+  const text = readArguments(call.arguments, limitsOf(options), () => repairsOf(tool))
+  const isBlank = "reason" in text && text.reason === "Empty"
+  if ("reason" in text && !isBlank) return new ToolCallError.MalformedArguments({ ...about, ...text })
+  const { hazards, repairs, value, values } = "reason" in text ? nothing : text
+  const hazard = hazards[0]
+  if (hazard !== undefined) {
+    return new ToolCallError.HazardousArguments({
+      ...about,
+      hazard: hazard.hazard,
+      path: hazard.path.map(Issues.clipped)
+    })
+  }
+  if (tool === undefined) return unknown(toolkit, call)
+  const decoded = decodeArguments(tool, call.dialect ?? "plain", about, value, values)
+  if (Either.isLeft(decoded)) {
+    return "reason" in text ? new ToolCallError.MalformedArguments({ ...about, ...text }) : decoded.left
+  }
+  return {
+    call: { id: call.id, name: tool.name, arguments: decoded.right, raw: call.arguments, repairs },
+    json: value
+  }
 }
+
+/** What blank arguments are read as. */
+const nothing: Read = { value: {}, hazards: [], values: 1, repairs: [] }
+
+/** The call, if it is the only one of its reply with its id. */
+const unshared = (judged: Good | ToolCallError.ToolCallError, calls: number): Good | ToolCallError.ToolCallError => {
+  if (calls === 1 || !isGood(judged)) return judged
+  const { id, name, raw } = judged.call
+  return new ToolCallError.DuplicateCallId({ callId: id, tool: name, raw, calls })
+}
+
+/** A tool that is not there is given the repairs that any tool has, so that its call is refused for its name. */
+const repairsOf = (tool: Tool.Any | undefined): ReadonlyArray<Repair.Repair> =>
+  tool === undefined
+    ? Repair.lossless
+    : tool.repairs.filter((repair) => repair.kind === "lossless" || tool.access === "read-only")
 
 /** What every error about the arguments of a call tells. */
 interface About {
@@ -167,48 +233,15 @@ interface About {
   readonly raw: string
 }
 
-type JsonObject = { readonly [key: string]: unknown }
-
-const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const emptyFault: StrictJson.Fault = { reason: "Empty", offset: 0, line: 1, column: 1, excerpt: "" }
-
-/** The JSON object that the text is, or nothing for a blank text. */
-const read = (about: About, options: Options | undefined): Judgement<JsonObject | undefined> => {
-  const parsed = StrictJson.parse(about.raw, { maxLength: options?.maxLength, maxDepth: defaults.maxDepth })
-  if (Either.isLeft(parsed)) {
-    return parsed.left.reason === "Empty"
-      ? Either.right(undefined)
-      : Either.left(new ToolCallError.MalformedArguments({ ...about, ...parsed.left }))
-  }
-  const { hazards, value } = parsed.right
-  const hazard = hazards[0]
-  if (hazard !== undefined) {
-    return Either.left(
-      new ToolCallError.HazardousArguments({ ...about, hazard: hazard.hazard, path: hazard.path.map(Issues.clipped) })
-    )
-  }
-  return isJsonObject(value)
-    ? Either.right(value)
-    : Either.left(
-      new ToolCallError.MalformedArguments({
-        ...about,
-        ...StrictJson.faultAt(about.raw, "NotAnObject", about.raw.search(/\S/))
-      })
-    )
-}
-
-const lookup = (toolkit: Toolkit.Any, call: ToolCallPart): Judgement<Tool.Any> =>
-  Either.fromOption(Toolkit.get(toolkit, call.name), () => {
-    const available = toolkit.tools.map((tool) => tool.name)
-    return new ToolCallError.UnknownTool({
-      callId: call.id,
-      name: call.name,
-      available,
-      suggestions: nearest(call.name, available)
-    })
+const unknown = (toolkit: Toolkit.Any, call: ToolCallPart): ToolCallError.UnknownTool => {
+  const available = toolkit.tools.map((tool) => tool.name)
+  return new ToolCallError.UnknownTool({
+    callId: call.id,
+    name: call.name,
+    available,
+    suggestions: nearest(call.name, available)
   })
+}
 
 const suggestionLimit = 3
 
@@ -227,25 +260,55 @@ const nearest = (name: string, available: ReadonlyArray<string>): ReadonlyArray<
     .slice(0, suggestionLimit)
     .map(({ candidate }) => candidate)
 
-/** Blank arguments mean `{}` where `{}` is enough. */
-const blank = (tool: Tool.Any, about: About): Judgement<JsonObject> =>
-  Either.mapBoth(decodeArguments(tool, about, {}), {
-    onLeft: () => new ToolCallError.MalformedArguments({ ...about, ...emptyFault }),
-    onRight: () => ({})
-  })
+type Decoder = (value: unknown) => Either.Either<unknown, ParseError>
 
-const strictly = { errors: "all", onExcessProperty: "error" } as const
+/** Making a decoder costs as much as decoding a small object. */
+const decoders = new WeakMap<object, { readonly all: Decoder; readonly first: Decoder }>()
 
-const decodeArguments = (tool: Tool.Any, about: About, value: JsonObject): Judgement<unknown> => {
+/**
+ * How many values arguments may hold for all their faults to be looked for. Effect takes seconds to list a few hundred
+ * thousand faults; of more than these the first is enough.
+ */
+const thorough = 8_192
+
+const decoderOf = (schema: Schema.Schema.AnyNoContext, values: number): Decoder => {
+  let made = decoders.get(schema)
+  if (made === undefined) {
+    made = {
+      all: Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" }),
+      first: Schema.decodeUnknownEither(schema, { errors: "first", onExcessProperty: "error" })
+    }
+    decoders.set(schema, made)
+  }
+  return values <= thorough ? made.all : made.first
+}
+
+/** Between the text and the schema: what a provider's dialect made of the schema is undone here. */
+const decoderIn = (dialect: SchemaDialect.Dialect, schema: Schema.Schema.AnyNoContext, values: number): Decoder => {
+  if (dialect === "plain") return decoderOf(schema, values)
+  const { decode } = Either.getOrThrowWith(SchemaDialect.make(dialect)(schema), (fault) => fault)
+  return (value) => decode(value, { errors: values <= thorough ? "all" : "first", onExcessProperty: "error" })
+}
+
+const decodeArguments = (
+  tool: Tool.Any,
+  dialect: SchemaDialect.Dialect,
+  about: About,
+  value: JsonObject,
+  values: number
+): Either.Either<unknown, ToolCallError.InvalidArguments> => {
   const refuse = (found: ReturnType<typeof Issues.fromParseIssue>) =>
     Either.left(new ToolCallError.InvalidArguments({ ...about, ...found }))
-  const names = Object.keys(value)
-  if (names.length > 0 && takesNothing(tool.parameters.ast)) return refuse(Issues.unexpectedParameters(names))
+  if (takesNothing(tool.parameters.ast)) {
+    const names = Object.keys(value)
+    if (names.length > 0) return refuse(Issues.unexpectedParameters(names))
+  }
   try {
-    const decoded: Either.Either<unknown, ParseError> = Schema.decodeUnknownEither(tool.parameters, strictly)(value)
+    const decoded = decoderIn(dialect, tool.parameters, values)(value)
     return Either.isLeft(decoded) ? refuse(Issues.fromParseIssue(decoded.left.issue)) : Either.right(decoded.right)
   } catch (cause) {
-    // A conversion or rule of the schema threw instead of failing: what the model wrote must not become a defect.
+    // A conversion or rule of the schema threw instead of failing, or the dialect never was this schema's: what the model
+    // wrote must not become a defect.
     const { message } = describeCause(cause)
     return refuse({ issues: [{ path: [], kind: "Transformation", message: `cannot be read: ${message}` }], omitted: 0 })
   }

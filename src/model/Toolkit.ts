@@ -24,10 +24,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { found, InvalidOptions } from "../error/InvalidOptions.ts"
+import type * as PolicyError from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { excerpt } from "../internal/redact.ts"
+import { runHandler } from "./internal/runHandler.ts"
+import { problemsOf } from "./internal/toolProblems.ts"
 import * as Tool from "./Tool.ts"
 
 /**
@@ -93,6 +95,8 @@ export interface Call<out Name extends string = string, out Arguments = unknown>
   readonly arguments: Arguments
   /** The arguments as the model wrote them. */
   readonly raw: string
+  /** What had to be mended in them, by the names of the repairs, in the order done. */
+  readonly repairs: ReadonlyArray<string>
 }
 
 /**
@@ -106,22 +110,40 @@ export type CallOf<Tools extends ReadonlyArray<Tool.Any>> = {
 }[Tool.Name<Tools[number]>]
 
 /**
+ * What a handler is told about the call it runs for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HandlerContext {
+  /** The id the provider gave to the call. */
+  readonly callId: string
+  /**
+   * The same whenever the same call is run again, and no other call's: to send on with anything that must not happen
+   * twice.
+   */
+  readonly idempotencyKey: string
+}
+
+/**
  * One handler for each tool: from the decoded arguments to an effect that succeeds with what the tool answers. `E` and
- * `R` are what the handlers may fail with and what they need.
+ * `R` are what the handlers may fail with and what they need. Whether a failure is told to the model or raised is said by
+ * the tool.
  *
  * @since 0.1.0
  * @category models
  */
 export type Handlers<Tools extends ReadonlyArray<Tool.Any>, E = never, R = never> = {
   readonly [T in Tools[number] as Tool.Name<T>]: (
-    parameters: Tool.Parameters<T>
+    parameters: Tool.Parameters<T>,
+    context: HandlerContext
   ) => Effect.Effect<Tool.Success<T>, E, R>
 }
 
 type Answer<H> = H[keyof H] extends (...args: never) => infer Result ? Result : never
 
 /**
- * What a set of handlers can fail with.
+ * What a set of handlers can fail with, told or raised.
  *
  * @since 0.1.0
  * @category models
@@ -136,13 +158,31 @@ export type HandlersError<H> = Answer<H> extends Effect.Effect<infer _A, infer E
  */
 export type HandlersContext<H> = Answer<H> extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
+/** A tool without a time-out cannot time out, and one that tells tells its time-out too. */
+type RaisedTimeout<T extends Tool.Any> = T["onFailure"] extends "tell" ? never
+  : [T["timeout"]] extends [undefined] ? never
+  : PolicyError.TimedOut
+
 /**
- * What came of one call: the text for the model, and the handler's own value.
+ * What reaches the caller when these tools run with these handlers: the handlers' failures without those that the model
+ * is told, and the time-outs of tools that raise them.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Result<out Name extends string = string, out Value = unknown> {
+export type Raised<Tools extends ReadonlyArray<Tool.Any>, H> = {
+  readonly [T in Tools[number] as Tool.Name<T>]:
+    | RaisedTimeout<T>
+    | Exclude<HandlersError<Pick<H, keyof H & Tool.Name<T>>>, Tool.Failure<T>>
+}[Tool.Name<Tools[number]>]
+
+/**
+ * A call whose handler succeeded: the text for the model, and the handler's own value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Success<out Name extends string = string, out Value = unknown> {
   /** The id of the call this answers. */
   readonly id: string
   readonly name: Name
@@ -153,13 +193,50 @@ export interface Result<out Name extends string = string, out Value = unknown> {
 }
 
 /**
- * The result of running one of several tools: a union that is told apart by `name`.
+ * A call whose handler failed in a way that the model is told: the text for the model, and the failure itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Failure<out Name extends string = string, out Error = unknown> {
+  /** The id of the call this answers. */
+  readonly id: string
+  readonly name: Name
+  /** What the model reads: credentials masked, at most about 2000 characters. */
+  readonly content: string
+  readonly isError: true
+  readonly error: Error
+}
+
+/**
+ * What came of one call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Result<Name extends string = string, Value = unknown, Error = unknown> =
+  | Success<Name, Value>
+  | Failure<Name, Error>
+
+type Told<T extends Tool.Any> =
+  | (T["failure"] extends undefined ? never
+    : T["failure"] extends Schema.Schema.AnyNoContext ? Schema.Schema.Type<T["failure"]>
+    : unknown)
+  | ([T["timeout"]] extends [undefined] ? never : PolicyError.TimedOut)
+
+type ResultOfTool<T extends Tool.Any> =
+  | Success<Tool.Name<T>, Tool.Success<T>>
+  | (T["onFailure"] extends "raise" ? never : Failure<Tool.Name<T>, Told<T>>)
+
+/**
+ * The result of running one of several tools: a union that is told apart by `name` and `isError`. Tools that raise their
+ * failures have no failed result.
  *
  * @since 0.1.0
  * @category models
  */
 export type ResultOf<Tools extends ReadonlyArray<Tool.Any>> = {
-  readonly [T in Tools[number] as Tool.Name<T>]: Result<Tool.Name<T>, Tool.Success<T>>
+  readonly [T in Tools[number] as Tool.Name<T>]: ResultOfTool<T>
 }[Tool.Name<Tools[number]>]
 
 /**
@@ -208,37 +285,10 @@ export class InvalidHandler extends Schema.TaggedError<InvalidHandler>()("Invali
  */
 export const empty: Toolkit<readonly []> = { [TypeId]: TypeId, tools: [], definitions: [] }
 
-const namePattern = /^[a-zA-Z0-9_-]{1,64}$/
-
-const nameProblems = (
-  tool: Tool.Any,
-  index: number,
-  tools: ReadonlyArray<Tool.Any>
-): ReadonlyArray<Tool.InvalidTool> => {
-  const problem = (problem: string, remedy: string) => [
-    new Tool.InvalidTool({ tool: tool.name, path: [], problem, remedy })
-  ]
-  if (!namePattern.test(tool.name)) {
-    return problem(
-      "the name is not one that every provider takes",
-      "Use 1 to 64 of the characters a-z, A-Z, 0-9, _ and -."
-    )
-  }
-  if (tool.name in Object.prototype) {
-    return problem("the name is a member of every JavaScript object", "Choose another name.")
-  }
-  const first = tools.findIndex((other) => other.name === tool.name)
-  return first === index
-    ? []
-    : problem(
-      `the name is taken by tool ${first + 1} of this toolkit (this is tool ${index + 1})`,
-      "Rename one of them."
-    )
-}
-
 /**
  * A toolkit of these tools, or everything that is wrong with them: a name twice, a name some provider refuses, a name
- * like `constructor` or `__proto__`, parameters without a JSON Schema, or parameters that are not an object.
+ * like `constructor` or `__proto__`, parameters without a JSON Schema or that are not an object, a lossy repair on a
+ * read-write tool, a time-out that cannot be, a failure schema on a tool that tells nothing.
  *
  * @since 0.1.0
  * @category constructors
@@ -250,7 +300,7 @@ export const make = <const Tools extends ReadonlyArray<Tool.Any>>(
     const problems: Array<Tool.InvalidTool> = []
     const definitions: Array<Definition> = []
     tools.forEach((tool, index) => {
-      problems.push(...nameProblems(tool, index, tools))
+      problems.push(...problemsOf(tool, index, tools))
       const parameters = Tool.jsonSchema(tool)
       if (parameters._tag === "Left") problems.push(parameters.left)
       else definitions.push({ name: tool.name, description: tool.description, parameters: parameters.right })
@@ -271,7 +321,45 @@ export const get = <Tools extends ReadonlyArray<Tool.Any>>(
   name: string
 ): Option.Option<Tools[number]> => Option.fromNullable(self.tools.find((tool) => tool.name === name))
 
-type Handler = (parameters: unknown) => Effect.Effect<unknown, unknown, unknown>
+/**
+ * How one call is run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOptions {
+  /**
+   * What the handler gets as `idempotencyKey`. Default: the id of the call, which not every server makes unique beyond one
+   * reply: say it where something must not happen twice. `ToolLoop` does.
+   */
+  readonly idempotencyKey?: string | undefined
+}
+
+/**
+ * How several calls are run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunAllOptions {
+  /** How many handlers run at a time: 1 or more. Default: 1, in the order of the calls. */
+  readonly concurrency?: number | undefined
+  /**
+   * The key of all calls together; each handler gets it with the place of its call behind it (`"key-1"`, `"key-2"`, …).
+   * Default: each call's own id.
+   */
+  readonly idempotencyKey?: string | undefined
+}
+
+/**
+ * The numbers used where the options are silent.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults: { readonly concurrency: number } = { concurrency: 1 }
+
+type Handler = (parameters: unknown, context: HandlerContext) => Effect.Effect<unknown, unknown, unknown>
 
 const ownHandler = (handlers: object, name: string): Handler | undefined => {
   const found: unknown = Object.hasOwn(handlers, name) ? Reflect.get(handlers, name) : undefined
@@ -280,32 +368,16 @@ const ownHandler = (handlers: object, name: string): Handler | undefined => {
 
 const isHandler = (value: unknown): value is Handler => typeof value === "function"
 
-/** Text goes to the model as it is; quoting it as JSON would only cost tokens. */
-const toText = (encoded: unknown): string => typeof encoded === "string" ? encoded : JSON.stringify(encoded) ?? "null"
-
-const encode = (tool: Tool.Any, id: string, value: unknown): Effect.Effect<string, InvalidHandler> => {
-  const refuse = (detail: string) =>
-    new InvalidHandler({
-      callId: id,
-      tool: tool.name,
-      problem: `its answer cannot be written as text: ${excerpt(detail, 300)}`,
-      remedy: "Answer what the tool's success schema says, and give the tool a success schema with a JSON form."
-    })
-  return Schema.encode(tool.success)(value).pipe(
-    Effect.mapError((error) => refuse(ParseResult.TreeFormatter.formatErrorSync(error))),
-    Effect.flatMap((encoded) =>
-      Effect.try({
-        try: () => toText(encoded),
-        catch: (cause) => refuse(cause instanceof Error ? cause.message : String(cause))
-      })
-    )
-  )
-}
-
 /**
- * Runs the handler of one decoded call and writes its answer as text for the model: text as it is, anything else as JSON
- * through the tool's success schema. The handler's failures pass through as they are; `InvalidHandler` is added for a
- * handler that is missing or whose answer has no text.
+ * Runs the handler of one decoded call, once, and writes its answer as text for the model: text as it is, anything else
+ * as JSON through the tool's success schema.
+ *
+ * - A failure that the tool tells (`onFailure: "tell"`, and it fits the `failure` schema) becomes a result with
+ *   `isError: true`. Every other failure passes through as it is.
+ * - A handler that takes longer than the tool's `timeout` is interrupted, and left to itself where it cannot be. Then a
+ *   `TimedOut` of the phase `attempt` is told or raised, as the tool says.
+ * - Defects and interruption pass through and are never told.
+ * - `InvalidHandler` is added for a handler that is missing or whose answer has no text.
  *
  * @since 0.1.0
  * @category combinators
@@ -316,12 +388,14 @@ export function run<
 >(
   toolkit: Toolkit<Tools>,
   handlers: H,
-  call: CallOf<Tools>
-): Effect.Effect<ResultOf<Tools>, HandlersError<H> | InvalidHandler, HandlersContext<H>>
+  call: CallOf<Tools>,
+  options?: RunOptions
+): Effect.Effect<ResultOf<Tools>, Raised<Tools, H> | InvalidHandler, HandlersContext<H>>
 export function run(
   toolkit: Any,
   handlers: object,
-  call: Call
+  call: Call,
+  options?: RunOptions
 ): Effect.Effect<Result, unknown, unknown> {
   return Effect.suspend(() => {
     const tool = Option.getOrUndefined(get(toolkit, call.name))
@@ -336,16 +410,59 @@ export function run(
         })
       )
     }
-    return Effect.flatMap(
-      handler(call.arguments),
-      (value) =>
-        Effect.map(encode(tool, call.id, value), (content): Result => ({
-          id: call.id,
-          name: call.name,
-          content,
-          isError: false,
-          value
-        }))
+    const { id, name } = call
+    const context = { callId: id, idempotencyKey: options?.idempotencyKey ?? id }
+    return Effect.map(
+      runHandler(
+        tool,
+        Effect.suspend(() => handler(call.arguments, context)),
+        (why) => new InvalidHandler({ callId: id, tool: name, ...why })
+      ),
+      (outcome): Result => ({ id, name, ...outcome })
     )
   })
+}
+
+/**
+ * Runs the handlers of all calls of a reply as {@link run} does, `concurrency` at a time, and gives their results in the
+ * order of the calls. Failures that are told are results like others; the first that is raised interrupts the handlers
+ * still running and starts no further one. Fails with `InvalidOptions` for a concurrency that is no whole number from 1.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export function runAll<
+  Tools extends ReadonlyArray<Tool.Any>,
+  H extends Handlers<Tools, unknown, unknown>
+>(
+  toolkit: Toolkit<Tools>,
+  handlers: H,
+  calls: ReadonlyArray<CallOf<Tools>>,
+  options?: RunAllOptions
+): Effect.Effect<
+  ReadonlyArray<ResultOf<Tools>>,
+  Raised<Tools, H> | InvalidHandler | InvalidOptions,
+  HandlersContext<H>
+>
+export function runAll(
+  toolkit: Any,
+  handlers: Handlers<ReadonlyArray<Tool.Any>, unknown, unknown>,
+  calls: ReadonlyArray<Call>,
+  { concurrency = defaults.concurrency, idempotencyKey }: RunAllOptions = {}
+): Effect.Effect<ReadonlyArray<Result>, unknown, unknown> {
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    const issue = { path: "concurrency", found: found(concurrency), allowed: "a whole number, 1 or more" }
+    return Effect.fail(new InvalidOptions({ module: "Toolkit", issues: [issue] }))
+  }
+  return Effect.forEach(
+    calls,
+    (call, index) =>
+      run(
+        toolkit,
+        handlers,
+        call,
+        idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}-${index + 1}` }
+      ),
+    { concurrency }
+  )
 }

@@ -1,6 +1,8 @@
 /**
  * Asks a model to use tools, decodes all calls of its reply before any handler runs, and asks again when a call is bad,
- * with the error told to the model as the call's result. Then it runs the handlers, each once.
+ * with the error told to the model as the call's result. Then it runs the handlers, each once. {@link call} stops there;
+ * {@link run} gives the results to the model and goes on until it is done, and {@link stream} does the same while the
+ * parts of each reply come.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -24,7 +26,7 @@
  *   })
  *   return [outcome.results[0]?.content, outcome.reasks] as const
  * }).pipe(Effect.provide(ScriptedModel.layer([
- *   ScriptedModel.rawToolCall("get_weather", `{"city": "Rome",}`), // not JSON: refused, and the model is told
+ *   ScriptedModel.rawToolCall("get_weather", `{"city" "Rome"}`), // not JSON: refused, and the model is told
  *   ScriptedModel.toolCall("get_weather", { city: "Rome" })
  * ])))
  *
@@ -32,30 +34,37 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { found, InvalidOptions } from "../error/InvalidOptions.ts"
-import type { InvalidToolCall } from "../error/ModelError.ts"
-import * as ToolCallError from "../error/ToolCallError.ts"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Take from "effect/Take"
+import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import type { InvalidToolCall, Truncated } from "../error/ModelError.ts"
+import type { SpendLimitExceeded } from "../error/PolicyError.ts"
+import type * as ToolCallError from "../error/ToolCallError.ts"
+import * as Verdict from "../error/Verdict.ts"
+import { describeCause } from "../internal/redact.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import * as Prompt from "../model/Prompt.ts"
-import * as Response from "../model/Response.ts"
+import type * as Response from "../model/Response.ts"
+import * as StreamPart from "../model/StreamPart.ts"
 import type * as Tool from "../model/Tool.ts"
-import * as ToolCall from "../model/ToolCall.ts"
-import * as Toolkit from "../model/Toolkit.ts"
+import type * as ToolCall from "../model/ToolCall.ts"
+import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
-import { derivedKey } from "./internal/derivedKey.ts"
+import * as Drive from "./internal/toolLoopDrive.ts"
+import { RepeatedToolFailure } from "./internal/toolLoopErrors.ts"
+import * as Settings from "./internal/toolLoopSettings.ts"
 
 /**
- * The numbers used where the options are silent.
+ * The numbers used where the options are silent. Tokens and cost have no limit of their own.
  *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { maxReasks: 2, concurrency: 1 } as const
+export const defaults = Settings.defaults
 
 /**
  * A request with the tools and what runs them.
@@ -70,13 +79,98 @@ export interface Options<
   readonly toolkit: Toolkit.Toolkit<Tools>
   /** One handler for each tool. */
   readonly handlers: H
-  /** How often the model is asked again after bad calls: 0 to 20. Default: 2. */
+  /** How often the model is asked again after bad calls, for each reply: 0 to 20. Default: 2. */
   readonly maxReasks?: number | undefined
   /** How many handlers of one reply run at a time: 1 or more. Default: 1, in the order of the calls. */
   readonly concurrency?: number | undefined
   /** The name its events carry. Default: `"toolLoop"`. */
   readonly name?: string | undefined
 }
+
+/**
+ * How much a run may spend. A limit is checked before what it counts: steps, tokens and cost before the model is asked,
+ * tool calls before the handlers of a reply run. So tokens and cost can be overrun by one reply.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Replies of the model that were accepted: 1 or more. Default: 20. */
+  readonly steps?: number | undefined
+  /** Calls whose handlers ran: 1 or more. Default: 100. */
+  readonly toolCalls?: number | undefined
+  /** Tokens of all replies, refused ones included: 1 or more. Default: no limit. */
+  readonly tokens?: number | undefined
+  /** What `price` adds up to, above 0. Default: no limit. */
+  readonly cost?: number | undefined
+}
+
+/**
+ * How far a run has got. Plain data that encodes to JSON: keep it, and give it to a later run as `state`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const State = Schema.Struct({
+  /** Names the run: the idempotency keys of its requests and of its handlers are made from it. */
+  key: Schema.String,
+  /** The whole conversation: prompt, replies, results, and every re-ask. */
+  prompt: Prompt.Prompt,
+  /** Replies that were accepted. */
+  steps: Schema.NonNegativeInt,
+  /** Calls that have their answer. */
+  toolCalls: Schema.NonNegativeInt,
+  /** How often the model had to be asked again. */
+  reasks: Schema.NonNegativeInt,
+  /** The tokens of all replies, the refused ones included. */
+  usage: Usage.Usage,
+  /** What `price` made of them; 0 without one. */
+  cost: Schema.NonNegative
+}).annotations({ identifier: "ToolLoopState" })
+
+/**
+ * How far a run has got.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface State extends Schema.Schema.Type<typeof State> {}
+
+/**
+ * What {@link run} and {@link stream} take beyond {@link Options}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOptions<
+  Tools extends ReadonlyArray<Tool.Any>,
+  H extends Toolkit.Handlers<Tools, unknown, unknown>
+> extends Options<Tools, H> {
+  readonly limits?: Limits | undefined
+  /** What the tokens of one reply cost, in a unit of your choice. Needed for `limits.cost`. Default: nothing. */
+  readonly price?: ((usage: Usage.Usage, model: string) => number) | undefined
+  /** How often one call may fail in the same way before the run stops: 1 to 20. Default: 2. */
+  readonly sameFailures?: number | undefined
+  /**
+   * Where an earlier run stopped: it takes the place of `prompt`, and what that run spent counts. Of a run that had come to
+   * its end it gives the outcome, and nothing is asked.
+   */
+  readonly state?: State | undefined
+  /**
+   * Told the state whenever it has changed: after each reply and each handler, before anything else is done. Keep it
+   * there, and a run that is killed can go on. It is not interrupted, so it should be quick.
+   */
+  readonly checkpoint?: ((state: State) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * Why a reply was refused: a call of it is bad, the provider itself could not read the call, or the reply reached its
+ * token limit before the first word.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Refused = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated
 
 /**
  * What came of a call: the model's last reply, its decoded calls and their results.
@@ -93,105 +187,93 @@ export interface Outcome<Tools extends ReadonlyArray<Tool.Any>> {
   /** How often the model had to be asked again. */
   readonly reasks: number
   /** Why, each time. */
-  readonly refused: ReadonlyArray<ToolCallError.ToolCallsRejected | InvalidToolCall>
+  readonly refused: ReadonlyArray<Refused>
   /** The tokens of all replies, the refused ones included. */
   readonly usage: Usage.Usage
   /** The whole conversation, re-asks and results included: the prompt of the next turn. */
   readonly prompt: Prompt.Prompt
 }
 
-/** Names go back to the provider in the history, and it may refuse letters that a model made up. */
-const sendableName = (name: string): string => name.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64) || "unknown_tool"
-
-const notRun = "Not run, because another call of the same reply was refused. Send this call again."
-
-/** The reply that was refused, and for each of its calls what was wrong, as the model reads it. */
-const correction = (toolkit: Toolkit.Any, response: Response.Response): ReadonlyArray<Prompt.Message> => {
-  const { content } = Response.toMessage(response)
-  const verdictOn = (call: Prompt.ToolCallPart): string =>
-    Either.match(ToolCall.decodeOne(toolkit, call, response.finishReason), {
-      onLeft: ToolCallError.explain,
-      onRight: () => notRun
-    })
-  return [
-    Prompt.assistant(
-      content.map((part) => part._tag === "ToolCall" ? { ...part, name: sendableName(part.name) } : part)
-    ),
-    ...response.toolCalls.map((call) =>
-      Prompt.toolResult({ id: call.id, name: sendableName(call.name), content: verdictOn(call), isError: true })
-    )
-  ]
+/**
+ * One reply of a run, its calls and what came of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Step<Tools extends ReadonlyArray<Tool.Any>> {
+  /** Absent for calls that an earlier run had left unanswered. */
+  readonly response: Response.Response | undefined
+  readonly calls: ReadonlyArray<ToolCall.Decoded<Tools>>
+  readonly results: ReadonlyArray<Toolkit.ResultOf<Tools>>
 }
 
-/** When the provider itself refused the call there is no reply to answer, so the model is told by a user message. */
-const providerCorrection = (error: InvalidToolCall): ReadonlyArray<Prompt.Message> => [
-  Prompt.user(
-    "Your last tool call could not be read" +
-      (error.failedGeneration === undefined ? "." : `: ${JSON.stringify(error.failedGeneration.slice(0, 300))}.`) +
-      " Call the tool again with arguments that are one valid JSON object."
-  )
-]
-
-/** A refused reply: why, what to tell the model, and how to recognise the same failure. */
-interface Refusal {
-  readonly error: ToolCallError.ToolCallsRejected | InvalidToolCall
-  readonly tell: ReadonlyArray<Prompt.Message>
-  readonly fingerprint: string
-  readonly usage: Usage.Usage
+/**
+ * What came of a run: the model's last reply, which makes no calls, and everything before it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOutcome<Tools extends ReadonlyArray<Tool.Any>> {
+  /** The last reply. */
+  readonly response: Response.Response
+  /** Every accepted reply of this run, the last one included. */
+  readonly steps: ReadonlyArray<Step<Tools>>
+  /** Why replies were refused, each time. */
+  readonly refused: ReadonlyArray<Refused>
+  /** The conversation, the re-asks, the tokens and the cost. `state.prompt` is the prompt of the next turn. */
+  readonly state: State
 }
 
-/** How far a call has got: everything that a re-ask adds to. */
-interface Progress {
-  readonly prompt: Prompt.Prompt
-  readonly refused: ReadonlyArray<Refusal>
+/**
+ * What a streamed run tells as it goes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Progress<Tools extends ReadonlyArray<Tool.Any>> =
+  /** A part of the reply of that step, counted from 1. */
+  | { readonly _tag: "Part"; readonly step: number; readonly part: StreamPart.StreamPart }
+  /** The reply that just ended was refused: forget its parts. The model is asked again, unless the run fails. */
+  | {
+    readonly _tag: "Refused"
+    readonly step: number
+    readonly error: Refused
+  }
+  /** A call has its answer. */
+  | { readonly _tag: "Result"; readonly step: number; readonly result: Toolkit.ResultOf<Tools> }
+  /** The model is done. Always the last. */
+  | { readonly _tag: "Done"; readonly outcome: RunOutcome<Tools> }
+
+/**
+ * A run that did not come to its end: why (`error`), and how far it had got (`state`, with the conversation and every
+ * re-ask). Give the state to a later run, with a higher limit or a mended handler, and no call that has its answer is run
+ * again. A handler that failed or was interrupted has none, even where what it did was uninterruptible: it is run again,
+ * with the same `idempotencyKey`.
+ *
+ * Its verdict is that of `error`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunFailed<out E> extends Data.TaggedError("RunFailed")<{
+  readonly error: unknown
+  readonly state: State
+  readonly refused: ReadonlyArray<Refused>
+}> {
+  declare readonly error: E
+  override get message(): string {
+    const { reasks, steps, toolCalls, usage } = this.state
+    return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${reasks} re-asks and ${usage.totalTokens} tokens: ` +
+      describeCause(this.error).message
+  }
+  /** The conversation is for programs; a log gets the counts. */
+  override toJSON(): unknown {
+    return { _tag: this._tag, message: this.message }
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.of(this.error)
+  }
 }
-
-const refusedReply = (
-  toolkit: Toolkit.Any,
-  response: Response.Response,
-  error: ToolCallError.ToolCallsRejected
-): Refusal => ({
-  error,
-  tell: correction(toolkit, response),
-  fingerprint: ToolCallError.fingerprint(error),
-  usage: response.usage
-})
-
-const refusedByProvider = (error: InvalidToolCall): Refusal => ({
-  error,
-  tell: providerCorrection(error),
-  fingerprint: JSON.stringify([error._tag, error.failedGeneration ?? error.detail]),
-  usage: Usage.zero
-})
-
-const reasonsOf = (error: Refusal["error"]): ReadonlyArray<string> =>
-  error._tag === "InvalidToolCall" ? [error.message] : error.rejected.map((call) => call.error.message)
-
-/** "HazardousArguments DuplicateKey", "UnknownTool" */
-const kindOf = (error: ToolCallError.ToolCallError): string =>
-  error._tag === "MalformedArguments"
-    ? `${error._tag} ${error.reason}`
-    : error._tag === "HazardousArguments"
-    ? `${error._tag} ${error.hazard}`
-    : error._tag
-
-const kindsOf = (error: Refusal["error"]): ReadonlyArray<string> =>
-  error._tag === "InvalidToolCall" ? [error._tag] : error.rejected.map((call) => kindOf(call.error))
-
-const toolsOf = (error: Refusal["error"]): ReadonlyArray<string> =>
-  error._tag === "InvalidToolCall" ? [] : error.rejected.map((call) => call.name)
-
-const optionIssues = (
-  options: { readonly maxReasks?: number | undefined; readonly concurrency?: number | undefined }
-) => [
-  ...(options.maxReasks === undefined || (Number.isInteger(options.maxReasks) && options.maxReasks >= 0 &&
-      options.maxReasks <= 20)
-    ? []
-    : [{ path: "maxReasks", found: found(options.maxReasks), allowed: "a whole number from 0 to 20" }]),
-  ...(options.concurrency === undefined || (Number.isInteger(options.concurrency) && options.concurrency >= 1)
-    ? []
-    : [{ path: "concurrency", found: found(options.concurrency), allowed: "a whole number, 1 or more" }])
-]
 
 /**
  * What {@link call} itself can fail with; the failures of the handlers come on top.
@@ -205,16 +287,41 @@ export type Failure =
   | InvalidOptions
   | Toolkit.InvalidHandler
 
+/**
+ * Why a {@link run} can stop; the failures of the handlers come on top.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type RunFailure =
+  | LanguageModel.LanguageModelError
+  | ToolCallError.ToolCallsRejected
+  | Toolkit.InvalidHandler
+  | SpendLimitExceeded
+  | InvalidOptions
+  | RepeatedToolFailure
+
+export {
+  /**
+   * The model made the same call again and again, and it failed in the same way each time; telling the model did not
+   * help.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  RepeatedToolFailure
+}
+
 type AnyTools = ReadonlyArray<Tool.Any>
 interface AnyOptions extends Options<AnyTools, Toolkit.Handlers<AnyTools, unknown, unknown>> {}
+interface AnyRunOptions extends RunOptions<AnyTools, Toolkit.Handlers<AnyTools, unknown, unknown>> {}
 
 /**
  * Asks the model, decodes every tool call of the reply, and only when all are good runs their handlers, each once. A
  * reply with a bad call is answered with what is wrong, and the model is asked again: at most `maxReasks` times, and
  * not again when it repeats the same failure. A reply without tool calls is accepted as it is.
  *
- * Fails with the model's own errors, with `ToolCallsRejected` (or the provider's `InvalidToolCall`) when re-asking did
- * not help, with `InvalidOptions` before anything is sent, and with whatever the handlers fail with.
+ * Fails with the model's own errors, with what refused the last reply (see {@link Refused}) when re-asking did not help, with `InvalidOptions` before anything is sent, and with whatever the handlers fail with.
  *
  * @since 0.1.0
  * @category combinators
@@ -226,105 +333,111 @@ export function call<
   options: Options<Tools, H>
 ): Effect.Effect<
   Outcome<Tools>,
-  Failure | Toolkit.HandlersError<H>,
+  Failure | Toolkit.Raised<Tools, H>,
   LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
 >
-export function call(options: AnyOptions): Effect.Effect<Outcome<ReadonlyArray<Tool.Any>>, unknown, unknown> {
-  const {
-    concurrency = defaults.concurrency,
-    handlers,
-    maxReasks = defaults.maxReasks,
-    name = "toolLoop",
-    toolkit,
-    ...request
-  } = options
-
-  /** One question; a reply that may not be run is a value here, so that the loop below reads as a table. */
-  const ask = (progress: Progress) =>
-    LanguageModel.generate({
-      ...request,
-      prompt: progress.prompt,
-      tools: toolkit,
-      ...(request.idempotencyKey === undefined || progress.refused.length === 0
-        ? {}
-        : { idempotencyKey: derivedKey(request.idempotencyKey, `reask-${progress.refused.length}`) })
-    }).pipe(
-      Effect.map((response) =>
-        Either.match(ToolCall.decode(toolkit, response), {
-          onLeft: (error) => ({ _tag: "Refused" as const, refusal: refusedReply(toolkit, response, error) }),
-          onRight: (calls) => ({ _tag: "Accepted" as const, response, calls })
-        })
-      ),
-      Effect.catchTag("InvalidToolCall", (error) =>
-        Effect.succeed({ _tag: "Refused" as const, refusal: refusedByProvider(error) }))
-    )
-
-  const report = (progress: Progress, { error }: Refusal) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) =>
-      Monitor.emit(
-        Event.ToolCallsRejected({
-          at,
-          name,
-          reask: progress.refused.length,
-          tools: toolsOf(error),
-          kinds: kindsOf(error),
-          reasons: reasonsOf(error)
-        })
-      ))
-
-  const accepted = (
-    progress: Progress
-  ): Effect.Effect<
-    {
-      readonly response: Response.Response
-      readonly calls: ReadonlyArray<Toolkit.Call>
-      readonly progress: Progress
-    },
-    LanguageModel.LanguageModelError | ToolCallError.ToolCallsRejected,
-    LanguageModel.LanguageModel
-  > =>
-    Effect.gen(function*() {
-      const reply = yield* ask(progress)
-      if (reply._tag === "Accepted") return { response: reply.response, calls: reply.calls, progress }
-      const { refusal } = reply
-      yield* report(progress, refusal)
-      const repeats = progress.refused.some((earlier) => earlier.fingerprint === refusal.fingerprint)
-      if (repeats || progress.refused.length >= maxReasks) return yield* Effect.fail(refusal.error)
-      const at = yield* Clock.currentTimeMillis
-      yield* Monitor.emit(Event.Reasked({ at, name, reask: progress.refused.length + 1 }))
-      return yield* accepted({
-        prompt: Prompt.append(progress.prompt, ...refusal.tell),
-        refused: [...progress.refused, refusal]
-      })
-    })
-
-  const runOne = (decoded: Toolkit.Call) =>
-    Effect.tap(
-      Toolkit.run(toolkit, handlers, decoded),
-      () =>
-        Effect.flatMap(Clock.currentTimeMillis, (at) =>
-          Monitor.emit(Event.ToolRan({ at, name, tool: decoded.name, callId: decoded.id })))
-    )
-
+export function call(options: AnyOptions): Effect.Effect<Outcome<AnyTools>, unknown, unknown> {
   return Effect.gen(function*() {
-    const issues = optionIssues(options)
-    if (issues.length > 0) return yield* new InvalidOptions({ module: "ToolLoop", issues })
-    const { calls, progress, response } = yield* accepted({ prompt: Prompt.make(request.prompt), refused: [] })
-    const results = yield* Effect.forEach(calls, runOne, { concurrency })
-    return {
-      response,
-      calls,
-      results,
-      reasks: progress.refused.length,
-      refused: progress.refused.map(({ error }) => error),
-      usage: progress.refused.reduce((sum, { usage }) => Usage.add(sum, usage), response.usage),
-      prompt: Prompt.append(
-        progress.prompt,
-        Response.toMessage(response),
-        ...results.map(({ content, id, isError, name: tool }) =>
-          Prompt.toolResult({ id, name: tool, content, isError })
-        )
-      )
-    }
+    const settings = yield* Settings.settle(options)
+    const loop = yield* Drive.make(
+      { ...settings, limits: Settings.unlimited },
+      { ask: LanguageModel.generate, tell: () => Effect.void }
+    )
+    const { calls, response } = yield* loop.ask
+    const results = yield* loop.run(calls)
+    const { refused, state } = yield* loop.now
+    return { response, calls, results, reasks: state.reasks, refused, usage: state.usage, prompt: state.prompt }
   })
+}
+
+const running = (settings: Settings.Settings, voice: Drive.Voice) =>
+  Effect.gen(function*() {
+    const loop = yield* Drive.make(settings, voice)
+    return yield* Effect.catchAll(loop.all, (error) =>
+      Effect.flatMap(loop.now, ({ refused, state }) => Effect.fail(new RunFailed({ error, state, refused }))))
+  })
+
+/**
+ * Asks the model, runs the tools it calls, gives it their results, and asks again, until it answers without a call.
+ *
+ * Each reply is treated as in {@link call}: all its calls are good before any handler runs. Failures that tools tell the
+ * model (`onFailure: "tell"`) are results; the run stops when the same call fails in the same way `sameFailures` times.
+ * A `toolChoice` that forces a call holds for the first reply only.
+ *
+ * Fails with `InvalidOptions` before anything is sent, and else with {@link RunFailed}, which holds the error and the
+ * state to go on from: `SpendLimitExceeded` for a limit, the model's own errors, `ToolCallsRejected` when re-asking did
+ * not help, {@link RepeatedToolFailure}, and whatever the handlers fail with.
+ *
+ * A run goes on from messages alone, too: calls at the end of `prompt` that have no result yet are run first. But only
+ * `state` gives their handlers the idempotency keys that they had before.
+ *
+ * A defect (of a handler, of `price`) and an interruption pass as they are and hold no state: what had been done by then
+ * is what `checkpoint` was told.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export function run<
+  const Tools extends ReadonlyArray<Tool.Any>,
+  H extends Toolkit.Handlers<Tools, unknown, unknown>
+>(
+  options: RunOptions<Tools, H>
+): Effect.Effect<
+  RunOutcome<Tools>,
+  InvalidOptions | RunFailed<RunFailure | Toolkit.Raised<Tools, H>>,
+  LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
+>
+export function run(options: AnyRunOptions): Effect.Effect<RunOutcome<AnyTools>, unknown, unknown> {
+  return Effect.flatMap(
+    Settings.settle(options),
+    (settings) => running(settings, { ask: LanguageModel.generate, tell: () => Effect.void })
+  )
+}
+
+/** How many parts may wait for a slow consumer. */
+const buffered = 16
+
+/**
+ * {@link run} as it happens: the parts of every reply as the provider sends them, refusals, results, and at the end the
+ * outcome. Taking no more ends the run and what it waits for; a slow consumer slows the provider down. The run may be up
+ * to 16 parts ahead of its consumer, so leaving at a `ToolCall` part need not come before its handler.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export function stream<
+  const Tools extends ReadonlyArray<Tool.Any>,
+  H extends Toolkit.Handlers<Tools, unknown, unknown>
+>(
+  options: RunOptions<Tools, H>
+): Stream.Stream<
+  Progress<Tools>,
+  InvalidOptions | RunFailed<RunFailure | Toolkit.Raised<Tools, H>>,
+  LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
+>
+export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>, unknown, unknown> {
+  return Stream.unwrapScoped(Effect.gen(function*() {
+    const settings = yield* Settings.settle(options)
+    const queue = yield* Effect.acquireRelease(
+      Queue.bounded<Take.Take<Progress<AnyTools>, unknown>>(buffered),
+      Queue.shutdown
+    )
+    const tell = (progress: Progress<AnyTools>) => Effect.asVoid(Queue.offer(queue, Take.of(progress)))
+    const ask = (request: LanguageModel.Request, step: number) =>
+      Effect.flatMap(LanguageModel.LanguageModel, ({ name, provider, stream: open }) =>
+        StreamPart.collect(
+          Stream.tap(open(request), (part) => tell({ _tag: "Part", step, part })),
+          { provider, model: name }
+        ))
+    yield* running(settings, { ask, tell }).pipe(
+      Effect.flatMap((outcome) => tell({ _tag: "Done", outcome })),
+      Effect.matchCauseEffect({
+        onFailure: (cause) => Queue.offer(queue, Take.failCause(cause)),
+        onSuccess: () => Queue.offer(queue, Take.end)
+      }),
+      Effect.forkScoped
+    )
+    // One at a time: what is taken in chunks waits as well, and would double the buffer.
+    return Stream.flattenTake(Stream.fromQueue(queue, { maxChunkSize: 1 }))
+  }))
 }

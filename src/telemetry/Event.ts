@@ -59,10 +59,19 @@ export type Event = Data.TaggedEnum<{
     readonly kinds: ReadonlyArray<string>
     readonly reasons: ReadonlyArray<string>
   }
+  /** A model's answer to a structured question was refused; nothing of it is given out. `reask` counts from 0. */
+  readonly AnswerRejected: Common & {
+    readonly reask: number
+    /** What is wrong with it: the `kind` of an `InvalidAnswer`, or the `_tag` of the provider's error. */
+    readonly kind: string
+    readonly reason: string
+  }
   /** The model is asked again and told what was wrong; `reask` counts from 1. */
   readonly Reasked: Common & { readonly reask: number }
   /** A tool's handler ran and answered. */
   readonly ToolRan: Common & { readonly tool: string; readonly callId: string }
+  /** A tool's handler failed, and the model was told. */
+  readonly ToolFailed: Common & { readonly tool: string; readonly callId: string; readonly told: string }
   /** A circuit opened after that many calls in its window, so many failed and so many slow. */
   readonly CircuitOpened: Common & {
     readonly retryAfter: Duration.Duration
@@ -148,6 +157,7 @@ export const match = events.$match
  * @category constructors
  */
 export const {
+  AnswerRejected,
   BulkheadRefused,
   CircuitClosed,
   CircuitDisabled,
@@ -173,6 +183,7 @@ export const {
   RetryBudgetExhausted,
   TimedOut,
   ToolCallsRejected,
+  ToolFailed,
   ToolRan
 } = events
 
@@ -219,8 +230,10 @@ const line: (event: Event) => string = match({
   TimedOut: (event) => `${event.name}: ${event.phase} took longer than ${words(event.limit)}`,
   ToolCallsRejected: (event) =>
     `${event.name}: refused ${plural(event.tools.length, "tool call")} (${event.reasons.join("; ")})`,
+  AnswerRejected: (event) => `${event.name}: refused the answer (${event.reason})`,
   Reasked: (event) => `${event.name}: asking the model again (${event.reask})`,
   ToolRan: (event) => `${event.name}: ran ${event.tool}`,
+  ToolFailed: (event) => `${event.name}: ${event.tool} failed, and the model was told: ${event.told}`,
   CircuitOpened: (event) =>
     `${event.name}: circuit opened after ${
       plural(event.calls, "call")

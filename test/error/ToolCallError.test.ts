@@ -25,6 +25,8 @@ const invalid = (issues: ReadonlyArray<ToolCallError.Issue>, omitted = 0) =>
   new ToolCallError.InvalidArguments({ ...about, issues, omitted })
 const typed = invalid([{ path: ["city"], message: "expected a string, got 1", kind: "Type" }])
 
+const twice = new ToolCallError.DuplicateCallId({ ...about, calls: 2 })
+
 const rejected = new ToolCallError.ToolCallsRejected({
   rejected: [
     { id: "call_1", name: "get_wether", raw: "{}", error: unknown },
@@ -42,6 +44,7 @@ const every = [
   hazardous("DuplicateKey"),
   truncated,
   typed,
+  twice,
   rejected
 ]
 
@@ -77,7 +80,7 @@ describe("ToolCallError", () => {
   })
 
   it("is told from other errors", () => {
-    for (const error of every.slice(0, 5)) expect(ToolCallError.isToolCallError(error)).toBe(true)
+    for (const error of every.slice(0, 6)) expect(ToolCallError.isToolCallError(error)).toBe(true)
     expect(ToolCallError.isToolCallError(new Error("UnknownTool"))).toBe(false)
     expect(ToolCallError.isToolCallError({ _tag: "UnknownTool" })).toBe(false)
   })
@@ -90,6 +93,7 @@ describe("ToolCallError", () => {
       new ToolCallError.MalformedArguments({ ...leaky, ...place, reason: "Syntax", excerpt: `key ${key}` }),
       new ToolCallError.HazardousArguments({ ...leaky, hazard: "ProtoKey", path: [key] }),
       new ToolCallError.TruncatedArguments({ ...leaky, finishReason: "length" }),
+      new ToolCallError.DuplicateCallId({ ...leaky, calls: 2 }),
       new ToolCallError.InvalidArguments({ ...leaky, issues: [{ path: [key], message: key, kind: "Type" }] }),
       new ToolCallError.ToolCallsRejected({
         rejected: [{ id: "1", name: key, raw: key, error: truncated }],
@@ -169,6 +173,12 @@ describe("explain", () => {
     expect(truncated.message).toContain("maxOutputTokens")
   })
 
+  it("tells calls with one id apart from their arguments", () =>
+    expect(ToolCallError.explain(twice)).toBe(
+      "The call of \"get_weather\" was not run: 2 calls of the reply have the same id \"call_1\", so their results could " +
+        "not be told apart. Send the calls again, one in each reply."
+    ))
+
   it("groups issues by place and folds what is said twice", () =>
     expect(ToolCallError.explain(invalid([
       { path: ["unit"], message: "expected \"c\"", kind: "Type" },
@@ -206,7 +216,8 @@ describe("explain", () => {
       new ToolCallError.UnknownTool({ callId: huge, name: huge, available: [huge], suggestions: [huge] }),
       new ToolCallError.MalformedArguments({ ...about, tool: huge, ...place, excerpt: huge, reason: "Syntax" }),
       new ToolCallError.HazardousArguments({ ...about, hazard: "DuplicateKey", path: [huge] }),
-      new ToolCallError.InvalidArguments({ ...about, raw: huge, issues })
+      new ToolCallError.InvalidArguments({ ...about, raw: huge, issues }),
+      new ToolCallError.DuplicateCallId({ callId: huge, tool: huge, raw: huge, calls: 2 })
     ]
     for (const error of errors) expect(ToolCallError.explain(error).length).toBeLessThan(8_000)
   })

@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
+import * as Repair from "../../src/model/Repair.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
@@ -15,25 +16,31 @@ import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
 import * as ChaosServer from "../../src/testing/ChaosServer.ts"
 import * as Fault from "../../src/testing/Fault.ts"
 
-const weather = Tool.make("get_weather", {
-  description: "The weather in a city",
-  parameters: Schema.Struct({
-    city: Schema.String,
-    unit: Schema.Literal("celsius", "fahrenheit"),
-    days: Schema.Int.pipe(Schema.between(1, 14)),
-    note: Schema.optional(Schema.String)
+const weather = (repairs: ReadonlyArray<Repair.Repair>) =>
+  Tool.make("get_weather", {
+    repairs,
+    description: "The weather in a city",
+    parameters: Schema.Struct({
+      city: Schema.String,
+      unit: Schema.Literal("celsius", "fahrenheit"),
+      days: Schema.Int.pipe(Schema.between(1, 14)),
+      note: Schema.optional(Schema.String)
+    })
   })
-})
-const remind = Tool.make("set_reminder", {
-  description: "Reminds the user",
-  parameters: Schema.Struct({
-    message: Schema.String,
-    at: Schema.Struct({ date: Schema.String, hour: Schema.Int.pipe(Schema.between(0, 23)) }),
-    urgent: Schema.Boolean,
-    people: Schema.Array(Schema.String)
+const remind = (repairs: ReadonlyArray<Repair.Repair>) =>
+  Tool.make("set_reminder", {
+    repairs,
+    description: "Reminds the user",
+    parameters: Schema.Struct({
+      message: Schema.String,
+      at: Schema.Struct({ date: Schema.String, hour: Schema.Int.pipe(Schema.between(0, 23)) }),
+      urgent: Schema.Boolean,
+      people: Schema.Array(Schema.String)
+    })
   })
-})
-const kit = Toolkit.make(weather, remind)
+const kitWith = (repairs: ReadonlyArray<Repair.Repair>) => Toolkit.make(weather(repairs), remind(repairs))
+/** Takes every slip for a lost call, as the plan does. */
+const kit = kitWith(Repair.none)
 
 const modelFor = (server: ChaosServer.Service) =>
   OpenAiChat.make({ model: server.model, baseUrl: server.baseUrl, apiKey: Redacted.make(server.apiKey) }).pipe(
@@ -101,44 +108,60 @@ describe("a storm of the ChaosServer, met by the real client", () => {
       expect(taken).toEqual(replies.map((_, index) => index === replies.length - 1))
     }))
 
+  const storm = Fault.storm({
+    seed: 20_261,
+    toolCalls: { probability: 0.2 },
+    serverErrors: { probability: 0.05 },
+    rateLimited: { probability: 0.05, wait: "20 millis" },
+    hangs: 0.02,
+    cuts: 0.04,
+    emptyChoices: 0.02,
+    nonJson: 0.02,
+    htmlPages: 0.02,
+    finishLength: 0.04
+  })
+  const texts = Array.from({ length: 150 }, (_, n) => `Request number ${n}`)
+
+  /** Every request through the storm; what was called must be what was meant. */
+  const survive = (repairs: ReadonlyArray<Repair.Repair>) =>
+    Effect.gen(function*() {
+      const toolkit = yield* kitWith(repairs)
+      const server = yield* ChaosServer.make({ plan: storm, latency: { least: "1 millis", most: "10 millis" } })
+      const model = patiently(yield* modelFor(server))
+      const outcomes = yield* Effect.forEach(texts, (prompt) =>
+        ToolLoop.call({
+          prompt,
+          toolkit,
+          handlers: { get_weather: () => Effect.succeed("ok"), set_reminder: () => Effect.succeed("ok") },
+          maxReasks: 20
+        }).pipe(
+          Effect.provideService(LanguageModel.LanguageModel, model),
+          Effect.map(({ calls }) => calls.map((call) => ({ name: call.name, arguments: call.arguments })))
+        ), { concurrency: 16 })
+      const meant = yield* Effect.forEach(texts, (text) => Effect.map(server.meant(text), Option.getOrThrow))
+      expect(outcomes).toEqual(meant)
+      return { books: yield* server.books, least: (yield* server.leastCalls).total }
+    })
+
   it.scopedLive(
     "ends right for every request, with no more calls than the plan makes unavoidable",
     () =>
       Effect.gen(function*() {
-        const toolkit = yield* kit
-        const server = yield* ChaosServer.make({
-          plan: Fault.storm({
-            seed: 20_261,
-            toolCalls: { probability: 0.2 },
-            serverErrors: { probability: 0.05 },
-            rateLimited: { probability: 0.05, wait: "20 millis" },
-            hangs: 0.02,
-            cuts: 0.04,
-            emptyChoices: 0.02,
-            nonJson: 0.02,
-            htmlPages: 0.02,
-            finishLength: 0.04
-          }),
-          latency: { least: "1 millis", most: "10 millis" }
-        })
-        const model = patiently(yield* modelFor(server))
-        const texts = Array.from({ length: 150 }, (_, n) => `Request number ${n}`)
-        const outcomes = yield* Effect.forEach(texts, (prompt) =>
-          ToolLoop.call({
-            prompt,
-            toolkit,
-            handlers: { get_weather: () => Effect.succeed("ok"), set_reminder: () => Effect.succeed("ok") },
-            maxReasks: 20
-          }).pipe(
-            Effect.provideService(LanguageModel.LanguageModel, model),
-            Effect.map(({ calls }) => calls.map((call) => ({ name: call.name, arguments: call.arguments })))
-          ), { concurrency: 16 })
-        const meant = yield* Effect.forEach(texts, (text) => Effect.map(server.meant(text), Option.getOrThrow))
-        expect(outcomes).toEqual(meant)
-        const books = yield* server.books
-        expect(books.admitted).toBe((yield* server.leastCalls).total)
+        const { books, least } = yield* survive(Repair.none)
+        expect(books.admitted).toBe(least)
         expect(books).toMatchObject({ right: { toolCalls: 150, texts: 0 }, spared: 0, inFlight: 0 })
         expect(books.aborted).toBe(books.faults.Hang)
+      }),
+    30_000
+  )
+
+  it.scopedLive(
+    "ends right with fewer calls still, where slips of the pen are repaired",
+    () =>
+      Effect.gen(function*() {
+        const { books, least } = yield* survive(Repair.lossless)
+        expect(books.admitted).toBeLessThan(least)
+        expect(books.inFlight).toBe(0)
       }),
     30_000
   )

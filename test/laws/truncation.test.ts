@@ -3,18 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
+import { draw } from "../../src/internal/seeded.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
+import { decode, documents, toolkit as tools } from "./argumentDocuments.ts"
+import { damages, names } from "./damages.ts"
 
-/** A tool that takes any object, so that nothing but the gates on the text can refuse a call. */
-const anything = Tool.make("anything", { parameters: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
-const toolkit = Effect.runSync(Toolkit.make(anything))
-
-const decode = (args: string, finishReason: "stop" | "length" = "stop") =>
-  ToolCall.decodeOne(toolkit, { _tag: "ToolCall", id: "1", name: "anything", arguments: args }, finishReason)
-
-const documents: ReadonlyArray<string> = [
+const known: ReadonlyArray<string> = [
   "{}",
   "{ }",
   "{\"a\":1}",
@@ -39,15 +35,15 @@ const documents: ReadonlyArray<string> = [
 
 describe("a cut call is never a call", () => {
   it("knows twenty documents, all of them good when whole", () => {
-    expect(new Set(documents).size).toBe(20)
-    for (const document of documents) {
+    expect(new Set(known).size).toBe(20)
+    for (const document of known) {
       expect(Either.map(decode(document), (call) => call.arguments)).toEqual(Either.right(JSON.parse(document)))
     }
   })
 
   it("refuses every proper prefix of them, as truncated", () => {
     let prefixes = 0
-    for (const document of documents) {
+    for (const document of known) {
       const start = document.indexOf("{")
       for (let end = start + 1; end < document.length; end++) {
         prefixes++
@@ -70,13 +66,66 @@ describe("a cut call is never a call", () => {
   })
 
   it("refuses the whole documents, and every prefix, when the reply was cut by the token limit", () => {
-    for (const document of documents) {
+    for (const document of known) {
       for (let end = 0; end <= document.length; end++) {
         expect(Either.flip(decode(document.slice(0, end), "length"))).toMatchObject(
           Either.right({ _tag: "TruncatedArguments", finishReason: "length" })
         )
       }
     }
+  })
+
+  it("refuses every proper prefix of 300 documents of arguments, whatever the reply says about its end", () => {
+    let prefixes = 0
+    let accepted = 0
+    for (const { text, tool } of documents) {
+      const call = (args: string, finishReason: "stop" | "length") =>
+        ToolCall.decodeOne(tools, { _tag: "ToolCall", id: "1", name: tool, arguments: args }, finishReason)
+      expect(Either.isRight(call(text, "stop"))).toBe(true)
+      // Nothing at all is for the tool to refuse; the rest is offered to a tool that takes any object.
+      expect(Either.isLeft(call("", "stop"))).toBe(true)
+      for (let end = 1; end < text.length; end++) {
+        const decoded = decode(text.slice(0, end))
+        if (Either.isRight(decoded)) accepted++
+        else if (decoded.left._tag !== "MalformedArguments" || decoded.left.reason !== "Truncated") {
+          expect.fail(`${JSON.stringify(text.slice(0, end))}: ${decoded.left.message}`)
+        }
+        if (Either.isRight(decode(text.slice(0, end), "length"))) accepted++
+        prefixes++
+      }
+    }
+    console.log(`  ${documents.length} documents, ${prefixes} proper prefixes, ${accepted} accepted`)
+    expect([documents.length, accepted]).toEqual([300, 0])
+    expect(prefixes).toBeGreaterThan(20_000)
+  })
+
+  it("refuses every proper prefix of damaged documents, too, until nothing but decoration is missing", () => {
+    const counts = { prefixes: 0, accepted: 0, whole: 0 }
+    // A sixth of the documents, each damaged in every way by itself and in three ways at once.
+    for (const [index, { text, value }] of documents.entries()) {
+      if (index % 6 !== 0) continue
+      const all = (["trailingCommas", "controlCharacters", "comments", "fence"] as const).reduce(
+        (before, name) => damages[name](before, draw("cut", name, index)) ?? before,
+        text
+      )
+      for (const damaged of [...names.map((name) => damages[name](text, draw("cut", name, index))), all]) {
+        for (let end = 1; end < (damaged?.length ?? 0); end++) {
+          const cut = damaged?.slice(0, end) ?? ""
+          const decoded = decode(cut)
+          counts.prefixes++
+          if (Either.isLeft(decoded) || cut.trim() === "") continue
+          // Whole again, because only blanks or a part of a comment behind the last brace is missing.
+          if (JSON.stringify(decoded.right.arguments) === JSON.stringify(value)) counts.whole++
+          else counts.accepted++
+        }
+      }
+    }
+    console.log(
+      `  ${counts.prefixes} proper prefixes of damaged documents, ${counts.accepted} accepted with another value, ` +
+        `${counts.whole} where only blanks or part of a comment was missing`
+    )
+    expect(counts.accepted).toBe(0)
+    expect(counts.prefixes).toBeGreaterThan(35_000)
   })
 
   it("refuses every proper prefix of any object", () =>
@@ -86,9 +135,12 @@ describe("a cut call is never a call", () => {
         FastCheck.constantFrom(undefined, 2),
         (value, indent) => {
           const document = JSON.stringify(value, null, indent)
+          const accepted: Array<string> = []
           for (let end = 1; end < document.length; end++) {
-            expect(Either.isLeft(decode(document.slice(0, end)))).toBe(true)
+            const prefix = document.slice(0, end)
+            if (Either.isRight(decode(prefix))) accepted.push(prefix)
           }
+          expect(accepted).toEqual([])
         }
       ),
       { numRuns: 300 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Verdict from "../../src/error/Verdict.ts"
+import * as Repair from "../../src/model/Repair.ts"
 import * as Tool from "../../src/model/Tool.ts"
 
 const of = (parameters: Schema.Schema.AnyNoContext) => Tool.jsonSchema(Tool.make("tool", { parameters }))
@@ -28,6 +29,28 @@ describe("Tool.make", () => {
     expect(tool.success).toBe(Schema.Unknown)
     expect(Tool.isTool(tool)).toBe(true)
     expect(Tool.isTool({ name: "get_weather" })).toBe(false)
+  })
+
+  it("may write, mends losslessly, takes its time and raises its failures, unless it says otherwise", () => {
+    const parameters = Schema.Struct({})
+    expect(Tool.make("now", { parameters })).toMatchObject({
+      access: "read-write",
+      repairs: Repair.lossless,
+      timeout: undefined,
+      failure: undefined,
+      onFailure: "raise"
+    })
+    expect(Tool.defaults).toEqual({ access: "read-write", repairs: Repair.lossless, onFailure: "raise" })
+    const told = Tool.make("now", {
+      parameters,
+      access: "read-only",
+      repairs: Repair.none,
+      timeout: "5 seconds",
+      failure: Schema.String,
+      onFailure: "tell"
+    })
+    expect(told).toMatchObject({ access: "read-only", repairs: [], timeout: "5 seconds", onFailure: "tell" })
+    expect(told.failure).toBe(Schema.String)
   })
 })
 

@@ -42,7 +42,8 @@ describe("a good call", () => {
       id: "call_1",
       name: "get_weather",
       arguments: { city: "Rome", when: new Date("2024-01-02") },
-      raw
+      raw,
+      repairs: []
     })
   })
 
@@ -102,17 +103,17 @@ describe("gate 2: caps", () => {
 
 describe("gate 3: strict JSON", () => {
   it.each([
-    ["{\"city\":\"Rome\",}", "Syntax", 15],
+    ["{\"city\":\"Rome\",,}", "Syntax", 15],
     ["{'city':'Rome'}", "Syntax", 1],
-    ["```json\n{\"city\":\"Rome\"}\n```", "Syntax", 0],
+    ["```json\n{\"city\":\"Rome\"}\n", "Syntax", 0],
     ["Sure! {\"city\":\"Rome\"}", "Syntax", 0],
-    ["{\"city\":\"Ro\nme\"}", "Syntax", 11],
+    ["{\"city\":\"Ro\\\nme\"}", "Syntax", 12],
     ["{\"city\":NaN}", "Syntax", 8],
     ["{\"city\":\"Rome\"}{\"city\":\"Oslo\"}", "TrailingContent", 15],
     ["{\"city\":\"Rome\"} Let me know", "TrailingContent", 16],
     ["{\"city\":\"Ro", "Truncated", 11],
     ["[{\"city\":\"Rome\"}]", "NotAnObject", 0],
-    ["\"{\\\"city\\\":\\\"Rome\\\"}\"", "NotAnObject", 0],
+    ["\"[1]\"", "NotAnObject", 0],
     [" null", "NotAnObject", 1],
     ["42", "NotAnObject", 0]
   ])(
@@ -338,6 +339,33 @@ describe("gate 5: the tool's schema", () => {
   })
 })
 
+describe("a secret among the arguments", () => {
+  const login = Effect.runSync(Toolkit.make(Tool.make("login", {
+    parameters: Schema.Struct({
+      password: Schema.Int,
+      session: Schema.Struct({ api_key: Schema.String.pipe(Schema.minLength(100)), user: Schema.Int })
+    })
+  })))
+  const told = (args: string) => {
+    const error = Either.getOrThrow(Either.flip(ToolCall.decodeOne(login, call("login", args), "tool-calls")))
+    return `${JSON.stringify(error)} ${error.message} ${ToolCallError.explain(error)} ${
+      ToolCallError.fingerprint(error)
+    }`
+  }
+
+  it("is not told where its place has the name of one", () => {
+    const words = told("{\"password\":\"hunter2-and-more\",\"session\":{\"api_key\":\"abc-123-xyz\",\"user\":\"bob\"}}")
+    expect(words).not.toMatch(/hunter2|and-more|abc-123/)
+    expect(words).toContain("password: expected an integer, got [redacted]")
+    expect(words).toContain("expected an integer, got \\\"bob\\\"")
+    expect(told(`{"password":1,"session":{"api_key":"${"k3y".repeat(30)}","user":1}}`)).not.toContain("k3y")
+  })
+
+  it("is not told in half where the fault is inside of it", () => {
+    expect(told("{\"password\":\"hunter2-and\\q-more\"}")).not.toMatch(/hunter2|more/)
+  })
+})
+
 describe("any call", () => {
   it("is decoded or refused, never a defect", () =>
     FastCheck.assert(
@@ -375,8 +403,8 @@ describe("ToolCall.decode", () => {
   it("decodes all calls of a reply, in order", () => {
     const decoded = ToolCall.decode(toolkit, reply([text, call("now", "", "a"), call("search", "{\"limit\":3}", "b")]))
     expect(Either.getOrThrow(decoded)).toEqual([
-      { id: "a", name: "now", arguments: {}, raw: "" },
-      { id: "b", name: "search", arguments: { limit: 3 }, raw: "{\"limit\":3}" }
+      { id: "a", name: "now", arguments: {}, raw: "", repairs: [] },
+      { id: "b", name: "search", arguments: { limit: 3 }, raw: "{\"limit\":3}", repairs: [] }
     ])
   })
 
@@ -411,6 +439,21 @@ describe("ToolCall.decode", () => {
     expect(Schema.decodeSync(json)(Schema.encodeSync(json)(error)).message).toBe(error.message)
   })
 
+  it("refuses calls that share an id, and tells a bad one first what is wrong with itself", () => {
+    const error = Either.getOrThrow(Either.flip(ToolCall.decode(
+      toolkit,
+      reply([call("now", "{}", "a"), call("search", "{}", "b"), call("now", "{}", "a"), call("search", "[]", "a")])
+    )))
+    expect(error.rejected.map((rejection) => [rejection.id, rejection.error._tag])).toEqual([
+      ["a", "DuplicateCallId"],
+      ["a", "DuplicateCallId"],
+      ["a", "MalformedArguments"]
+    ])
+    expect(error.accepted.map(({ id }) => id)).toEqual(["b"])
+    expect(error.rejected[0]?.error).toMatchObject({ callId: "a", tool: "now", calls: 3 })
+    expect(error.message).toContain("3 calls of the reply have the same id \"a\"")
+  })
+
   it("refuses every call of a reply that was cut off", () => {
     const error = Either.getOrThrow(Either.flip(ToolCall.decode(
       toolkit,
@@ -421,5 +464,15 @@ describe("ToolCall.decode", () => {
       "TruncatedArguments"
     ])
     expect(error.accepted).toEqual([])
+  })
+})
+
+describe("ToolCall.mended", () => {
+  it("gives the arguments as they were read, and leaves alone what needed no mending or cannot be read", () => {
+    const mended = (json: string) => ToolCall.mended(toolkit, call("search", json)).arguments
+    expect(mended("{\"limit\": 3,}")).toBe("{\"limit\":3}")
+    expect(mended("{ \"limit\": 3 }")).toBe("{ \"limit\": 3 }")
+    expect(mended("{\"limit\": ")).toBe("{\"limit\": ")
+    expect(ToolCall.mended(toolkit, call("nothing", "{\"limit\": 3,}"))).toEqual(call("nothing", "{\"limit\":3}"))
   })
 })

@@ -2,11 +2,18 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import * as PolicyError from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
+import * as Repair from "../../src/model/Repair.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 
@@ -94,6 +101,57 @@ describe("Toolkit.make", () => {
     }))
 })
 
+describe("Toolkit.make refuses", () => {
+  const parameters = nothing
+  const lossy = Effect.runSync(Repair.make("guess", { kind: "lossy", repair: () => "{}" }))
+  const unsound = (options: object): Tool.Any => ({ ...now, ...options })
+
+  it.effect.each<[string, Tool.Any, string, string]>([
+    [
+      "a lossy repair on a tool that may write",
+      Tool.make("now", { parameters, repairs: [...Repair.lossless, lossy] }),
+      "it is read-write, and what guess makes of broken arguments may not be what was meant",
+      "access: \"read-only\""
+    ],
+    ["a repair that is none", unsound({ repairs: ["fence"] }), "one of its repairs is \"fence\"", "Repair.lossless"],
+    ["no time at all", Tool.make("now", { parameters, timeout: 0 }), "the time-out is 0", "30 seconds"],
+    ["less than no time", Tool.make("now", { parameters, timeout: -5 }), "the time-out is -5", "30 seconds"],
+    ["endless time", Tool.make("now", { parameters, timeout: Infinity }), "the time-out is Infinity", "leave it out"],
+    ["no number", Tool.make("now", { parameters, timeout: NaN }), "the time-out is NaN", "30 seconds"],
+    ["a word for time", unsound({ timeout: "soon" }), "the time-out is \"soon\"", "30 seconds"],
+    ["an unknown access", unsound({ access: "readonly" }), "access is \"readonly\"", "\"read-only\""],
+    ["an unknown way to fail", unsound({ onFailure: "ignore" }), "onFailure is \"ignore\"", "\"tell\""],
+    ["failures that nobody is told", unsound({ failure: Schema.String }), "it has a failure schema", "\"tell\""],
+    [
+      "an answer without a schema",
+      unsound({ success: { type: "object" } }),
+      "its success is no Effect Schema",
+      "JsonSchema"
+    ],
+    [
+      "a failure without a schema",
+      unsound({ failure: {}, onFailure: "tell" }),
+      "its failure is no Effect Schema",
+      "JsonSchema"
+    ],
+    [
+      "plain JSON Schema as parameters",
+      unsound({ parameters: { type: "object" } }),
+      "the parameters are no Effect Schema",
+      "JsonSchema.tool"
+    ]
+  ])("%s", ([_, tool, problem, remedy]) =>
+    Effect.gen(function*() {
+      const { problems } = yield* Effect.flip(Toolkit.make(tool))
+      expect(problems).toHaveLength(1)
+      expect(problems[0]?.problem).toContain(problem)
+      expect(problems[0]?.remedy).toContain(remedy)
+    }))
+
+  it.effect("but takes a lossy repair where nothing can be broken", () =>
+    Toolkit.make(Tool.make("now", { parameters, access: "read-only", repairs: [lossy] })))
+})
+
 describe("Toolkit.get", () => {
   it.effect("finds tools by their own exact names only", () =>
     Effect.gen(function*() {
@@ -108,8 +166,14 @@ describe("Toolkit.get", () => {
 class Offline extends Data.TaggedError("Offline")<{}> {}
 class Thermometer extends Context.Tag("Thermometer")<Thermometer, { readonly degrees: number }>() {}
 
-const call = { id: "call_1", name: "get_weather", arguments: { city: "Rome" }, raw: "{\"city\":\"Rome\"}" } as const
-const nowCall = { id: "call_2", name: "now", arguments: {}, raw: "" } as const
+const call = {
+  id: "call_1",
+  name: "get_weather",
+  arguments: { city: "Rome" },
+  raw: "{\"city\":\"Rome\"}",
+  repairs: []
+} as const
+const nowCall = { id: "call_2", name: "now", arguments: {}, raw: "", repairs: [] } as const
 
 describe("Toolkit.run", () => {
   it.effect("runs the handler of the call and writes its answer through the success schema", () =>
@@ -162,7 +226,7 @@ describe("Toolkit.run", () => {
         expect(error).toMatchObject({ _tag: "InvalidHandler", callId: "call_2", tool: "now" })
         expect(error.message).toContain("success schema")
       }
-      const ageCall = { id: "call_3", name: "age", arguments: {}, raw: "" } as const
+      const ageCall = { id: "call_3", name: "age", arguments: {}, raw: "", repairs: [] } as const
       expect(yield* Effect.flip(Toolkit.run(toolkit, handlers(null, 1.5), ageCall))).toMatchObject({ tool: "age" })
     }))
 
@@ -177,5 +241,243 @@ describe("Toolkit.run", () => {
         Toolkit.run(other, { get_weather: () => Effect.never }, { ...call, name: JSON.parse("\"now\"") })
       )
       expect(foreign.message).toContain("no tool of this name")
+    }))
+})
+
+class CityNotFound extends Schema.TaggedError<CityNotFound>()("CityNotFound", { city: Schema.String }) {}
+
+describe("a failure of the handler", () => {
+  const telling = Tool.make("now", { parameters: nothing, failure: CityNotFound, onFailure: "tell" })
+  const run = <E>(handler: Effect.Effect<unknown, E>) =>
+    Effect.flatMap(Toolkit.make(telling), (toolkit) => Toolkit.run(toolkit, { now: () => handler }, nowCall))
+
+  it.effect("is told when the tool says so, written by its schema", () =>
+    Effect.gen(function*() {
+      const error = new CityNotFound({ city: "Romme" })
+      expect(yield* run(error)).toEqual({
+        id: "call_2",
+        name: "now",
+        content: "{\"city\":\"Romme\",\"_tag\":\"CityNotFound\"}",
+        isError: true,
+        error
+      })
+    }))
+
+  it.effect("is told clipped and without credentials", () =>
+    Effect.gen(function*() {
+      const { content } = yield* run(new CityNotFound({ city: `Bearer abcdefghijkl ${"x".repeat(9_000)}` }))
+      expect(content).not.toContain("abcdefghijkl")
+      expect(content.length).toBeLessThan(2_100)
+    }))
+
+  it.effect("is raised when it is none of those that are told", () =>
+    Effect.gen(function*() {
+      expect(yield* Effect.flip(run(new Offline()))).toBeInstanceOf(Offline)
+    }))
+
+  it.effect("is never told beside a defect, nor an interruption, nor a defect by itself", () =>
+    Effect.gen(function*() {
+      const failed = new CityNotFound({ city: "Rome" })
+      for (
+        const handler of [
+          Effect.die("bug"),
+          Effect.interrupt,
+          Effect.failCause(Cause.parallel(Cause.fail(failed), Cause.die("bug"))),
+          Effect.ensuring(failed, Effect.die("bug in a finalizer")),
+          Effect.suspend((): Effect.Effect<never> => {
+            throw new Error("thrown")
+          })
+        ]
+      ) {
+        const exit = yield* Effect.exit(run(handler))
+        expect(Exit.isFailure(exit) && (Cause.isDie(exit.cause) || Cause.isInterrupted(exit.cause))).toBe(true)
+      }
+    }))
+
+  it.effect("that its schema cannot write is a mistake of the program", () =>
+    Effect.gen(function*() {
+      const tool = Tool.make("now", { parameters: nothing, failure: Schema.BigIntFromSelf, onFailure: "tell" })
+      const toolkit = yield* Toolkit.make(tool)
+      const error = yield* Effect.flip(Toolkit.run(toolkit, { now: () => Effect.fail(1n) }, nowCall))
+      expect(error).toMatchObject({ _tag: "InvalidHandler", callId: "call_2" })
+      expect(error.message).toContain("its failure cannot be written as text")
+    }))
+})
+
+describe("a time-out", () => {
+  const slow = Tool.make("now", { parameters: nothing, timeout: "5 seconds" })
+  const slowTelling = Tool.make("now", { parameters: nothing, timeout: "5 seconds", onFailure: "tell" })
+  const handlers = {
+    "interruptible": Effect.never,
+    "uninterruptible": Effect.uninterruptible(Effect.sleep("1 hour")),
+    "slow to clean up": Effect.onInterrupt(Effect.never, () => Effect.sleep("1 hour"))
+  }
+
+  for (const [what, handler] of Object.entries(handlers)) {
+    it.effect(`is raised on time over work that is ${what}`, () =>
+      Effect.gen(function*() {
+        const toolkit = yield* Toolkit.make(slow)
+        const fiber = yield* Effect.fork(Effect.flip(Toolkit.run(toolkit, { now: () => handler }, nowCall)))
+        yield* TestClock.adjust("5 seconds")
+        const error = yield* Fiber.join(fiber)
+        expect(error).toEqual(new PolicyError.TimedOut({ phase: "attempt", limit: Duration.seconds(5) }))
+      }))
+  }
+
+  it.effect("is told to the model by a tool that tells", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(slowTelling)
+      const fiber = yield* Effect.fork(Toolkit.run(toolkit, { now: () => Effect.never }, nowCall))
+      yield* TestClock.adjust("5 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({
+        isError: true,
+        content: "now took longer than 5s and was given up. It may or may not have had its effect.",
+        error: { _tag: "TimedOut", phase: "attempt" }
+      })
+    }))
+
+  it.effect("interrupts the handler, and does not touch one that is in time", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(slow)
+      const stopped = yield* Deferred.make<void>()
+      const handler = Effect.onInterrupt(Effect.never, () => Deferred.succeed(stopped, undefined))
+      const late = yield* Effect.fork(Effect.exit(Toolkit.run(toolkit, { now: () => handler }, nowCall)))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(late)
+      yield* Deferred.await(stopped)
+      const timely = yield* Effect.fork(
+        Toolkit.run(toolkit, { now: () => Effect.delay(Effect.succeed("noon"), "4 seconds") }, nowCall)
+      )
+      yield* TestClock.adjust("4 seconds")
+      expect(yield* Fiber.join(timely)).toMatchObject({ content: "noon", isError: false })
+    }))
+})
+
+describe("interruption", () => {
+  it.effect("passes through at once, whatever is told or timed", () =>
+    Effect.gen(function*() {
+      for (const timeout of [undefined, "1 hour"] as const) {
+        const tool = Tool.make("now", { parameters: nothing, failure: Schema.Unknown, onFailure: "tell", timeout })
+        const toolkit = yield* Toolkit.make(tool)
+        const fiber = yield* Effect.fork(Toolkit.run(toolkit, { now: () => Effect.never }, nowCall))
+        yield* Effect.yieldNow()
+        expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+      }
+    }))
+})
+
+describe("the context of a handler", () => {
+  it.effect("holds the call's id and its idempotency key, by default the same", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(now)
+      const handlers = { now: (_: object, context: Toolkit.HandlerContext) => Effect.succeed(context) }
+      const value = Effect.map((result: { readonly value: unknown }) => result.value)
+      expect(yield* value(Toolkit.run(toolkit, handlers, nowCall))).toEqual({
+        callId: "call_2",
+        idempotencyKey: "call_2"
+      })
+      expect(yield* value(Toolkit.run(toolkit, handlers, nowCall, { idempotencyKey: "order-7" }))).toEqual({
+        callId: "call_2",
+        idempotencyKey: "order-7"
+      })
+    }))
+})
+
+describe("Toolkit.runAll", () => {
+  const item = Tool.make("item", {
+    parameters: Schema.Struct({ n: Schema.Number }),
+    failure: Schema.String,
+    onFailure: "tell"
+  })
+  const itemCall = (n: number) => ({ id: `c${n}`, name: "item", arguments: { n }, raw: "", repairs: [] }) as const
+  const calls = [3, 1, 2].map(itemCall)
+
+  it.effect("gives the results in the order of the calls, told failures among them", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(item)
+      const fiber = yield* Effect.fork(Toolkit.runAll(
+        toolkit,
+        {
+          item: ({ n }) => Effect.delay(n === 1 ? Effect.fail("no one") : Effect.succeed(`item ${n}`), `${n} seconds`)
+        },
+        calls,
+        { concurrency: 3 }
+      ))
+      yield* TestClock.adjust("3 seconds")
+      const results = yield* Fiber.join(fiber)
+      expect(results.map(({ content, id, isError }) => [id, content, isError])).toEqual([
+        ["c3", "item 3", false],
+        ["c1", "no one", true],
+        ["c2", "item 2", false]
+      ])
+    }))
+
+  it.effect.each([[undefined, 1], [1, 1], [2, 2], [5, 5]] as const)(
+    "runs at most as many at a time as it is told: %s",
+    ([concurrency, most]) =>
+      Effect.gen(function*() {
+        const toolkit = yield* Toolkit.make(item)
+        const running = yield* Ref.make(0)
+        const peak = yield* Ref.make(0)
+        const handlers = {
+          item: () =>
+            Ref.updateAndGet(running, (count) => count + 1).pipe(
+              Effect.tap((count) => Ref.update(peak, (before) => Math.max(before, count))),
+              Effect.zipRight(Effect.sleep("1 second")),
+              Effect.zipRight(Ref.update(running, (count) => count - 1))
+            )
+        }
+        const many = Array.from({ length: 10 }, (_, n) => itemCall(n))
+        const fiber = yield* Effect.fork(Toolkit.runAll(toolkit, handlers, many, { concurrency }))
+        yield* TestClock.adjust("1 minute")
+        expect(yield* Fiber.join(fiber)).toHaveLength(10)
+        expect(yield* peak).toBe(most)
+      })
+  )
+
+  it.effect("stops the others at the first failure that is raised, and starts no more", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(item)
+      const events = yield* Ref.make<ReadonlyArray<string>>([])
+      const note = (event: string) => Ref.update(events, (before) => [...before, event])
+      const handlers = {
+        item: ({ n }: { readonly n: number }) =>
+          Effect.zipRight(
+            note(`start ${n}`),
+            n === 1
+              ? Effect.delay(Effect.fail(new Offline()), "1 second")
+              : Effect.onInterrupt(Effect.never, () => note(`stop ${n}`))
+          )
+      }
+      const fiber = yield* Effect.fork(Effect.flip(Toolkit.runAll(toolkit, handlers, calls, { concurrency: 2 })))
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(fiber)).toBeInstanceOf(Offline)
+      expect(yield* events).toEqual(["start 3", "start 1", "stop 3"])
+    }))
+
+  it.effect("gives each handler the key with the place of its call, or its id", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(item)
+      const handlers = {
+        item: (_: object, { idempotencyKey }: Toolkit.HandlerContext) => Effect.succeed(idempotencyKey)
+      }
+      const keys = (options?: Toolkit.RunAllOptions) =>
+        Effect.map(
+          Toolkit.runAll(toolkit, handlers, calls, options),
+          (results) => results.map(({ content }) => content)
+        )
+      expect(yield* keys({ idempotencyKey: "turn-4" })).toEqual(["turn-4-1", "turn-4-2", "turn-4-3"])
+      expect(yield* keys()).toEqual(["c3", "c1", "c2"])
+    }))
+
+  it.effect("refuses a concurrency that is none, and runs nothing", () =>
+    Effect.gen(function*() {
+      const toolkit = yield* Toolkit.make(item)
+      for (const concurrency of [0, -1, 1.5, NaN, Infinity]) {
+        const error = yield* Effect.flip(
+          Toolkit.runAll(toolkit, { item: () => Effect.die("ran") }, calls, { concurrency })
+        )
+        expect(error).toMatchObject({ _tag: "InvalidOptions", module: "Toolkit", issues: [{ path: "concurrency" }] })
+      }
     }))
 })

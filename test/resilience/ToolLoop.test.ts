@@ -22,7 +22,7 @@ const SendMail = Tool.make("send_mail", { parameters: Schema.Struct({ to: Schema
 class MailboxFull extends Data.TaggedError("MailboxFull")<{}> {}
 
 const weather = ScriptedModel.toolCall("get_weather", { city: "Rome" })
-const notJson = (text = "{\"city\": \"Rome\",}") => ScriptedModel.rawToolCall("get_weather", text)
+const notJson = (text = "{\"city\" \"Rome\"}") => ScriptedModel.rawToolCall("get_weather", text)
 const refusedByGroq = (failedGeneration: string) =>
   ScriptedModel.fail(
     new ModelError.InvalidToolCall({ provider: "groq", status: 400, failedGeneration, detail: "tool_use_failed" })
@@ -76,7 +76,7 @@ describe("ToolLoop, when the calls are good", () => {
       expect(ran).toEqual(["Rome"])
       expect(requests).toHaveLength(1)
       expect(outcome.calls).toEqual([
-        { id: "call_1_1", name: "get_weather", arguments: { city: "Rome" }, raw: "{\"city\":\"Rome\"}" }
+        { id: "call_1_1", name: "get_weather", arguments: { city: "Rome" }, raw: "{\"city\":\"Rome\"}", repairs: [] }
       ])
       expect(outcome.results).toEqual([
         { id: "call_1_1", name: "get_weather", content: "Sunny in Rome", isError: false, value: "Sunny in Rome" }
@@ -154,7 +154,7 @@ describe("ToolLoop, when a call is bad", () => {
           id: "call_1_1",
           name: "get_weather",
           isError: true,
-          content: expect.stringContaining("are not valid JSON at line 1, column 17")
+          content: expect.stringContaining("are not valid JSON at line 1, column 9")
         }
       ])
     }).pipe(scripted(notJson(), weather)))
@@ -184,6 +184,17 @@ describe("ToolLoop, when a call is bad", () => {
         { name: "send_mail", arguments: "{\"to\":\"a@b.c\"}" },
         { name: "get_weather", arguments: "{\"city\":\"Rome\"}" }
       ])
+    )))
+
+  it.effect("answers every call of a refused reply under an id that no other has", () =>
+    Effect.gen(function*() {
+      const { requests } = yield* succeed()
+      expect(told(requests[1]?.prompt).map(({ id }) => id)).toEqual(["a", "a_3", "a_2"])
+    }).pipe(scripted(
+      ScriptedModel.toolCalls(
+        ["a", "a", "a_2"].map((id) => ({ id, name: "get_weather", arguments: "{\"city\":\"Rome\"}" }))
+      ),
+      ScriptedModel.text("Fine.")
     )))
 
   it.effect("knows no tool called constructor, and sends such a name back in letters that providers take", () =>

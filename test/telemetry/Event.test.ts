@@ -22,6 +22,7 @@ const every = [
     kinds: ["UnknownTool"],
     reasons: ["no such tool: wether"]
   }),
+  Event.AnswerRejected({ ...of, reask: 0, kind: "InvalidArguments", reason: "city: expected a string" }),
   Event.Reasked({ ...of, reask: 1 }),
   Event.ToolRan({ ...of, tool: "weather", callId: "call_1" }),
   Event.CircuitOpened({ ...of, retryAfter: wait, calls: 10, failures: 6, slow: 1 }),
@@ -53,6 +54,7 @@ describe("Event.describe", () => {
       "chat: attempt 2 succeeded after 3s",
       "chat: total took longer than 1m",
       "chat: refused 1 tool call (no such tool: wether)",
+      "chat: refused the answer (city: expected a string)",
       "chat: asking the model again (1)",
       "chat: ran weather",
       "chat: circuit opened after 10 calls, 6 failed, 1 slow; probe in 5s",

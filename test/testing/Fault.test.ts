@@ -6,11 +6,14 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as StrictJson from "../../src/internal/strictJson.ts"
+import * as Repair from "../../src/model/Repair.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Fault from "../../src/testing/Fault.ts"
+import { same } from "../../src/testing/internal/json.ts"
 import { conforms } from "../../src/testing/internal/jsonSchema.ts"
+import * as StreamFault from "../../src/testing/StreamFault.ts"
 
 const Weather = Schema.Struct({
   city: Schema.String,
@@ -89,6 +92,8 @@ const errors: Readonly<Record<string, string>> = {
   misnamed: "UnknownTool"
 }
 
+const smallShare = FastCheck.integer({ min: 0, max: 2 }).map((percent) => percent / 200)
+
 const anyStorm: FastCheck.Arbitrary<Fault.Plan> = FastCheck.record({
   seed: FastCheck.oneof(FastCheck.integer(), FastCheck.string()),
   toolCalls: FastCheck.record({ probability: share }),
@@ -101,7 +106,18 @@ const anyStorm: FastCheck.Arbitrary<Fault.Plan> = FastCheck.record({
   htmlPages: share,
   nonJson: share,
   emptyChoices: share,
-  finishLength: share
+  finishLength: share,
+  streams: FastCheck.record({
+    stallsBefore: FastCheck.record({ probability: smallShare }),
+    stallsMid: FastCheck.record({ probability: smallShare, duration: FastCheck.constant("1 second") }),
+    cuts: smallShare,
+    errors: FastCheck.record({ probability: smallShare, when: FastCheck.constant(["late"] as const) }),
+    duplicatedStarts: smallShare,
+    missingTerminals: smallShare,
+    slowTokens: FastCheck.record({ probability: smallShare, delay: FastCheck.constant("5 millis") }),
+    byteChunks: smallShare,
+    malformedChunks: smallShare
+  })
 })
 const someFaults: ReadonlyArray<Fault.Fault | null> = [
   null,
@@ -116,7 +132,16 @@ const someFaults: ReadonlyArray<Fault.Fault | null> = [
   Fault.nonJsonBody,
   Fault.emptyChoices,
   Fault.finishLength,
-  Fault.damagedToolCall("double-encoded")
+  Fault.damagedToolCall("double-encoded"),
+  StreamFault.stallBeforeFirstToken(),
+  StreamFault.stallMidStream("1 second"),
+  StreamFault.cut("reset"),
+  StreamFault.error({ when: "first", kind: "rate-limit" }),
+  StreamFault.duplicatedStart,
+  StreamFault.missingTerminal,
+  StreamFault.slowTokens("5 millis"),
+  StreamFault.byteChunks,
+  StreamFault.malformedChunk
 ]
 const steps = FastCheck.array(FastCheck.constantFrom(...someFaults), { maxLength: 6 })
 const anyScript = FastCheck.oneof(
@@ -171,26 +196,48 @@ describe("Fault", () => {
         { numRuns: 4_000 }
       ))
 
-    it.effect("is refused by ToolCall.decodeOne, with the error of its family", () =>
+    const decoded = (toolkit: Toolkit.Any, written: ReturnType<typeof Fault.damage>) =>
+      ToolCall.decodeOne(
+        toolkit,
+        { _tag: "ToolCall", id: "call_1", name: written.name, arguments: written.arguments },
+        written.finishReason === "length" ? "length" : "tool-calls"
+      )
+    const kitOf = (repairs: ReadonlyArray<Repair.Repair>) =>
+      Toolkit.make(
+        ...documents.map(([, parameters], index) => Tool.make(names[index] ?? "", { parameters, repairs }))
+      )
+    const meantCall = (seed: number, key: string, tool: (typeof tools)[number]) => ({
+      name: tool.name,
+      arguments: meantBy(seed, key, tool),
+      parameters: tool.parameters,
+      tools: names
+    })
+
+    it.effect("is refused by ToolCall.decodeOne without repairs, with the error of its family", () =>
       Effect.gen(function*() {
-        const made = documents.map(([, parameters], index) => Tool.make(names[index] ?? "", { parameters }))
-        const toolkit = yield* Toolkit.make(...made)
+        const toolkit = yield* kitOf(Repair.none)
         FastCheck.assert(
           FastCheck.property(anySeed, anyKey, anyTool, anyClass, (seed, key, tool, damageClass) => {
-            const call = {
-              name: tool.name,
-              arguments: meantBy(seed, key, tool),
-              parameters: tool.parameters,
-              tools: names
-            }
-            const written = Fault.damage(call, damageClass, seed)
-            const decoded = ToolCall.decodeOne(
-              toolkit,
-              { _tag: "ToolCall", id: "call_1", name: written.name, arguments: written.arguments },
-              written.finishReason === "length" ? "length" : "tool-calls"
-            )
+            const written = Fault.damage(meantCall(seed, key, tool), damageClass, seed)
+            const outcome = decoded(toolkit, written)
             const family = familyOf(written.applied)
-            expect(Either.isLeft(decoded) && decoded.left._tag, JSON.stringify(written)).toBe(errors[family ?? ""])
+            expect(Either.isLeft(outcome) && outcome.left._tag, JSON.stringify(written)).toBe(errors[family ?? ""])
+          }),
+          { numRuns: 2_000 }
+        )
+      }))
+
+    it.effect("is refused by ToolCall.decodeOne with repairs, or read as it was meant", () =>
+      Effect.gen(function*() {
+        const toolkit = yield* kitOf(Repair.lossless)
+        FastCheck.assert(
+          FastCheck.property(anySeed, anyKey, anyTool, anyClass, (seed, key, tool, damageClass) => {
+            const call = meantCall(seed, key, tool)
+            const written = Fault.damage(call, damageClass, seed)
+            const outcome = decoded(toolkit, written)
+            if (Either.isLeft(outcome)) return
+            expect(familyOf(written.applied), JSON.stringify(written)).toBe("malformed")
+            expect(same(outcome.right.arguments, call.arguments), JSON.stringify(written)).toBe(true)
           }),
           { numRuns: 2_000 }
         )
@@ -257,6 +304,40 @@ describe("Fault", () => {
       expect(part("none")).toBeCloseTo(0.64, 2)
     })
 
+    it("meets faults of streams as often as their shares say, in every form", () => {
+      const plan = Fault.storm({
+        seed: 3,
+        streams: {
+          stallsBefore: { probability: 0.1 },
+          stallsMid: { probability: 0.1, duration: "2 seconds" },
+          cuts: 0.2,
+          errors: { probability: 0.2, kinds: ["overloaded", "server"] },
+          slowTokens: { probability: 0.1, delay: "5 millis" },
+          malformedChunks: 0.1
+        }
+      })
+      const arrivals = 20_000
+      const seen = new Map<string, number>()
+      for (let n = 0; n < arrivals; n++) {
+        const fault = Option.getOrNull(Fault.fate(plan, Fault.requestKey(`${n}`), 1))
+        const name = JSON.stringify(fault)
+        seen.set(name, (seen.get(name) ?? 0) + 1)
+      }
+      const part = (fault: Fault.Fault | null) => (seen.get(JSON.stringify(fault)) ?? 0) / arrivals
+      expect(part(StreamFault.stallBeforeFirstToken())).toBeCloseTo(0.1, 1)
+      expect(part({ _tag: "StallMidStream", duration: "2 seconds" })).toBeCloseTo(0.1, 1)
+      for (const close of StreamFault.closes) expect(part(StreamFault.cut(close))).toBeCloseTo(0.1, 1)
+      for (const when of StreamFault.errorTimes) {
+        for (const kind of ["overloaded", "server"] as const) {
+          expect(part(StreamFault.error({ when, kind }))).toBeCloseTo(0.05, 1)
+        }
+      }
+      expect(part({ _tag: "SlowTokens", delay: "5 millis" })).toBeCloseTo(0.1, 1)
+      expect(part(StreamFault.malformedChunk)).toBeCloseTo(0.1, 1)
+      expect(part(null)).toBeCloseTo(0.2, 1)
+      expect(seen.size).toBe(11)
+    })
+
     it("draws every damage class and every hint form", () => {
       const plan = Fault.storm({ seed: "all", toolCalls: { probability: 0.5 }, rateLimited: { probability: 0.5 } })
       const seen = new Set(
@@ -299,6 +380,25 @@ describe("Fault", () => {
 
     it("is infinite where nothing ever goes well", () =>
       expect(Fault.leastCalls(Fault.storm({ seed: 1, hangs: 1 }), ["a"]).total).toBe(Infinity))
+
+    it("loses nothing to what ends well, and spares whoever asks for no stream", () => {
+      const inStreams = [
+        StreamFault.slowTokens("1 second"),
+        StreamFault.byteChunks,
+        StreamFault.duplicatedStart,
+        StreamFault.stallMidStream("1 second"),
+        StreamFault.stallMidStream(),
+        StreamFault.cut(),
+        StreamFault.missingTerminal
+      ]
+      expect(inStreams.filter(Fault.harms)).toEqual(inStreams.slice(4))
+      const plan = Fault.script({ everyRequest: inStreams.slice(4) })
+      expect(Fault.leastCalls(plan, ["a", "b"], { streams: (key) => key === "a" })).toEqual({
+        total: 5,
+        perKey: { a: 4, b: 1 }
+      })
+      expect(Fault.leastCalls(plan, ["a"]).total).toBe(4)
+    })
 
     it("takes a slow reply for a reply, and the requests of an ordered script one after another", () =>
       expect(Fault.leastCalls(Fault.script({ inOrder: [Fault.hang, Fault.slowReply("1 second"), null, Fault.hang] }), [
@@ -352,6 +452,28 @@ describe("Fault", () => {
         { path: "script.inOrder.1.status", found: "404" }
       ])
       expect(issues("storm")).toHaveLength(1)
+    })
+
+    it("names what is wrong of streams", () => {
+      expect(issues({
+        seed: 1,
+        streams: {
+          cuts: 2,
+          stalls: 0.1,
+          stallsMid: { probability: 0.1, duration: "soon" },
+          slowTokens: { probability: 0.1 },
+          errors: { probability: 0.1, when: ["never"], kinds: ["quota"] }
+        }
+      })).toEqual([
+        { path: "streams.stalls", found: "0.1", allowed: "no such field" },
+        expect.objectContaining({ path: "streams.stallsMid.duration", found: "\"soon\"" }),
+        { path: "streams.cuts", found: "2", allowed: "a number from 0 to 1" },
+        { path: "streams.errors.when.0", found: "\"never\"", allowed: "first or late" },
+        { path: "streams.errors.kinds.0", found: "\"quota\"", allowed: "overloaded, server or rate-limit" },
+        { path: "streams.slowTokens.delay", found: "nothing", allowed: "a value: the field is required" }
+      ])
+      expect(issues({ script: { everyRequest: [{ _tag: "CutStream", close: "slowly" }, { _tag: "StallMidStream" }] } }))
+        .toMatchObject([{ path: "script.everyRequest.0.close", found: "\"slowly\"", allowed: "clean or reset" }])
     })
   })
 })

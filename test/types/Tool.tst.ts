@@ -23,6 +23,20 @@ describe("Tool", () => {
     expect<Tool.Success<typeof now>>().type.toBe<unknown>()
   })
 
+  test("tells which failures the model is told", () => {
+    const parameters = Schema.Struct({})
+    const telling = Tool.make("telling", { parameters, failure: Schema.Literal("busy"), onFailure: "tell" })
+    expect<Tool.Failure<typeof telling>>().type.toBe<"busy">()
+    expect(telling.onFailure).type.toBe<"tell">()
+    expect<Tool.Failure<typeof now>>().type.toBe<never>()
+    expect(now.onFailure).type.toBe<"raise">()
+    expect(Tool.make).type.not.toBeCallableWith("now", { parameters, failure: Schema.String })
+    expect(Tool.make).type.not.toBeCallableWith("now", { parameters, failure: Schema.String, onFailure: "raise" })
+    expect(Tool.make).type.not.toBeCallableWith("now", { parameters, onFailure: "ignore" })
+    expect(Tool.make).type.not.toBeCallableWith("now", { parameters, access: "none" })
+    expect(telling).type.toBeAssignableTo<Tool.Any>()
+  })
+
   test("is one of any tools", () => {
     expect(weather).type.toBeAssignableTo<Tool.Any>()
     expect(now).type.toBeAssignableTo<Tool.Any>()

@@ -2,9 +2,10 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
-import type { InvalidToolCall } from "../../src/error/ModelError.ts"
+import type { InvalidToolCall, Truncated } from "../../src/error/ModelError.ts"
 import type { ToolCallsRejected } from "../../src/error/ToolCallError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Tool from "../../src/model/Tool.ts"
@@ -21,6 +22,9 @@ type Tools = readonly [typeof weather, typeof now]
 class Offline extends Data.TaggedError("Offline")<{}> {}
 class Thermometer extends Context.Tag("Thermometer")<Thermometer, { readonly degrees: number }>() {}
 
+class Refused extends Schema.TaggedError<Refused>()("Refused", {}) {}
+
+declare const toolkitOf: <const Tool1 extends Tool.Any>(tool: Tool1) => Toolkit.Toolkit<readonly [Tool1]>
 declare const toolkit: Toolkit.Toolkit<Tools>
 
 describe("ToolLoop", () => {
@@ -49,10 +53,10 @@ describe("ToolLoop", () => {
       | Toolkit.Call<"now", {}>
     >()
     expect<ToolLoop.Outcome<Tools>["results"][number]>().type.toBe<
-      | Toolkit.Result<"get_weather", { readonly degrees: number }>
-      | Toolkit.Result<"now", string>
+      | Toolkit.Success<"get_weather", { readonly degrees: number }>
+      | Toolkit.Success<"now", string>
     >()
-    expect<ToolLoop.Outcome<Tools>["refused"][number]>().type.toBe<ToolCallsRejected | InvalidToolCall>()
+    expect<ToolLoop.Outcome<Tools>["refused"][number]>().type.toBe<ToolCallsRejected | InvalidToolCall | Truncated>()
   })
 
   test("wants a handler for each tool, which answers what the tool says", () => {
@@ -71,5 +75,44 @@ describe("ToolLoop", () => {
   test("takes its tools from the toolkit alone", () => {
     expect(Toolkit.make(weather, now)).type.toBe<Effect.Effect<typeof toolkit, Toolkit.InvalidToolkit>>()
     expect<ToolLoop.Options<Tools, Toolkit.Handlers<Tools>>>().type.not.toHaveProperty("tools")
+  })
+
+  test("boxes what ends a run, so that the state comes with it", () => {
+    const handlers = {
+      get_weather: ({ city }: { readonly city: string }) =>
+        city === "" ? Effect.fail(new Offline()) : Effect.succeed({ degrees: 20 }),
+      now: () => Effect.map(Thermometer, () => "noon")
+    }
+    const run = ToolLoop.run({ prompt: "x", toolkit, handlers })
+    expect(run).type.toBe<
+      Effect.Effect<
+        ToolLoop.RunOutcome<Tools>,
+        InvalidOptions | ToolLoop.RunFailed<ToolLoop.RunFailure | Offline>,
+        LanguageModel.LanguageModel | Thermometer
+      >
+    >()
+    expect(ToolLoop.stream({ prompt: "x", toolkit, handlers })).type.toBe<
+      Stream.Stream<
+        ToolLoop.Progress<Tools>,
+        InvalidOptions | ToolLoop.RunFailed<ToolLoop.RunFailure | Offline>,
+        LanguageModel.LanguageModel | Thermometer
+      >
+    >()
+  })
+
+  test("does not raise what the model is told", () => {
+    const shy = Tool.make("shy", { parameters: Schema.Struct({}), failure: Refused, onFailure: "tell" })
+    const run = ToolLoop.run({
+      prompt: "x",
+      toolkit: toolkitOf(shy),
+      handlers: { shy: () => Effect.fail(new Refused()) }
+    })
+    expect(run).type.toBe<
+      Effect.Effect<
+        ToolLoop.RunOutcome<readonly [typeof shy]>,
+        InvalidOptions | ToolLoop.RunFailed<ToolLoop.RunFailure>,
+        LanguageModel.LanguageModel
+      >
+    >()
   })
 })

@@ -49,7 +49,7 @@ export const unknownTool = (error: {
 
 const remedies = {
   Syntax:
-    "Send one JSON object: double quotes round keys and strings, no comments, no trailing commas, and line breaks in strings written as \\n.",
+    "Send one JSON object and nothing round it: double quotes round keys and strings, backslashes doubled, no comments, no trailing commas, and line breaks in strings written as \\n.",
   TrailingContent: "Send exactly one JSON object and nothing behind it; put several calls into several tool calls.",
   TooDeep: "Send arguments with less nesting (at most 256 levels).",
   TooLarge: "Send shorter arguments.",
@@ -119,6 +119,15 @@ export const truncatedArguments = (error: { readonly tool: string; readonly fini
       ? "Send the call again with shorter arguments, or split the work over several calls."
       : "Send the whole call again."
   }`
+
+export const duplicateCallId = (error: {
+  readonly callId: string
+  readonly tool: string
+  readonly calls: number
+}): string =>
+  `The call of ${quote(error.tool)} was not run: ${error.calls} calls of the reply have the same id ${
+    quote(error.callId)
+  }, so their results could not be told apart. Send the calls again, one in each reply.`
 
 interface Issue {
   readonly path: ReadonlyArray<string | number>

@@ -4,7 +4,7 @@
  */
 import type * as ParseResult from "effect/ParseResult"
 import * as AST from "effect/SchemaAST"
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, isSecretName, mask } from "../../internal/redact.ts"
 
 /** The same shape as `ToolCallError.Issue`. */
 export interface Issue {
@@ -38,14 +38,53 @@ export const fromParseIssue = (issue: ParseResult.ParseIssue): {
   readonly omitted: number
 } => {
   const places = new Map<string, Array<Finding>>()
-  for (const finding of findings(issue, [], [])) {
+  const walk: Walk = { places: 0, omitted: 0 }
+  for (const finding of findings(walk, issue, [], [])) {
     const place = JSON.stringify(finding.path)
     const known = places.get(place)
     if (known === undefined) places.set(place, [finding])
     else known.push(finding)
   }
   const folded = [...places.values()].map(fold)
-  return { issues: folded.slice(0, issueLimit), omitted: Math.max(0, folded.length - issueLimit) }
+  return {
+    issues: folded.slice(0, issueLimit),
+    omitted: walk.omitted + Math.max(0, folded.length - issueLimit)
+  }
+}
+
+/** How far the issues have been put in words: a list of a hundred thousand faults costs no more than one of a hundred. */
+interface Walk {
+  /** Places in words, or more where alternatives share one. */
+  places: number
+  /** Places passed over. */
+  omitted: number
+}
+
+/** The findings of each issue, until there are enough places. */
+const enough = (
+  walk: Walk,
+  issues: ReadonlyArray<ParseResult.ParseIssue>,
+  find: (issue: ParseResult.ParseIssue) => ReadonlyArray<Finding>
+): ReadonlyArray<Finding> => {
+  const found: Array<Finding> = []
+  for (const issue of issues) {
+    if (walk.places >= issueLimit) {
+      walk.omitted += placesOf(issue)
+      continue
+    }
+    const before = walk.places
+    found.push(...find(issue))
+    if (walk.places === before) walk.places++
+  }
+  return found
+}
+
+/** How many places an issue is about, alternatives counted as one. */
+const placesOf = (issue: ParseResult.ParseIssue): number => {
+  if (issue._tag === "Pointer") return placesOf(issue.issue)
+  return issue._tag === "Composite" && !AST.isUnion(issue.ast)
+    ? members(issue.issues).reduce((sum, member) => sum + placesOf(member), 0)
+    : 1
 }
 
 /** A tool without parameters that was given some: Effect's `{}` admits them, we do not. */
@@ -60,13 +99,32 @@ export const unexpectedParameters = (names: ReadonlyArray<string>): {
 const fold = (found: ReadonlyArray<Finding>): Issue => {
   const wanted = found.filter((finding) => finding.expected !== undefined)
   const finished = found.flatMap((finding) => finding.message === undefined ? [] : [finding.message])
+  const path = found[0]?.path ?? []
+  const isSecret = path.some((step) => typeof step === "string" && isSecretName(step))
   const messages = [...(wanted.length === 0 ? [] : [alternatives(wanted)]), ...new Set(finished)]
+  const message = messages.join("; or ")
   return {
-    path: found[0]?.path ?? [],
+    path,
     kind: found[0]?.kind ?? "Type",
-    message: excerpt(messages.join("; or "), shownMessage * 2)
+    message: excerpt(isSecret ? withoutValues(message, found) : message, shownMessage * 2)
   }
 }
+
+/** Below this length a value is not told apart from the words round it. */
+const shortestSecret = 3
+
+/** The message without the values that are found at a place whose name says that they are secret. */
+const withoutValues = (message: string, found: ReadonlyArray<Finding>): string =>
+  found.reduce((kept, { actual }) => {
+    if (typeof actual === "object" || actual === undefined) return kept
+    const value = String(actual)
+    const written = JSON.stringify(value)
+    const spellings = [show(actual), written, excerpt(written, shownValue), excerpt(value, shownValue), value]
+    return spellings.reduce(
+      (rest, spelling) => spelling.length < shortestSecret ? rest : rest.replaceAll(spelling, mask),
+      kept
+    )
+  }, message)
 
 const alternatives = (wanted: ReadonlyArray<Finding>): string => {
   const names = [...new Set(wanted.map((finding) => finding.expected))]
@@ -141,12 +199,15 @@ const isMany = (
 ): issues is Exclude<typeof issues, ParseResult.ParseIssue> => Array.isArray(issues)
 
 const findings = (
+  walk: Walk,
   issue: ParseResult.ParseIssue,
   path: Path,
   allowed: ReadonlyArray<string>,
   keys: ReadonlyArray<string> = []
 ): ReadonlyArray<Finding> => {
-  if (issue._tag === "Pointer") return findings(issue.issue, [...path, ...steps(issue.path)], allowed, keys)
+  if (issue._tag === "Pointer") {
+    return findings(walk, issue.issue, [...path, ...steps(issue.path)], allowed, keys)
+  }
   const place = { path, actual: issue.actual }
   const own = ownMessage(issue)
   switch (issue._tag) {
@@ -161,27 +222,27 @@ const findings = (
     case "Refinement":
       if (own !== undefined) return [{ ...place, kind: "Refinement", message: own }]
       return issue.kind === "From"
-        ? findings(issue.issue, path, allowed).map((finding) => asRefined(finding, issue.ast, path))
-        : findings(issue.issue, path, allowed).map((finding) => ({
+        ? findings(walk, issue.issue, path, allowed).map((finding) => asRefined(finding, issue.ast, path))
+        : findings(walk, issue.issue, path, allowed).map((finding) => ({
           ...asWritten(finding, issue, path),
           kind: "Refinement"
         }))
     case "Transformation":
       if (own === undefined && issue.kind !== "Transformation") {
-        return findings(issue.issue, path, allowed).map((finding) => asWritten(finding, issue, path))
+        return findings(walk, issue.issue, path, allowed).map((finding) => asWritten(finding, issue, path))
       }
       return [{ ...place, kind: "Transformation", message: own ?? transformed(issue) }]
     case "Composite": {
       if (own !== undefined) return [{ ...place, kind: "Type", message: own }]
-      if (AST.isUnion(issue.ast)) return ofUnion(members(issue.issues), path)
-      if (AST.isTupleType(issue.ast)) return ofTuple(issue.ast, members(issue.issues), path)
+      if (AST.isUnion(issue.ast)) return ofUnion(walk, members(issue.issues), path)
+      if (AST.isTupleType(issue.ast)) return ofTuple(walk, issue.ast, members(issue.issues), path)
       const names = AST.isTypeLiteral(issue.ast)
         ? issue.ast.propertySignatures.map((property) => String(property.name))
         : []
       const keys = AST.isTypeLiteral(issue.ast)
         ? issue.ast.indexSignatures.map((index) => describe(index.parameter))
         : []
-      return members(issue.issues).flatMap((member) => findings(member, path, names, keys))
+      return enough(walk, members(issue.issues), (member) => findings(walk, member, path, names, keys))
     }
   }
 }
@@ -196,18 +257,19 @@ const hasDescription = (ast: AST.AST): boolean => AST.getDescriptionAnnotation(a
 
 /** Effect 3.22 names a wrong element as the missing one, so the tuple itself is asked. */
 const ofTuple = (
+  walk: Walk,
   ast: AST.TupleType,
   issues: ReadonlyArray<ParseResult.ParseIssue>,
   path: Path
 ): ReadonlyArray<Finding> =>
-  issues.flatMap((issue) => {
+  enough(walk, issues, (issue) => {
     const index = issue._tag === "Pointer" && typeof issue.path === "number" ? issue.path : undefined
-    if (issue._tag !== "Pointer" || index === undefined) return findings(issue, path, [])
+    if (issue._tag !== "Pointer" || index === undefined) return findings(walk, issue, path, [])
     const place = { path: [...path, index], actual: issue.actual }
     const type = ast.elements[index]?.type
     switch (issue.issue._tag) {
       case "Missing":
-        return type === undefined ? findings(issue, path, []) : [{
+        return type === undefined ? findings(walk, issue, path, []) : [{
           ...place,
           kind: "Missing",
           message: `is missing, expected ${described(type)}`
@@ -215,7 +277,7 @@ const ofTuple = (
       case "Unexpected":
         return [{ ...place, kind: "Unexpected", message: `is one too many; the list takes ${ast.elements.length}` }]
       default:
-        return findings(issue, path, [])
+        return findings(walk, issue, path, [])
     }
   })
 
@@ -240,9 +302,13 @@ const alternativesOf = (ast: AST.AST): ReadonlyArray<AST.AST> =>
     : [ast]
 
 /** `undefined` cannot be written in JSON, so it is no help to name it; a member that fits further in explains more. */
-const ofUnion = (issues: ReadonlyArray<ParseResult.ParseIssue>, path: Path): ReadonlyArray<Finding> => {
+const ofUnion = (
+  walk: Walk,
+  issues: ReadonlyArray<ParseResult.ParseIssue>,
+  path: Path
+): ReadonlyArray<Finding> => {
   const writable = issues.filter((issue) => !(issue._tag === "Type" && AST.isUndefinedKeyword(issue.ast)))
-  const found = writable.map((issue) => findings(issue, path, []))
+  const found = writable.map((issue) => findings(walk, issue, path, []))
   const deeper = found.filter((some) => some.some((finding) => finding.path.length > path.length))
   return (deeper.length > 0 ? deeper : found).flat()
 }
@@ -273,6 +339,6 @@ const notAParameter = (allowed: ReadonlyArray<string>, keys: ReadonlyArray<strin
 
 const transformed = (issue: ParseResult.Transformation): string => {
   const wanted = `cannot be read as ${describe(issue.ast.to)}, got ${show(issue.actual)}`
-  const inner = findings(issue.issue, [], [])[0]?.message
+  const inner = findings({ places: 0, omitted: 0 }, issue.issue, [], [])[0]?.message
   return inner === undefined ? wanted : `${wanted}: ${inner}`
 }
