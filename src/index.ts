@@ -1,5 +1,6 @@
 // Written by scripts/barrels.ts from the files that exist: npm run index
 
+export * as AnswerError from "./error/AnswerError.ts"
 export * as InvalidOptions from "./error/InvalidOptions.ts"
 export * as ModelError from "./error/ModelError.ts"
 export * as PolicyError from "./error/PolicyError.ts"
@@ -35,6 +36,7 @@ export * as Repair from "./model/Repair.ts"
 export * as Response from "./model/Response.ts"
 export * as SchemaDialect from "./model/SchemaDialect.ts"
 export * as StreamPart from "./model/StreamPart.ts"
+export * as StructuredOutput from "./model/StructuredOutput.ts"
 export * as Tool from "./model/Tool.ts"
 export * as ToolCall from "./model/ToolCall.ts"
 export * as Toolkit from "./model/Toolkit.ts"
@@ -47,6 +49,7 @@ export * as OpenAiResponses from "./provider/OpenAiResponses.ts"
 export * as ProviderError from "./provider/ProviderError.ts"
 export * as RateLimitHeaders from "./provider/RateLimitHeaders.ts"
 
+export * as GenerateObject from "./resilience/GenerateObject.ts"
 export * as ModelPlan from "./resilience/ModelPlan.ts"
 export * as Recovery from "./resilience/Recovery.ts"
 export * as ResilientModel from "./resilience/ResilientModel.ts"
