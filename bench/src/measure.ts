@@ -9,7 +9,7 @@ export interface Took {
   readonly processor: number
 }
 
-const timed = async (sequence: Sequence, calls: number): Promise<Took> => {
+export const timed = async (sequence: Sequence, calls: number): Promise<Took> => {
   const start = performance.now()
   const used = process.cpuUsage()
   await sequence(calls)

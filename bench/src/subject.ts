@@ -1,8 +1,12 @@
-/** Measures one subject in this process of its own: `node subject.js <what> <name> <calls>`, and prints it as JSON. */
-import { bytes, held, millisOf, nanos, type Took } from "./measure.ts"
+/** Measures one subject in this process of its own: `node subject.js <what> <name> <size>`, and prints it as JSON. */
+import { concurrency } from "./concurrent/client.ts"
+import { bytes, held, millisOf, nanos } from "./measure.ts"
+import type { Found } from "./run.ts"
+import { decodings } from "./streams/decoders.ts"
 import { crowds, sequences, waiting } from "./subjects.ts"
+import { calls as toolCalls } from "./toolCall/subjects.ts"
 
-const [what = "", name = "", calls = "0"] = process.argv.slice(2)
+const [what = "", name = "", size = "0"] = process.argv.slice(2)
 
 const found = <T>(table: { readonly [name: string]: T }): T => {
   const subject = table[name]
@@ -10,22 +14,26 @@ const found = <T>(table: { readonly [name: string]: T }): T => {
   return subject
 }
 
-const measure = async (): Promise<number | Took> => {
+const measure = async (): Promise<Found> => {
   switch (what) {
     case "nanos":
-      return nanos(await found(sequences)())
+      return { ...await nanos(await found({ ...sequences, ...toolCalls })()) }
     case "bytes":
-      return bytes(await found(sequences)())
+      return { processor: await bytes(await found({ ...sequences, ...toolCalls })()) }
     case "millis":
-      return millisOf(await found(crowds)(), Number(calls))
+      return { ...await millisOf(await found(crowds)(), Number(size)) }
     case "held": {
       const kept: Array<unknown> = []
-      const result = await held(await found(waiting)(kept), Number(calls))
-      if (kept.length < Number(calls)) throw new Error("not all calls were kept")
-      return result
+      const result = await held(await found(waiting)(kept), Number(size))
+      if (kept.length < Number(size)) throw new Error("not all calls were kept")
+      return { processor: result }
     }
+    case "decode":
+      return found(decodings)(Number(size))
+    case "concurrent":
+      return found(concurrency)()
     default:
-      throw new Error(`measure nanos, bytes, millis or held, not "${what}"`)
+      throw new Error(`measure nanos, bytes, millis, held, decode or concurrent, not "${what}"`)
   }
 }
 
