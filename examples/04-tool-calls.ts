@@ -12,6 +12,7 @@ const Transfer = Tool.make("transfer", {
 
 const attempts = [
   [`{"to":"bob","amount":12,"currency":"EUR"}`, "tool-calls"],
+  [`{"to":"bob","amount":12,"currency":"EUR",} // as asked`, "tool-calls"], // mended, since it can mean only one thing
   [`{"to":"bob","amount":12,"currency":"EUR"}`, "length"], // valid JSON, but the model was cut off: not executed
   [`{"to":"bob","amount":12`, "tool-calls"],
   [`{"to":"bob","amount":1,"amount":1000,"currency":"EUR"}`, "tool-calls"],
@@ -25,7 +26,10 @@ const program = Effect.gen(function*() {
     const call = { _tag: "ToolCall", id: "call_1", name: "transfer", arguments: text } as const
     yield* Console.log(Either.match(ToolCall.decodeOne(toolkit, call, finishReason), {
       onLeft: (error) => `${error._tag}: ${error.message}\n`,
-      onRight: (decoded) => `run ${decoded.name} with ${JSON.stringify(decoded.arguments)}\n`
+      onRight: (decoded) =>
+        `run ${decoded.name} with ${JSON.stringify(decoded.arguments)}, mended: ${
+          decoded.repairs.join(", ") || "nothing"
+        }\n`
     }))
   }
 })
