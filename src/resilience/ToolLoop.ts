@@ -120,7 +120,7 @@ export const State = Schema.Struct({
   steps: Schema.NonNegativeInt,
   /** Calls that have their answer. */
   toolCalls: Schema.NonNegativeInt,
-  /** How often the model had to be asked again. */
+  /** Replies that were refused. The model was told why each time, also when the run ended there. */
   reasks: Schema.NonNegativeInt,
   /** The tokens of all replies, the refused ones included. */
   usage: Usage.Usage,
@@ -263,7 +263,7 @@ export class RunFailed<out E> extends Data.TaggedError("RunFailed")<{
   declare readonly error: E
   override get message(): string {
     const { reasks, steps, toolCalls, usage } = this.state
-    return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${reasks} re-asks and ${usage.totalTokens} tokens: ` +
+    return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${reasks} refused replies and ${usage.totalTokens} tokens: ` +
       describeCause(this.error).message
   }
   /** The conversation is for programs; a log gets the counts. */

@@ -61,6 +61,19 @@ describe("ToolLoop.run, when it stops and goes on", () => {
       expect(Verdict.of(failed).action).toBe("Retry")
     }).pipe(scripted(find("a"), ScriptedModel.fail(new ModelError.Overloaded({ provider: "p" })))))
 
+  it.effect("has told the model of the last refusal, too, so that a later run goes on from there", () =>
+    Effect.gen(function*() {
+      const world = yield* shop
+      const failed = yield* Effect.flip(start(world, { maxReasks: 0 }))
+      if (failed._tag !== "RunFailed") return expect.unreachable()
+      expect(failed.error._tag).toBe("ToolCallsRejected")
+      expect(told(failed.state.prompt)).toEqual([expect.stringContaining("not valid JSON")])
+      const outcome = yield* start(world, { state: failed.state })
+      expect(outcome.state).toMatchObject({ steps: 2, reasks: 1, usage: { totalTokens: 45 } })
+      const keys = (yield* ScriptedModel.requests).map(({ idempotencyKey }) => idempotencyKey)
+      expect(new Set(keys).size).toBe(3)
+    }).pipe(scripted(bad, find("a"), done)))
+
   it.effect("tells every change, so that a killed run has lost nothing", () =>
     Effect.gen(function*() {
       const world = yield* shop
@@ -76,7 +89,6 @@ describe("ToolLoop.run, when it stops and goes on", () => {
       expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
       const states = yield* Ref.get(kept)
       expect(states.map(({ reasks, steps, toolCalls }) => [steps, toolCalls, reasks])).toEqual([
-        [0, 0, 0],
         [0, 0, 1],
         [1, 0, 1],
         [1, 1, 1]

@@ -147,7 +147,7 @@ export const make = (settings: Settings, voice: Voice) =>
         const { refusal, response } = reply
         const cost = response === undefined ? 0 : yield* priceOf(refusal.usage, response.model)
         yield* Ref.update(refusals, (before) => [...before, refusal.error])
-        yield* move((state) => Loop.refuse(state, refusal.usage, cost))
+        yield* move((state) => Loop.refuse(state, refusal, cost))
         yield* emit((at) =>
           Event.ToolCallsRejected({
             at,
@@ -162,7 +162,6 @@ export const make = (settings: Settings, voice: Voice) =>
         yield* voice.tell({ _tag: "Refused", step: steps + 1, error: refusal.error })
         if (seen.has(refusal.fingerprint) || reasks >= settings.maxReasks) return yield* Effect.fail(refusal.error)
         seen.add(refusal.fingerprint)
-        yield* move((state) => Loop.reask(state, refusal.tell))
         yield* emit((at) => Event.Reasked({ at, name, reask: reasks + 1 }))
       }
     })

@@ -67,8 +67,12 @@ export const accept = (state: State, response: Response.Response, cost: number):
   prompt: Prompt.append(state.prompt, Response.toMessage(response))
 })
 
-/** A reply that may not be run, and that nothing is said to. */
-export const refuse = (state: State, usage: Usage.Usage, cost: number): State => paid(state, usage, cost)
+/** A reply that may not be run: paid for, and answered with what is wrong. */
+export const refuse = (
+  state: State,
+  refused: { readonly usage: Usage.Usage; readonly tell: ReadonlyArray<Prompt.Message> },
+  cost: number
+): State => reask(paid(state, refused.usage, cost), refused.tell)
 
 /** The model is told what was wrong. */
 export const reask = (state: State, tell: ReadonlyArray<Prompt.Message>): State => ({
