@@ -128,6 +128,15 @@ export const known: ReadonlyArray<Known> = [
   },
   {
     wires: ["anthropic"],
+    ways: ["reply"],
+    cases: ["broken arguments", "an unclosed object"],
+    sdk: "reply:tool-calls",
+    ours: "reply:tool-calls",
+    reason: "Anthropic wraps arguments that are no JSON as {\"INVALID_JSON\": text}. The SDK gives out the wrapper; ours takes " +
+      "the text out again, so that it is refused as MalformedArguments and never taken for an argument of that name."
+  },
+  {
+    wires: ["anthropic"],
     ways: ["helper"],
     cases: ["started twice"],
     sdk: "UnknownError",
