@@ -357,6 +357,37 @@ describe("hostile schemas and values", () => {
       expect(Either.isRight(restore({ e: value }))).toBe(true)
     })
   })
+  it("a name that must be there and is described nowhere can be written", () => {
+    const schema = object({
+      a: { type: "string" },
+      b: object({ c: { type: "string" } }, { required: ["d"] })
+    }, { required: ["a", "z"] })
+    const value = { a: "x", b: { d: [1] }, z: { any: null } }
+    for (const vendor of vendors) {
+      const { jsonSchema, restore, write } = translated(vendor, schema)
+      expect(jsonSchema.required).toContain("z")
+      expect(validator(jsonSchema)(write(value))).toBe(true)
+      expect(Either.getOrThrow(restore(write(value))).value).toStrictEqual(value)
+    }
+  })
+  it("two choices of objects at once can be written", () => {
+    const text = { type: "string" }
+    const schema = object({
+      x: {
+        allOf: [
+          { anyOf: [object({ a: text }, { required: ["a"] }), object({ b: text }, { required: ["b"] })] },
+          { anyOf: [object({ c: text }, { required: ["c"] }), object({ d: text }, { required: ["d"] })] }
+        ]
+      }
+    }, { required: ["x"] })
+    for (const vendor of vendors) {
+      const { jsonSchema, restore, write } = translated(vendor, schema)
+      for (const value of [{ x: { a: "1", d: "2" } }, { x: { b: "1", c: "2" } }]) {
+        expect(validator(jsonSchema)(write(value))).toBe(true)
+        expect(Either.getOrThrow(restore(write(value))).value).toStrictEqual(value)
+      }
+    }
+  })
   it("names of the prototype are names like others", () => {
     const schema = object({ constructor: { type: "string" }, toString: { type: "integer" } }, { required: [] })
     for (const vendor of vendors) {

@@ -221,6 +221,19 @@ describe("Anthropic", () => {
         })
       }))
 
+    it.effect("has no blank at its end either where what stood behind it is left out", () =>
+      Effect.gen(function*() {
+        const thought = { _tag: "Reasoning", text: "So" } as const
+        for (const behind of [Prompt.text(" \n"), thought]) {
+          const body = yield* bodyOf({
+            prompt: [Prompt.user("a"), Prompt.assistant([Prompt.text("Well, "), behind])]
+          })
+          expect(body).toMatchObject({
+            messages: [{}, { role: "assistant", content: [{ type: "text", text: "Well," }] }]
+          })
+        }
+      }))
+
     it.effect("wraps broken arguments of earlier calls, as the API takes an object only", () =>
       Effect.gen(function*() {
         const input = (raw: string) =>

@@ -166,6 +166,38 @@ describe("Gemini", () => {
         ]
       }))
 
+    it.effect("with results in the order of their calls, by which Gemini goes where there are no ids", () => {
+      const calls = ["call_a", "call_b", "call_c"].map((id) =>
+        ({ _tag: "ToolCall", id, name: "now", arguments: "{}" }) as const
+      )
+      const result = (id: string) => Prompt.toolResult({ id, name: "now", content: id })
+      const answer = (output: string) => ({ functionResponse: { name: "now", response: { output } } })
+      return Effect.map(
+        bodyOf({
+          prompt: Prompt.append(
+            [Prompt.user("Times?"), Prompt.assistant(calls)],
+            result("call_c"),
+            Prompt.system("Be brief."),
+            result("call_a"),
+            result("call_b"),
+            Prompt.assistant(calls.slice(0, 2).reverse()),
+            result("call_a"),
+            result("call_b")
+          )
+        }),
+        (sent) =>
+          expect(sent).toMatchObject({
+            contents: [
+              {},
+              { role: "model" },
+              { role: "user", parts: [answer("call_a"), answer("call_b"), answer("call_c")] },
+              { role: "model" },
+              { role: "user", parts: [answer("call_b"), answer("call_a")] }
+            ]
+          })
+      )
+    })
+
     it.effect("to Gemini 3 with Google's mark for the signature that the first call of a round must have", () =>
       Effect.gen(function*() {
         const call = { _tag: "ToolCall", id: "call_1", name: "now", arguments: "{}" } as const

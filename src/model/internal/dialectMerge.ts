@@ -72,6 +72,13 @@ export const all = (schema: Json, lookup: Lookup, left = maxChain): Json => {
   }, without(schema, ["allOf"]))
 }
 
+/** Of two choices of objects at once, how many pairs are written out. */
+const maxPairs = 16
+
+const areChoices = (keyword: string, value: unknown): value is ReadonlyArray<Json> =>
+  (keyword === "anyOf" || keyword === "oneOf") && Array.isArray(value) &&
+  value.every((choice) => isJson(choice) && isJson(choice["properties"]))
+
 const both = (left: Json, right: Json): Json => {
   const merged: Record<string, unknown> = { ...left }
   const words: Array<string> = []
@@ -87,6 +94,11 @@ const both = (left: Json, right: Json): Json => {
     } else if (keyword === "type") merged[keyword] = narrower(present, value)
     else if (keyword === "enum" && Array.isArray(present) && Array.isArray(value)) {
       merged[keyword] = present.filter((member) => value.includes(member))
+    } else if (
+      areChoices(keyword, present) && areChoices(keyword, value) && present.length * value.length <= maxPairs
+    ) {
+      // Each object is closed for the vendor, so a second choice told in words alone could not be written.
+      merged[keyword] = present.flatMap((one) => value.map((other) => ({ allOf: [one, other] })))
     } else if (keyword === "additionalProperties") {
       merged[keyword] = present === false || value === false
         ? false

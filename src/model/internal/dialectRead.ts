@@ -452,7 +452,14 @@ const readObject = (reading: Reading, schema: Node.Json, place: Place): Node.Nod
     ...patterns.map(([, value]) => readNode(reading, value, at("*"))),
     ...(additional === undefined || additional === false ? [] : [readNode(reading, additional, at("*"))])
   ]
-  if (values.length === 0) return { ...note, kind: "object", properties, others: undefined }
+  if (values.length === 0) {
+    // A name that must be there and is not described may hold anything; left out, no value could be written at all.
+    const bare = additional === false ?
+      [] :
+      [...required].filter((name) => typeof name === "string" && !properties.some((property) => property.name === name))
+        .map((name) => ({ name, node: readNode(reading, true, at(name)), required: true, nullDefault: false }))
+    return { ...note, kind: "object", properties: [...properties, ...bare], others: undefined }
+  }
   const named = patterns.map(([pattern]) => pattern).filter((pattern) => pattern !== "")
   const keys = Node.isJson(schema.propertyNames) ? schema.propertyNames : {}
   const pattern = named.length === 1 && values.length === 1 ? { pattern: named[0] } : {}

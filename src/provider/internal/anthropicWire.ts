@@ -101,13 +101,14 @@ const turnsOf = (messages: ReadonlyArray<Prompt.Message>, provider: string): Rea
   return turns.map(resultsFirst)
 }
 
-/** A reply that the model is to continue must not end in white space. */
-const trimEnd = (messages: ReadonlyArray<Prompt.Message>): ReadonlyArray<Prompt.Message> => {
-  const last = messages.at(-1)
-  const part = last?._tag === "Assistant" ? last.content.at(-1) : undefined
-  return last?._tag !== "Assistant" || part?._tag !== "Text"
-    ? messages
-    : [...messages.slice(0, -1), Prompt.assistant([...last.content.slice(0, -1), Prompt.text(part.text.trimEnd())])]
+/** A reply that the model is to continue must not end in white space, whatever was left out behind it. */
+const trimEnd = (turns: ReadonlyArray<Turn>): ReadonlyArray<Turn> => {
+  const last = turns.at(-1)
+  const block = last?.content.at(-1)
+  const text = block?.["text"]
+  return last?.role !== "assistant" || block?.["type"] !== "text" || typeof text !== "string"
+    ? turns
+    : [...turns.slice(0, -1), { ...last, content: [...last.content.slice(0, -1), { ...block, text: text.trimEnd() }] }]
 }
 
 /** Instructions have a place of their own, so those from the middle of a conversation move to its front. */
@@ -180,7 +181,7 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
     model,
     max_tokens: request.maxOutputTokens ?? dialect.maxOutputTokens + thinkingBudget(thinking),
     system: system(messages),
-    messages: turnsOf(trimEnd(messages), provider),
+    messages: trimEnd(turnsOf(messages, provider)),
     ...toolFields(asked),
     temperature: request.temperature,
     top_p: request.topP,

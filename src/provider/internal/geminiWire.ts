@@ -140,11 +140,32 @@ const contentOf = (message: Prompt.Message, whom: Whom): ReadonlyArray<Content> 
   }
 }
 
+/** Without ids answers belong to calls by their order alone, so the results of a round stand as its calls do. */
+const inOrder = (messages: ReadonlyArray<Prompt.Message>): ReadonlyArray<Prompt.Message> => {
+  const ordered: Array<Prompt.Message> = []
+  let calls: ReadonlyArray<string> = []
+  const place = ({ id }: Prompt.ToolResultPart): number => calls.includes(id) ? calls.indexOf(id) : calls.length
+  for (const message of messages) {
+    const last = ordered.at(-1)
+    if (message._tag === "System") continue
+    if (message._tag === "Assistant") {
+      calls = message.content.flatMap((part) => part._tag === "ToolCall" ? [part.id] : [])
+    }
+    if (message._tag !== "Tool") ordered.push(message)
+    else {
+      const results = last?._tag === "Tool" ? [...last.content, ...message.content] : message.content
+      const sorted = { ...message, content: [...results].sort((one, other) => place(one) - place(other)) }
+      ordered.splice(last?._tag === "Tool" ? -1 : ordered.length, 1, sorted)
+    }
+  }
+  return ordered
+}
+
 const conversation = (prompt: Prompt.Prompt, whom: Whom): Fields => {
   const system = prompt.messages.flatMap((message) =>
     message._tag === "System" && message.content !== "" ? [{ text: message.content }] : []
   )
-  const contents = join(prompt.messages.flatMap((message) => contentOf(message, whom)))
+  const contents = join(inOrder(prompt.messages).flatMap((message) => contentOf(message, whom)))
     .map(({ parts, role }) => ({ role, parts }))
   // There must be a content: instructions alone are asked as a question.
   if (contents.length === 0) return { contents: [{ role: "user", parts: system }] }
