@@ -28,9 +28,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import * as Take from "effect/Take"
 import type * as AnswerError from "../error/AnswerError.ts"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
@@ -43,6 +41,7 @@ import type * as RetryPolicy from "../policy/RetryPolicy.ts"
 import * as Drive from "./internal/generateObjectDrive.ts"
 import * as Settings from "./internal/generateObjectSettings.ts"
 import { Watch } from "./internal/generateObjectWatch.ts"
+import { told } from "./internal/told.ts"
 
 /**
  * What is used where the options are silent.
@@ -151,9 +150,6 @@ export type Progress<A, I = A> =
   /** The answer. Always the last. */
   | { readonly _tag: "Done"; readonly outcome: Outcome<A> }
 
-/** How much may wait for a slow consumer. */
-const buffered = 16
-
 /**
  * {@link call} as it happens: what can be shown of each answer while it comes, refusals, and at the end the outcome. Each
  * `Partial` replaces the one before; one that brings nothing new is left out. Nothing is `Done` before the reply has
@@ -168,32 +164,22 @@ const buffered = 16
 export const stream = <A, I = A>(
   options: Options<A, I>
 ): Stream.Stream<Progress<A, I>, Failure, LanguageModel.LanguageModel> =>
-  Stream.unwrapScoped(Effect.gen(function*() {
-    const settings = yield* Settings.settle(options)
-    const model = yield* LanguageModel.LanguageModel
-    const queue = yield* Effect.acquireRelease(
-      Queue.bounded<Take.Take<Progress<A, I>, Failure>>(buffered),
-      Queue.shutdown
-    )
-    const tell = (progress: Progress<A, I>) => Effect.asVoid(Queue.offer(queue, Take.of(progress)))
-    const ask = (request: LanguageModel.Request) =>
-      Effect.suspend(() => {
-        const watch = new Watch(settings.output)
-        return StreamPart.collect(
-          Stream.tap(
-            model.stream(request),
-            (part) => Option.match(watch.see(part), { onNone: () => Effect.void, onSome: tell })
-          ),
-          { provider: model.provider, model: model.name }
-        )
-      })
-    yield* Drive.run(settings, { ask, refused: (error) => tell({ _tag: "Refused", error }) }).pipe(
-      Effect.flatMap((outcome) => tell({ _tag: "Done", outcome })),
-      Effect.matchCauseEffect({
-        onFailure: (cause) => Queue.offer(queue, Take.failCause(cause)),
-        onSuccess: () => Queue.offer(queue, Take.end)
-      }),
-      Effect.forkScoped
-    )
-    return Stream.flattenTake(Stream.fromQueue(queue))
-  }))
+  told((tell: (progress: Progress<A, I>) => Effect.Effect<void>) =>
+    Effect.gen(function*() {
+      const settings = yield* Settings.settle(options)
+      const model = yield* LanguageModel.LanguageModel
+      const ask = (request: LanguageModel.Request) =>
+        Effect.suspend(() => {
+          const watch = new Watch(settings.output)
+          return StreamPart.collect(
+            Stream.tap(
+              model.stream(request),
+              (part) => Option.match(watch.see(part), { onNone: () => Effect.void, onSome: tell })
+            ),
+            { provider: model.provider, model: model.name }
+          )
+        })
+      const outcome = yield* Drive.run(settings, { ask, refused: (error) => tell({ _tag: "Refused", error }) })
+      yield* tell({ _tag: "Done", outcome })
+    })
+  )

@@ -36,10 +36,8 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as Take from "effect/Take"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { InvalidToolCall, Truncated } from "../error/ModelError.ts"
 import type { SpendLimitExceeded } from "../error/PolicyError.ts"
@@ -54,6 +52,7 @@ import type * as Tool from "../model/Tool.ts"
 import type * as ToolCall from "../model/ToolCall.ts"
 import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
+import { told } from "./internal/told.ts"
 import * as Drive from "./internal/toolLoopDrive.ts"
 import { RepeatedToolFailure } from "./internal/toolLoopErrors.ts"
 import * as Settings from "./internal/toolLoopSettings.ts"
@@ -394,9 +393,6 @@ export function run(options: AnyRunOptions): Effect.Effect<RunOutcome<AnyTools>,
   )
 }
 
-/** How many parts may wait for a slow consumer. */
-const buffered = 16
-
 /**
  * {@link run} as it happens: the parts of every reply as the provider sends them, refusals, results, and at the end the
  * outcome. Taking no more ends the run and what it waits for; a slow consumer slows the provider down. The run may be up
@@ -416,28 +412,16 @@ export function stream<
   LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
 >
 export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>, unknown, unknown> {
-  return Stream.unwrapScoped(Effect.gen(function*() {
-    const settings = yield* Settings.settle(options)
-    const queue = yield* Effect.acquireRelease(
-      Queue.bounded<Take.Take<Progress<AnyTools>, unknown>>(buffered),
-      Queue.shutdown
-    )
-    const tell = (progress: Progress<AnyTools>) => Effect.asVoid(Queue.offer(queue, Take.of(progress)))
+  return told<Progress<AnyTools>, unknown, unknown>((tell) => {
     const ask = (request: LanguageModel.Request, step: number) =>
       Effect.flatMap(LanguageModel.LanguageModel, ({ name, provider, stream: open }) =>
         StreamPart.collect(
           Stream.tap(open(request), (part) => tell({ _tag: "Part", step, part })),
           { provider, model: name }
         ))
-    yield* running(settings, { ask, tell }).pipe(
-      Effect.flatMap((outcome) => tell({ _tag: "Done", outcome })),
-      Effect.matchCauseEffect({
-        onFailure: (cause) => Queue.offer(queue, Take.failCause(cause)),
-        onSuccess: () => Queue.offer(queue, Take.end)
-      }),
-      Effect.forkScoped
+    return Settings.settle(options).pipe(
+      Effect.flatMap((settings) => running(settings, { ask, tell })),
+      Effect.flatMap((outcome) => tell({ _tag: "Done", outcome }))
     )
-    // One at a time: what is taken in chunks waits as well, and would double the buffer.
-    return Stream.flattenTake(Stream.fromQueue(queue, { maxChunkSize: 1 }))
-  }))
+  })
 }
