@@ -49,6 +49,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 import * as Verdict from "../error/Verdict.ts"
+import { isRecord } from "../internal/reader.ts"
 import * as Tool from "../model/Tool.ts"
 import * as Compiled from "./internal/ajvCompile.ts"
 import { toParseIssue } from "./internal/ajvIssues.ts"
@@ -155,7 +156,7 @@ export const schema = (
     Either.mapBoth(compile(jsonSchema, options), {
       onLeft: (fault) => new InvalidJsonSchema(fault),
       onRight: ({ compiled, document }) =>
-        declared(compiled, anything, Document.isJson(document.schema) ? document.schema : undefined)
+        declared(compiled, anything, isRecord(document.schema) ? document.schema : undefined)
     })
   )
 
@@ -227,7 +228,7 @@ const compileTool = (name: string, options: Options) => {
     const parameters = yield* Either.flatMap(
       compile(options.inputSchema, options),
       ({ compiled, document }) =>
-        Either.map(asArguments(document.schema), (jsonSchema) => declared(compiled, Document.isJson, jsonSchema))
+        Either.map(asArguments(document.schema), (jsonSchema) => declared(compiled, isRecord, jsonSchema))
     ).pipe(Either.mapLeft(refuse([])))
     const success = options.outputSchema === undefined
       ? Schema.Unknown

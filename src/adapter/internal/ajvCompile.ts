@@ -3,6 +3,7 @@ import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv"
 import { Ajv2019 } from "ajv/dist/2019.js"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import * as Either from "effect/Either"
+import { isRecord } from "../../internal/reader.ts"
 import { describeCause, excerpt } from "../../internal/redact.ts"
 import * as Document from "./jsonSchemaDocument.ts"
 import * as LinearRegExp from "./linearRegExp.ts"
@@ -47,7 +48,7 @@ const spendFrom = (purse: Purse) => (units: number) => {
 const canonical = (value: unknown, spend: LinearRegExp.Spend): string => {
   spend(10)
   if (Array.isArray(value)) return `[${value.map((item) => canonical(item, spend)).join(",")}]`
-  if (!Document.isJson(value)) return JSON.stringify(value) ?? ""
+  if (!isRecord(value)) return JSON.stringify(value) ?? ""
   const keys = Object.keys(value).sort()
   return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key], spend)}`).join(",")}}`
 }

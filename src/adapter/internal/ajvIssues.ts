@@ -3,8 +3,9 @@ import type { ErrorObject } from "ajv"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as AST from "effect/SchemaAST"
+import { isRecord } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
-import { isJson, lookup } from "./jsonSchemaDocument.ts"
+import { lookup } from "./jsonSchemaDocument.ts"
 
 const word = (text: string): AST.AST => AST.annotations(AST.unknownKeyword, { [AST.DescriptionAnnotationId]: text })
 
@@ -28,7 +29,7 @@ const literals = (values: ReadonlyArray<unknown>): AST.AST =>
 
 /** A schema in the words that a wrong value is answered with. */
 const wanted = (schema: unknown): AST.AST => {
-  if (!isJson(schema)) return word("a value")
+  if (!isRecord(schema)) return word("a value")
   if (Array.isArray(schema.enum)) return literals(schema.enum)
   if ("const" in schema) return literals([schema.const])
   const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).flatMap((type) =>
@@ -74,7 +75,7 @@ const characters = (count: number): string => count === 1 ? "1 character" : `${c
 
 /** What a broken rule says, with what was found where that is short. */
 const ruleText = (error: ErrorObject, value: unknown): string => {
-  const { limit } = isJson(error.params) ? error.params : {}
+  const { limit } = isRecord(error.params) ? error.params : {}
   const count = typeof value === "string" ? [...value].length : 0
   switch (error.keyword) {
     case "minLength":
@@ -114,7 +115,7 @@ const ruleText = (error: ErrorObject, value: unknown): string => {
   }
 }
 
-const names = (schema: unknown): ReadonlyArray<string> => isJson(schema) ? Object.keys(schema) : []
+const names = (schema: unknown): ReadonlyArray<string> => isRecord(schema) ? Object.keys(schema) : []
 
 /** An unknown key, beside the known ones. */
 const unexpected = (
@@ -124,8 +125,8 @@ const unexpected = (
   parent: unknown,
   keys?: string
 ): ParseResult.ParseIssue => {
-  const properties = isJson(parent) ? names(parent.properties) : []
-  const patterns = isJson(parent) ? names(parent.patternProperties) : []
+  const properties = isRecord(parent) ? names(parent.properties) : []
+  const patterns = isRecord(parent) ? names(parent.patternProperties) : []
   const described = keys ?? (patterns.length === 0 ? undefined : `those that match ${text(patterns.join(" or "))}`)
   const known = new AST.TypeLiteral(
     properties.map((name) => new AST.PropertySignature(name, AST.unknownKeyword, true, true)),
@@ -137,7 +138,7 @@ const unexpected = (
       )
     ]
   )
-  const inner = isJson(value) ? value[key] : undefined
+  const inner = isRecord(value) ? value[key] : undefined
   const issue = new ParseResult.Pointer(key, value, new ParseResult.Unexpected(inner))
   return at(path, value, new ParseResult.Composite(known, value, issue))
 }
@@ -151,7 +152,7 @@ const missing = (path: Path, key: string, schema: unknown, reason?: string): Par
 }
 
 const property = (schema: unknown, key: string): unknown =>
-  isJson(schema) && isJson(schema.properties) && Object.hasOwn(schema.properties, key)
+  isRecord(schema) && isRecord(schema.properties) && Object.hasOwn(schema.properties, key)
     ? schema.properties[key]
     : undefined
 
@@ -179,7 +180,7 @@ const toIssue = ({ error, path, value }: Found): ParseResult.ParseIssue | string
     case "propertyNames":
       return unexpected(path, value, String(params.propertyName), {}, "those that fit the schema's propertyNames")
     case "type": {
-      const orNull = isJson(error.parentSchema) && error.parentSchema.nullable === true ? ["null"] : []
+      const orNull = isRecord(error.parentSchema) && error.parentSchema.nullable === true ? ["null"] : []
       return at(path, value, new ParseResult.Type(wanted({ type: [params.type, orNull].flat(2) }), value))
     }
     case "enum":
@@ -203,7 +204,7 @@ const reach = (schema: unknown, root: unknown): ReadonlySet<unknown> => {
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (typeof next !== "object" || next === null || seen.has(next)) continue
     seen.add(next)
-    if (isJson(next) && typeof next.$ref === "string") open.push(lookup(root, next.$ref))
+    if (isRecord(next) && typeof next.$ref === "string") open.push(lookup(root, next.$ref))
     open.push(...Object.values(next))
   }
   return seen

@@ -1,6 +1,7 @@
 /** A JSON Schema of a stranger, read before any of it is compiled: bounded, plain JSON, whole in itself. */
 import * as Either from "effect/Either"
 import { found } from "../../error/InvalidOptions.ts"
+import { isRecord } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
 
 export type Path = ReadonlyArray<string | number>
@@ -25,9 +26,6 @@ export interface Document {
 
 /** How many values a schema may consist of, and how deep they may be nested. */
 export const limits = { values: 5_000, depth: 256 } as const
-
-export const isJson = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Draft 7 is draft 6 with more keywords, and draft 4 is put into its words. */
 const dialects: { readonly [schema: string]: Dialect | "draft-04" | undefined } = {
@@ -145,7 +143,7 @@ const mapKeyword = (
 ): unknown => {
   if (data.has(keyword)) return value
   if (Array.isArray(value)) return value.map((item, place) => schema(item, [...path, place]))
-  if (!isJson(value)) return value
+  if (!isRecord(value)) return value
   if (!named.has(keyword)) return schema(value, path)
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => [name, Array.isArray(inner) ? inner : schema(inner, [...path, name])])
@@ -153,16 +151,16 @@ const mapKeyword = (
 }
 
 const clean = (root: unknown, draft4: boolean, findings: Findings): unknown => {
-  const rootId = isJson(root) && typeof root.$id === "string" ? root.$id.replace(/#$/, "") : undefined
+  const rootId = isRecord(root) && typeof root.$id === "string" ? root.$id.replace(/#$/, "") : undefined
   const schema = (value: unknown, path: Path): unknown => {
-    if (!isJson(value)) return value
+    if (!isRecord(value)) return value
     const kept = Object.entries(draft4 ? fromDraft4(value) : value).flatMap(([keyword, inner]) => {
       const place = [...path, keyword]
       if (keyword === "$id" && path.length > 0) findings.innerIds.push(place)
       if (dropped.has(keyword)) return []
       findings.keywords.add(keyword === "items" && Array.isArray(inner) ? "items[]" : keyword)
       if (keyword === "pattern" && typeof inner === "string") findings.patterns.push({ path: place, pattern: inner })
-      if (keyword === "patternProperties" && isJson(inner)) {
+      if (keyword === "patternProperties" && isRecord(inner)) {
         for (const pattern of Object.keys(inner)) findings.patterns.push({ path: [...place, pattern], pattern })
       }
       if (
@@ -225,7 +223,7 @@ const checkEnds = (root: unknown, { references }: Findings) => {
   const done = new Set<object>()
   const open = new Set<object>()
   const visit = (value: unknown, path: Path) => {
-    if (!isJson(value) || done.has(value)) return
+    if (!isRecord(value) || done.has(value)) return
     if (open.has(value)) {
       refuse(path, "it refers back to itself for one and the same value, for ever", "Break the circle of $refs.")
     }
@@ -243,7 +241,7 @@ const checkEnds = (root: unknown, { references }: Findings) => {
 }
 
 const dialectOf = (root: unknown): Dialect | "draft-04" | undefined => {
-  const declared = isJson(root) ? root.$schema : undefined
+  const declared = isRecord(root) ? root.$schema : undefined
   if (declared === undefined) return undefined
   const name = typeof declared === "string" ? declared.replace(/^https?:\/\//, "").replace(/#$/, "") : ""
   return (Object.hasOwn(dialects, name) ? dialects[name] : undefined) ?? refuse(
@@ -260,7 +258,7 @@ export const read = (json: unknown): Either.Either<Document, Fault> => {
     const declared = dialectOf(copied)
     const findings: Findings = { patterns: [], references: [], innerIds: [], keywords: new Set() }
     const schema = clean(copied, declared === "draft-04", findings)
-    if (!isJson(schema) && typeof schema !== "boolean") {
+    if (!isRecord(schema) && typeof schema !== "boolean") {
       return refuse(
         [],
         `a JSON Schema is an object or a boolean, and this is ${found(json)}`,
@@ -286,9 +284,9 @@ export const read = (json: unknown): Either.Either<Document, Fault> => {
 /** Gives every schema of a document one more keyword: what it costs to judge one value by it, in the number of its words. */
 export const weighed = (root: Json | boolean, keyword: string): Json | boolean => {
   const schema = (value: unknown): unknown => {
-    if (!isJson(value)) return value
+    if (!isRecord(value)) return value
     const weight = Object.values(value).reduce<number>(
-      (sum, inner) => sum + (Array.isArray(inner) ? inner.length : isJson(inner) ? Object.keys(inner).length : 1),
+      (sum, inner) => sum + (Array.isArray(inner) ? inner.length : isRecord(inner) ? Object.keys(inner).length : 1),
       1
     )
     return {
@@ -297,5 +295,5 @@ export const weighed = (root: Json | boolean, keyword: string): Json | boolean =
     }
   }
   const made = schema(root)
-  return isJson(made) || typeof made === "boolean" ? made : root
+  return isRecord(made) || typeof made === "boolean" ? made : root
 }

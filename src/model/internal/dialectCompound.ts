@@ -1,4 +1,5 @@
 /** How objects, records and tuples are written under a dialect. */
+import { isRecord } from "../../internal/reader.ts"
 import { lower as lowerNode } from "./dialectForm.ts"
 import * as Form from "./dialectForm.ts"
 import * as Node from "./dialectNode.ts"
@@ -57,8 +58,8 @@ const lowerObject = (
   lowering: Form.Lowering,
   options: { readonly inline: boolean }
 ): Form.Form => {
-  const isRecord = node.properties.length === 0 && node.others !== undefined
-  if (isRecord && !options.inline) return lowerRecord(node, lowering)
+  const isMap = node.properties.length === 0 && node.others !== undefined
+  if (isMap && !options.inline) return lowerRecord(node, lowering)
   const properties = node.properties.filter(isWritable)
   const { rules } = lowering
   const kept = new Set(properties.map(({ name }) => name).filter((name) => rules.names?.test(name) !== false))
@@ -99,13 +100,13 @@ const lowerObject = (
     plain: node,
     written,
     restore: (value, run) =>
-      Node.isJson(value)
+      isRecord(value)
         ? isBlank
           ? Form.asWritten(Object.fromEntries(Object.entries(value).filter(([key]) => key !== blankName)))
           : restoreObject(entries, extra === undefined ? undefined : { name: extraName, pairs: extra }, value, run)
         : Form.asWritten(value),
     write: (value, run) => {
-      if (!Node.isJson(value)) return value
+      if (!isRecord(value)) return value
       const named = new Set(entries.map((entry) => entry.name))
       const others = Object.entries(value).filter(([key, part]) => !named.has(key) && part !== undefined)
       return Object.fromEntries([
@@ -167,7 +168,7 @@ const restoreObject = (
   }
   if (extra !== undefined && Object.hasOwn(value, extra.name)) {
     const pairs = Form.under([extra.name], Form.restored(extra.pairs, value[extra.name], run))
-    if (Node.isJson(pairs.value)) {
+    if (isRecord(pairs.value)) {
       for (const [name, part] of Object.entries(pairs.value)) {
         put(name, { value: part, locate: (path) => pairs.locate([name, ...path]), faults: [] }, pairs.locate([name]))
       }
@@ -232,7 +233,7 @@ const lowerPairs = (others: Node.Others, path: Node.Path, lowering: Form.Lowerin
     },
     restore: (entries, run) => Array.isArray(entries) ? restorePairs(value, entries, run) : notAList(entries),
     write: (record, run) =>
-      Node.isJson(record)
+      isRecord(record)
         ? Object.entries(record).flatMap(([key, part]) =>
           part === undefined ? [] : [{ key, value: Form.written(value, part, run) }]
         )
@@ -242,7 +243,7 @@ const lowerPairs = (others: Node.Others, path: Node.Path, lowering: Form.Lowerin
 
 /** An object is a record as the plain schema has it, and cannot be mistaken for a list of entries. */
 const notAList = (value: unknown): Form.Restored =>
-  Node.isJson(value) ? Form.asWritten(value) : Form.failed(value, "must be a list of { key, value } entries")
+  isRecord(value) ? Form.asWritten(value) : Form.failed(value, "must be a list of { key, value } entries")
 
 const restorePairs = (form: Form.Form, entries: ReadonlyArray<unknown>, run: Form.Run): Form.Restored => {
   const parts = new Map<string, Form.Restored>()
@@ -259,7 +260,7 @@ const restorePairs = (form: Form.Form, entries: ReadonlyArray<unknown>, run: For
       faults.push({ path: [index, "key"], message: `${JSON.stringify(key)} is given twice` })
     } else if (
       key === "__proto__" ||
-      (key === "constructor" && Node.isJson(part.value) && Object.hasOwn(part.value, "prototype"))
+      (key === "constructor" && isRecord(part.value) && Object.hasOwn(part.value, "prototype"))
     ) {
       faults.push({ path: [index, "key"], message: `${JSON.stringify(key)} is not taken as a key` })
     } else parts.set(key, part)
@@ -275,7 +276,7 @@ const restorePairs = (form: Form.Form, entries: ReadonlyArray<unknown>, run: For
 }
 
 const isPair = (entry: unknown): entry is { readonly key: string; readonly value: unknown } =>
-  Node.isJson(entry) && typeof entry.key === "string" && Object.hasOwn(entry, "value") &&
+  isRecord(entry) && typeof entry.key === "string" && Object.hasOwn(entry, "value") &&
   Object.keys(entry).length === 2
 
 const itemName = (index: number): string => `item${index}`
@@ -310,9 +311,9 @@ const lowerTuple = (node: Node.Tuple, lowering: Form.Lowering): Form.Form => {
     plain: node,
     written: form.written,
     restore: (value, run) => {
-      if (!Node.isJson(value)) return Form.asWritten(value)
+      if (!isRecord(value)) return Form.asWritten(value)
       const parts = Form.restored(form, value, run)
-      const { faults, list } = Node.isJson(parts.value) ? inOrder(parts.value, count) : { faults: [], list: [] }
+      const { faults, list } = isRecord(parts.value) ? inOrder(parts.value, count) : { faults: [], list: [] }
       return {
         value: list,
         locate: ([index, ...rest]) =>

@@ -1,6 +1,7 @@
 /** Several JSON Schemas that must hold at once, written as one. What two of them say differently is said in words. */
+import { isRecord } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
-import { isJson, type Json } from "./dialectNode.ts"
+import type { Json } from "./dialectNode.ts"
 
 type Lookup = (ref: string) => unknown
 
@@ -25,7 +26,7 @@ export const without = (schema: Json, keywords: ReadonlyArray<string>): Json =>
 
 /** Whether a schema says what its values are made of, and not only which of them are taken. */
 export const hasShape = (schema: unknown): boolean =>
-  isJson(schema) &&
+  isRecord(schema) &&
   ["$ref", "type", "properties", "items", "prefixItems", "enum", "const", "anyOf", "oneOf", "allOf"].some((keyword) =>
     Object.hasOwn(schema, keyword)
   )
@@ -54,11 +55,11 @@ const silentInNotes = new Set([
 const maxChain = 16
 
 const resolved = (schema: unknown, lookup: Lookup, left = maxChain): unknown => {
-  if (!isJson(schema) || typeof schema.$ref !== "string") return schema
+  if (!isRecord(schema) || typeof schema.$ref !== "string") return schema
   if (left === 0) return undefined
   const target = resolved(lookup(schema.$ref), lookup, left - 1)
   const siblings = without(schema, ["$ref"])
-  if (!isJson(target)) return siblings
+  if (!isRecord(target)) return siblings
   return Object.keys(siblings).length === 0 ? target : { ...siblings, allOf: [target] }
 }
 
@@ -67,7 +68,7 @@ export const all = (schema: Json, lookup: Lookup, left = maxChain): Json => {
   const members = Array.isArray(schema.allOf) ? schema.allOf : []
   return members.reduce<Json>((merged, member) => {
     const target = resolved(member, lookup)
-    if (!isJson(target)) return merged
+    if (!isRecord(target)) return merged
     return both(merged, Array.isArray(target.allOf) && left > 0 ? all(target, lookup, left - 1) : target)
   }, without(schema, ["allOf"]))
 }
@@ -77,7 +78,7 @@ const maxPairs = 16
 
 const areChoices = (keyword: string, value: unknown): value is ReadonlyArray<Json> =>
   (keyword === "anyOf" || keyword === "oneOf") && Array.isArray(value) &&
-  value.every((choice) => isJson(choice) && isJson(choice["properties"]))
+  value.every((choice) => isRecord(choice) && isRecord(choice["properties"]))
 
 const both = (left: Json, right: Json): Json => {
   const merged: Record<string, unknown> = { ...left }
@@ -89,7 +90,7 @@ const both = (left: Json, right: Json): Json => {
     else if (JSON.stringify(present) === JSON.stringify(value) || annotations.has(keyword)) continue
     else if (keyword === "required" && Array.isArray(present) && Array.isArray(value)) {
       merged[keyword] = [...new Set([...present, ...value])]
-    } else if (keyword === "properties" && isJson(present) && isJson(value)) {
+    } else if (keyword === "properties" && isRecord(present) && isRecord(value)) {
       merged[keyword] = properties(present, value)
     } else if (keyword === "type") merged[keyword] = narrower(present, value)
     else if (keyword === "enum" && Array.isArray(present) && Array.isArray(value)) {
@@ -139,10 +140,10 @@ export const superset = (root: Json, lookup: Lookup): Json => {
   const keyword = Array.isArray(whole.anyOf) ? "anyOf" : Array.isArray(whole.oneOf) ? "oneOf" : undefined
   const choices = keyword === undefined ? undefined : whole[keyword]
   if (keyword === undefined || !Array.isArray(choices) || whole.type !== "object") return whole
-  const own = isJson(whole.properties) ? whole.properties : {}
+  const own = isRecord(whole.properties) ? whole.properties : {}
   const more = choices.flatMap((choice) => {
     const target = resolved(choice, lookup)
-    return isJson(target) && isJson(target.properties) ? Object.entries(target.properties) : []
+    return isRecord(target) && isRecord(target.properties) ? Object.entries(target.properties) : []
   })
   const names = [...new Set(more.map(([name]) => name))].filter((name) => !Object.hasOwn(own, name))
   const added = names.map((name): [string, unknown] => {

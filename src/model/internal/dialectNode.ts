@@ -2,14 +2,12 @@
  * What a JSON Schema says, as a small tree: the form in which a schema is carried from the plain dialect to a vendor's.
  * The same tree describes what the plain schema takes and what the model writes.
  */
+import { isRecord } from "../../internal/reader.ts"
 
 /** Property names and indices; `"*"` stands for each element of a list or each value of a record. */
 export type Path = ReadonlyArray<string | number>
 
 export type Json = { readonly [keyword: string]: unknown }
-
-export const isJson = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** What stands in the way of a dialect, and the way out. */
 export interface Problem {
@@ -175,7 +173,7 @@ const fitsCompound = (node: Node, value: object, definitions: Definitions, memo:
           return at !== undefined && within(at, item)
         })
     case "object":
-      return isJson(value) && fitsObject(node, value, within)
+      return isRecord(value) && fitsObject(node, value, within)
     default:
       return false
   }
@@ -195,7 +193,7 @@ const fitsObject = (node: Obj, value: Json, within: (node: Node, part: unknown) 
 export const resembles = (node: Node, value: unknown, definitions: Definitions): boolean => {
   switch (node.kind) {
     case "object":
-      return isJson(value) &&
+      return isRecord(value) &&
         node.properties.every((property) =>
           property.node.kind !== "enum" || !Object.hasOwn(value, property.name) ||
           property.node.values.some((member) => member === value[property.name])

@@ -1,5 +1,6 @@
 /** From a JSON Schema (draft 7, and what 2020-12 and OpenAPI spell differently) to the tree of `dialectNode`. */
 import * as Either from "effect/Either"
+import { isRecord } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
 import * as Merge from "./dialectMerge.ts"
 import * as Node from "./dialectNode.ts"
@@ -179,13 +180,13 @@ const readNode = (reading: Reading, schema: unknown, place: Place): Node.Node =>
   }
   if (schema === true || schema === undefined) return { ...Node.bare(path), kind: "json" }
   if (schema === false) return { ...Node.bare(path), kind: "never" }
-  if (!Node.isJson(schema)) {
+  if (!isRecord(schema)) {
     return refuse(reading, path, "a schema must be an object or a boolean", "Correct the schema.")
   }
   if (typeof schema.$ref === "string") return readRef(reading, schema, schema.$ref, place)
   if (Array.isArray(schema.allOf)) {
     const [only] = schema.allOf
-    const isRef = schema.allOf.length === 1 && Node.isJson(only) && typeof only.$ref === "string"
+    const isRef = schema.allOf.length === 1 && isRecord(only) && typeof only.$ref === "string"
     const merged = isRef && Object.keys(only).length === 1
       ? { ...Merge.without(schema, ["allOf"]), ...only }
       : Merge.all(schema, (ref) => find(reading, ref))
@@ -221,7 +222,7 @@ const readRef = (reading: Reading, schema: Node.Json, ref: string, place: Place)
   const open = [...place.open, { pointer, length: place.path.length }]
   const inside = { ...place, open, depth: place.depth + 1 }
   // Draft 7 passes over what stands beside a reference, Effect and the later drafts do not: it holds as well.
-  const merged = Node.isJson(target) && Object.keys(siblings).some((key) => !key.startsWith("$"))
+  const merged = isRecord(target) && Object.keys(siblings).some((key) => !key.startsWith("$"))
     ? Merge.all({ ...siblings, allOf: [target] }, (other) => find(reading, other))
     : undefined
   const node = readNode(reading, merged ?? target, inside)
@@ -260,8 +261,8 @@ const readChoices = (
 
 /** How Effect writes TypeScript's `{}` and `object`: any object or list. */
 const isAnyObject = (choices: ReadonlyArray<unknown>): boolean =>
-  choices.length === 2 && choices.every((choice) => Node.isJson(choice) && Object.keys(choice).join() === "type") &&
-  choices.map((choice) => Node.isJson(choice) ? choice.type : "").join() === "object,array"
+  choices.length === 2 && choices.every((choice) => isRecord(choice) && Object.keys(choice).join() === "type") &&
+  choices.map((choice) => isRecord(choice) ? choice.type : "").join() === "object,array"
 
 /** A union without unions in it, without doubles, with the listed values of one type in one list. */
 export const unite = (members: ReadonlyArray<Node.Node>, note: Node.Note): Node.Node => {
@@ -345,7 +346,7 @@ const kindsOf = (schema: Node.Json): ReadonlyArray<string> => {
 
 const readKinds = (reading: Reading, schema: Node.Json, place: Place): Node.Node => {
   const { path } = place
-  if (Node.isJson(schema.not) && Object.keys(schema.not).length === 0) return { ...Node.bare(path), kind: "never" }
+  if (isRecord(schema.not) && Object.keys(schema.not).length === 0) return { ...Node.bare(path), kind: "never" }
   const kinds = kindsOf(schema)
   const values = Object.hasOwn(schema, "const") ? [schema.const] : schema.enum
   if (Array.isArray(values)) return readValues(schema, values, kinds, path)
@@ -434,15 +435,15 @@ const readObject = (reading: Reading, schema: Node.Json, place: Place): Node.Nod
   const note = noteOf(schema, path, "object")
   const at = (step: string): Place => ({ ...place, path: [...path, step], depth: place.depth + 1 })
   const required = new Set(Array.isArray(schema.required) ? schema.required : [])
-  const properties = Object.entries(Node.isJson(schema.properties) ? schema.properties : {}).map((
+  const properties = Object.entries(isRecord(schema.properties) ? schema.properties : {}).map((
     [name, property]
   ) => ({
     name,
     node: readNode(reading, property, at(name)),
     required: required.has(name),
-    nullDefault: Node.isJson(property) && property.default === null
+    nullDefault: isRecord(property) && property.default === null
   }))
-  const patterns = Object.entries(Node.isJson(schema.patternProperties) ? schema.patternProperties : {})
+  const patterns = Object.entries(isRecord(schema.patternProperties) ? schema.patternProperties : {})
   const additional = schema.additionalProperties
   // An object that says nothing of its properties may hold anything; one that lists them is meant to be complete.
   if (properties.length === 0 && patterns.length === 0 && path.length > 0 && isFree(schema)) {
@@ -461,7 +462,7 @@ const readObject = (reading: Reading, schema: Node.Json, place: Place): Node.Nod
     return { ...note, kind: "object", properties: [...properties, ...bare], others: undefined }
   }
   const named = patterns.map(([pattern]) => pattern).filter((pattern) => pattern !== "")
-  const keys = Node.isJson(schema.propertyNames) ? schema.propertyNames : {}
+  const keys = isRecord(schema.propertyNames) ? schema.propertyNames : {}
   const pattern = named.length === 1 && values.length === 1 ? { pattern: named[0] } : {}
   const words = named.length > 0 && values.length > 1 ? [inWords("key patterns", named)] : []
   const key = readNode(reading, { type: "string", ...pattern, ...keys }, at("*"))
@@ -471,5 +472,5 @@ const readObject = (reading: Reading, schema: Node.Json, place: Place): Node.Nod
 
 const isFree = (schema: Node.Json): boolean =>
   (schema.additionalProperties === undefined || schema.additionalProperties === true ||
-    (Node.isJson(schema.additionalProperties) && Object.keys(schema.additionalProperties).length === 0)) &&
+    (isRecord(schema.additionalProperties) && Object.keys(schema.additionalProperties).length === 0)) &&
   schema.propertyNames === undefined

@@ -1,8 +1,9 @@
 /** A JSON Schema in a dialect: read, written in the dialect's shapes, printed, measured. */
 import * as Either from "effect/Either"
+import { isRecord } from "../../internal/reader.ts"
 import { lower, lowerRoot } from "./dialectCompound.ts"
 import * as Form from "./dialectForm.ts"
-import * as Node from "./dialectNode.ts"
+import type * as Node from "./dialectNode.ts"
 import * as Print from "./dialectPrint.ts"
 import { read } from "./dialectRead.ts"
 import { type Rules, rules, type Translated } from "./dialectRules.ts"
@@ -81,7 +82,7 @@ export const translate = (
       jsonSchema: {
         ...printed.root,
         type: "object",
-        properties: Node.isJson(printed.root.properties) ? printed.root.properties : {},
+        properties: isRecord(printed.root.properties) ? printed.root.properties : {},
         ...(Object.keys($defs).length === 0 ? {} : { $defs })
       },
       moved: printed.moved,

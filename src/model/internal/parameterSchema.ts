@@ -2,6 +2,7 @@
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import * as AST from "effect/SchemaAST"
+import { isRecord } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
 
 interface Fault {
@@ -18,8 +19,6 @@ interface ObjectSchema {
 
 type Json = { readonly [keyword: string]: unknown }
 
-const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
-
 const wrap = "Wrap the parameters in a Schema.Struct, with the present schema as one of its fields."
 
 /** Keywords whose value is data, not a schema. */
@@ -35,7 +34,7 @@ const namedSchemas = new Set(["properties", "patternProperties", "$defs", "defin
 const withoutIds = (schema: unknown): unknown =>
   Array.isArray(schema)
     ? schema.map(withoutIds)
-    : isJson(schema)
+    : isRecord(schema)
     ? Object.fromEntries(
       Object.entries(schema).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
         keyword === "$id"
@@ -49,7 +48,7 @@ const withoutIds = (schema: unknown): unknown =>
     : schema
 
 const named = (schemas: unknown): unknown =>
-  isJson(schemas)
+  isRecord(schemas)
     ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, withoutIds(schema)]))
     : schemas
 
@@ -103,7 +102,7 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
     return Either.left(generationFault(cause))
   }
   const root = withoutIds(schema)
-  if (!isJson(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
+  if (!isRecord(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
   if (takesNothing(ast) && root.type !== "object") {
     return Either.right({ type: "object", properties: {}, additionalProperties: false, ...annotationsOf(root) })
   }
@@ -121,7 +120,7 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
       remedy: wrap
     })
   }
-  const properties = isJson(root.properties) ? root.properties : {}
+  const properties = isRecord(root.properties) ? root.properties : {}
   const $defs = Object.keys(definitions).length === 0 ? {} : { $defs: named(definitions) }
   return Either.right({ ...root, type: "object", properties, ...$defs })
 }

@@ -1,13 +1,11 @@
 /** Whether a value that is still growing has the form of a schema so far: what is there is right, what is not may come. */
 import type * as AST from "effect/SchemaAST"
+import { isRecord } from "../../internal/reader.ts"
 
 /** Deeper than what any answer may be. */
 const maxDepth = 256
 
 type Memo = Map<object, Map<AST.AST, boolean>>
-
-const isRecord = (value: unknown): value is { readonly [key: string]: unknown } =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Any JSON, as long as it is neither too deep nor able to reach a prototype. */
 const isSafe = (value: unknown, depth: number): boolean =>

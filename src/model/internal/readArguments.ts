@@ -1,5 +1,6 @@
 /** From the text of arguments to the JSON object it holds: read strictly, and mended where that is allowed and enough. */
 import * as Either from "effect/Either"
+import { isRecord } from "../../internal/reader.ts"
 import * as RepairJson from "../../internal/repairJson.ts"
 import * as StrictJson from "../../internal/strictJson.ts"
 import * as Repair from "../Repair.ts"
@@ -17,9 +18,6 @@ export interface Read {
 
 export type Fault = StrictJson.Fault<StrictJson.Reason | "NotAnObject">
 
-const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const builtIn: { readonly [Rule in RepairJson.Rule]: Repair.Repair } = Repair
 
 const untouched: ReadonlyArray<string> = []
@@ -33,7 +31,7 @@ export const read = (
   const strict = StrictJson.parse(text, limits)
   if (Either.isRight(strict)) {
     const { hazards, value, values } = strict.right
-    if (isJsonObject(value)) return { value, hazards, values, repairs: untouched }
+    if (isRecord(value)) return { value, hazards, values, repairs: untouched }
   } else if (!isMendable(strict.left.reason)) return strict.left
   const repairs = allowed()
   const rules = new Set(RepairJson.rules.filter((rule) => repairs.includes(builtIn[rule])))
@@ -79,7 +77,7 @@ const unwrapped = (
   rules: ReadonlySet<RepairJson.Rule>,
   applied: ReadonlyArray<string>
 ): Read | undefined => {
-  if (isJsonObject(value)) return { value, hazards, values, repairs: applied }
+  if (isRecord(value)) return { value, hazards, values, repairs: applied }
   if (typeof value !== "string" || !rules.has("doubleEncoded")) return undefined
   const once = new Set(rules)
   once.delete("doubleEncoded")

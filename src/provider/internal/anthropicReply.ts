@@ -2,13 +2,14 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
 /** What was written at a path of the JSON text, to the letter. */
@@ -56,13 +57,13 @@ const notJson = (input: Fields): string | undefined => {
 const argumentsOf = (input: unknown, raw: () => string | undefined): string => {
   if (input === undefined || input === null) return ""
   if (typeof input === "string") return input
-  if (!isFields(input)) return raw() ?? JSON.stringify(input)
+  if (!isRecord(input)) return raw() ?? JSON.stringify(input)
   return Object.keys(input).length === 0 ? "" : notJson(input) ?? raw() ?? JSON.stringify(input)
 }
 
 /** Reads one content block. `raw` finds what was written at a path inside it. */
 export const readBlock = (block: unknown, raw: Raw): Block => {
-  if (!isFields(block)) return wrong("the block is no object")
+  if (!isRecord(block)) return wrong("the block is no object")
   switch (block["type"]) {
     case "text": {
       const read = textOf(block, "text")
@@ -138,14 +139,14 @@ const later = (before: number | undefined, value: unknown): number | undefined =
 
 /** Counts of a stream are totals so far. What a later event leaves out, or gives as 0, is known from an earlier one. */
 export const readCounts = (before: Counts, value: unknown): Counts => {
-  if (!isFields(value)) return before
+  if (!isRecord(value)) return before
   const details = value["output_tokens_details"]
   return {
     input: later(before.input, value["input_tokens"]) ?? 0,
     cacheRead: later(before.cacheRead, value["cache_read_input_tokens"]),
     cacheWrite: later(before.cacheWrite, value["cache_creation_input_tokens"]),
     output: later(before.output, value["output_tokens"]) ?? 0,
-    reasoning: isFields(details) ? later(before.reasoning, details["thinking_tokens"]) : before.reasoning
+    reasoning: isRecord(details) ? later(before.reasoning, details["thinking_tokens"]) : before.reasoning
   }
 }
 
@@ -207,7 +208,7 @@ export const refused = (
   told: unknown,
   usage: Usage
 ): ModelError.ModelError => {
-  const details = isFields(told) ? told : {}
+  const details = isRecord(told) ? told : {}
   const category = nonBlank(details["category"])
   const detail = nonBlank(details["explanation"])
   return new ModelError.ContentFiltered({
@@ -257,7 +258,7 @@ export const decode = (
   const requestId = requestIdOf(incoming.headers)
   const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
   return Either.flatMap(parse(incoming, facts), (body) => {
-    if (isFields(body) && (body["content"] !== undefined || body["type"] === "message")) {
+    if (isRecord(body) && (body["content"] !== undefined || body["type"] === "message")) {
       return fromMessage(body, incoming.text, facts)
     }
     const error = ProviderError.fromStreamEvent({

@@ -7,13 +7,14 @@
  */
 import * as Option from "effect/Option"
 import type * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as reply from "./anthropicReply.ts"
 import type * as decode from "./decode.ts"
 import { malformed } from "./decode.ts"
 import { nonBlank, orEmptyObject } from "./jsonBody.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 import { factsOf } from "./sse.ts"
 
@@ -328,7 +329,7 @@ const blockStep = (
     case "content_block_stop":
       return closeBlock(state, options, at)
     case "content_block_delta":
-      return isFields(event["delta"]) ? blockDelta(state, at, event["delta"]) : "delta: an object was expected"
+      return isRecord(event["delta"]) ? blockDelta(state, at, event["delta"]) : "delta: an object was expected"
   }
 }
 
@@ -365,14 +366,14 @@ const stepOf = (
       return blockEvent(state, options, type, event, text)
     case "message_start": {
       const { message } = event
-      return isFields(message)
+      return isRecord(message)
         ? messageStart(state, options, message, rawIn(text, "message"))
         : "message: an object was expected"
     }
     case "message_delta": {
       const { delta } = event
       return {
-        state: withEnd(state, isFields(delta) ? delta : {}, event["usage"]),
+        state: withEnd(state, isRecord(delta) ? delta : {}, event["usage"]),
         parts: none
       }
     }
@@ -393,7 +394,7 @@ const stepOf = (
 /** Every event that is not one of the reply is an error or nothing to us. */
 const step = (options: Options) => (state: State, message: decode.Message): Step => {
   const { event: name, json, text } = message
-  const known = isFields(json) && name !== "error"
+  const known = isRecord(json) && name !== "error"
     ? stepOf(state, options, json["type"] ?? name, json, text)
     : undefined
   if (typeof known === "string") return failed(state, malformed(options.facts, message, known))
@@ -401,7 +402,7 @@ const step = (options: Options) => (state: State, message: decode.Message): Step
   const { headers, model, provider } = options.facts
   const error = ProviderError.fromStreamEvent({ provider, model, headers, name, event: json })
   if (Option.isSome(error)) return failed(state, error.value)
-  return isFields(json)
+  return isRecord(json)
     ? { state, parts: none }
     : failed(state, malformed(options.facts, message, "an object was expected"))
 }

@@ -1,9 +1,10 @@
 /** Anthropic's Messages API on the wire: how a request is written. Pure. */
+import { isRecord } from "../../internal/reader.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import { type Asked, describedSchema } from "./asked.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, historicArguments, isFields } from "./openAiChatWire.ts"
+import { type Fields, historicArguments } from "./openAiChatWire.ts"
 
 interface Turn {
   readonly role: "user" | "assistant"
@@ -148,14 +149,14 @@ export interface Dialect {
 
 /** Thinking is paid from max_tokens, which must be larger than its budget. */
 const thinkingBudget = (thinking: unknown): number => {
-  const budget = isFields(thinking) ? thinking["budget_tokens"] : undefined
+  const budget = isRecord(thinking) ? thinking["budget_tokens"] : undefined
   return typeof budget === "number" && Number.isSafeInteger(budget) && budget > 0 ? budget : 0
 }
 
 /** What is said of the output stands in one field; `providerOptions` may add to it without taking the rest away. */
 const outputConfig = ({ format, request }: Asked, effort: string | undefined): Fields => {
   const given = request.providerOptions?.["output_config"]
-  if (given !== undefined && !isFields(given)) return {}
+  if (given !== undefined && !isRecord(given)) return {}
   const config = {
     ...(effort === undefined ? {} : { effort }),
     ...(format === undefined ? {} : { format: { type: "json_schema", schema: describedSchema(format) } }),

@@ -4,6 +4,7 @@
  * payloads, bare text and HTML pages. What the facts mean is decided in `classify.ts`.
  */
 import type { Headers } from "../../internal/hints.ts"
+import { isRecord } from "../../internal/reader.ts"
 
 /** What a body says, whatever its shape. Codes are lower case without punctuation: `RATE_LIMIT_EXCEEDED` is `ratelimitexceeded`. */
 export interface ErrorBody {
@@ -36,12 +37,9 @@ export interface ErrorBody {
 
 type Fields = Readonly<Record<string, unknown>>
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** MiniMax's `base_resp`: it stands in every reply, and says 0 where nothing failed. */
 export const isFault = (base: unknown): base is Fields =>
-  isFields(base) && typeof base["status_code"] === "number" && base["status_code"] !== 0
+  isRecord(base) && typeof base["status_code"] === "number" && base["status_code"] !== 0
 
 /** https://platform.minimax.io/docs/api-reference/errorcode: the numbers of `base_resp` in the words that others use. */
 const faultCodes: ReadonlyMap<unknown, string> = new Map([
@@ -132,7 +130,7 @@ class Collector {
   say(value: unknown, depth: number): void {
     if (typeof value !== "string" || value === "") return
     const inner = parse(value)
-    if (isFields(inner) || Array.isArray(inner)) {
+    if (isRecord(inner) || Array.isArray(inner)) {
       this.error(inner, depth + 1)
       return
     }
@@ -153,7 +151,7 @@ class Collector {
       for (const each of value.slice(0, 20)) this.error(each, depth + 1)
       return
     }
-    if (!isFields(value)) return
+    if (!isRecord(value)) return
     this.isError = true
     for (const name of ["message", "msg", "detail", "error_description", "title", "Message", "html-message"]) {
       const field = value[name]
@@ -178,7 +176,7 @@ class Collector {
         this.rpcDetail(each, depth)
       }
     } else if (value["details"] !== undefined) this.error(value["details"], depth + 1)
-    if (isFields(value["metadata"])) this.metadata(value["metadata"], depth)
+    if (isRecord(value["metadata"])) this.metadata(value["metadata"], depth)
     this.filters(value["content_filter_result"] ?? value["content_filter_results"])
   }
 
@@ -199,21 +197,21 @@ class Collector {
 
   /** One entry of google.rpc `details`. */
   rpcDetail(value: unknown, depth: number): void {
-    if (!isFields(value)) return this.error(value, depth + 1)
+    if (!isRecord(value)) return this.error(value, depth + 1)
     const kind = typeof value["@type"] === "string" ? value["@type"] : ""
     if (kind === "") return this.error(value, depth + 1)
     this.code(value["reason"])
     const delay = value["retryDelay"]
     if (typeof delay === "string") this.retryDelay ??= delay
     // A protobuf duration before it is spelled as JSON.
-    if (isFields(delay)) this.retryDelay ??= `${Number(delay["seconds"] ?? 0) + Number(delay["nanos"] ?? 0) / 1e9}s`
+    if (isRecord(delay)) this.retryDelay ??= `${Number(delay["seconds"] ?? 0) + Number(delay["nanos"] ?? 0) / 1e9}s`
     for (const each of Array.isArray(value["violations"]) ? value["violations"].slice(0, 50) : []) {
-      if (!isFields(each)) continue
+      if (!isRecord(each)) continue
       for (const name of ["quotaId", "quotaMetric"]) if (typeof each[name] === "string") this.quotas.push(each[name])
       if (String(each["quotaValue"]) === "0") this.quotas.push("limit: 0")
     }
     const metadata = value["metadata"]
-    if (!isFields(metadata)) return
+    if (!isRecord(metadata)) return
     for (const name of ["quota_limit", "quota_metric", "quota_unit"]) {
       if (typeof metadata[name] === "string") this.quotas.push(metadata[name])
     }
@@ -236,7 +234,7 @@ class Collector {
       this.codes.add("moderation")
       for (const reason of value["reasons"]) if (typeof reason === "string") this.categories.add(reason)
     }
-    if (!isFields(value["headers"])) return
+    if (!isRecord(value["headers"])) return
     for (const [name, told] of Object.entries(value["headers"])) {
       if (typeof told === "string" || typeof told === "number") this.headers[name] = String(told)
     }
@@ -244,9 +242,9 @@ class Collector {
 
   /** Azure: which filters fired. */
   filters(value: unknown): void {
-    if (!isFields(value)) return
+    if (!isRecord(value)) return
     for (const [name, result] of Object.entries(value)) {
-      if (isFields(result) && result["filtered"] === true) this.categories.add(name)
+      if (isRecord(result) && result["filtered"] === true) this.categories.add(name)
     }
   }
 
@@ -257,10 +255,10 @@ class Collector {
       for (const each of value.slice(0, 50)) this.payload(each, depth + 1)
       return
     }
-    if (!isFields(value)) return depth > 0 ? this.say(value, depth) : undefined
+    if (!isRecord(value)) return depth > 0 ? this.say(value, depth) : undefined
     this.request(value)
     const response = value["response"]
-    if (isFields(response)) this.payload(response, depth + 1)
+    if (isRecord(response)) this.payload(response, depth + 1)
     const hasReply = ["choices", "candidates", "output", "content"].some((name) => {
       const field = value[name]
       return Array.isArray(field) && field.length > 0
@@ -290,7 +288,7 @@ class Collector {
   reply(value: Fields): void {
     const entries = [value["choices"], value["candidates"]].flatMap((list) => Array.isArray(list) ? list : [])
     for (const entry of [value, ...entries]) {
-      if (!isFields(entry)) continue
+      if (!isRecord(entry)) continue
       if (entry !== value && entry["error"] !== undefined && entry["error"] !== null) this.error(entry["error"], 1)
       for (const name of ["finish_reason", "finishReason", "native_finish_reason", "stop_reason"]) {
         const reason = entry[name]
@@ -302,12 +300,12 @@ class Collector {
       this.filters(entry["content_filter_results"])
     }
     const feedback = value["promptFeedback"]
-    if (isFields(feedback) && typeof feedback["blockReason"] === "string") {
+    if (isRecord(feedback) && typeof feedback["blockReason"] === "string") {
       this.codes.add("blockreason")
       this.categories.add(feedback["blockReason"])
     }
     const incomplete = value["incomplete_details"]
-    if (isFields(incomplete) && typeof incomplete["reason"] === "string") {
+    if (isRecord(incomplete) && typeof incomplete["reason"] === "string") {
       this.codes.add(`finish${canonical(incomplete["reason"])}`)
     }
   }

@@ -6,13 +6,14 @@ import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
 /** A function call as it stands in a part, not yet understood. */
@@ -70,7 +71,7 @@ export const noCounts: Counts = {
 
 /** The counts so far with those that a chunk tells anew. */
 const countsAfter = (before: Counts, usage: unknown): Counts =>
-  isFields(usage)
+  isRecord(usage)
     ? {
       prompt: count(usage["promptTokenCount"]) ?? before.prompt,
       toolPrompt: count(usage["toolUsePromptTokenCount"]) ?? before.toolPrompt,
@@ -161,11 +162,11 @@ const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVers
 /** The part, nothing where it says nothing to us, or what is wrong with it. */
 const readPart = (part: unknown, candidate: number, index: number): ReadPart | Unreadable | undefined => {
   const wrong = (what: string) => new Unreadable(`candidates.${candidate}.content.parts.${index}${what}`)
-  if (!isFields(part)) return wrong(" is not an object")
+  if (!isRecord(part)) return wrong(" is not an object")
   const signature = nonBlank(part["thoughtSignature"])
   const call = part["functionCall"]
   if (call !== undefined && call !== null) {
-    return isFields(call)
+    return isRecord(call)
       ? {
         kind: "call",
         call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"], signature }
@@ -183,7 +184,7 @@ const listOf = (value: unknown, at: string): ReadonlyArray<unknown> | Unreadable
 
 const partsOf = (candidate: Fields, at: number): ReadonlyArray<ReadPart> | Unreadable => {
   const content = candidate["content"] ?? {}
-  if (!isFields(content)) return new Unreadable(`candidates.${at}.content is not an object`)
+  if (!isRecord(content)) return new Unreadable(`candidates.${at}.content is not an object`)
   const list = listOf(content["parts"], `candidates.${at}.content.parts`)
   if (list instanceof Unreadable) return list
   const parts: Array<ReadPart> = []
@@ -199,7 +200,7 @@ const blockedBy = (candidate: Fields): ReadonlyArray<string> => {
   const ratings = candidate["safetyRatings"]
   return Array.isArray(ratings)
     ? ratings.flatMap((rating: unknown) =>
-      isFields(rating) && rating["blocked"] === true && typeof rating["category"] === "string"
+      isRecord(rating) && rating["blocked"] === true && typeof rating["category"] === "string"
         ? [rating["category"]]
         : []
     )
@@ -208,15 +209,15 @@ const blockedBy = (candidate: Fields): ReadonlyArray<string> => {
 
 /** Reads a reply, or a chunk that comes after these counts. Of several candidates the first one counts. */
 export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wrong => {
-  if (!isFields(json)) return { wrong: "it is not an object" }
+  if (!isRecord(json)) return { wrong: "it is not an object" }
   if (knownFields.every((name) => json[name] === undefined)) {
     return { wrong: "it has no candidates, and nothing else that a reply has" }
   }
   const list = listOf(json["candidates"], "candidates")
   if (list instanceof Unreadable) return list
-  const at = list.findIndex((each) => !isFields(each) || (each["index"] ?? 0) === 0)
+  const at = list.findIndex((each) => !isRecord(each) || (each["index"] ?? 0) === 0)
   const candidate = at === -1 ? undefined : list[at]
-  if (candidate !== undefined && !isFields(candidate)) return { wrong: `candidates.${at} is not an object` }
+  if (candidate !== undefined && !isRecord(candidate)) return { wrong: `candidates.${at} is not an object` }
   const parts = candidate === undefined ? [] : partsOf(candidate, at)
   if (parts instanceof Unreadable) return parts
   const said = candidate?.["finishReason"]

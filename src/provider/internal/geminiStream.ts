@@ -4,11 +4,12 @@
  */
 import * as Either from "effect/Either"
 import type * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as decode from "./decode.ts"
 import * as geminiArguments from "./geminiArguments.ts"
 import * as geminiReply from "./geminiReply.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
 /** A call whose arguments are still coming. */
@@ -98,10 +99,10 @@ const piecesOf = (
   if (!Array.isArray(list)) return { wrong: `${at} is not a list` }
   const pieces: Array<geminiArguments.Piece> = []
   for (const [index, each] of list.entries()) {
-    const path = isFields(each) && typeof each["jsonPath"] === "string"
+    const path = isRecord(each) && typeof each["jsonPath"] === "string"
       ? geminiArguments.parsePath(each["jsonPath"])
       : undefined
-    if (!isFields(each) || path === undefined) return { wrong: `${at}.${index}.jsonPath leads nowhere` }
+    if (!isRecord(each) || path === undefined) return { wrong: `${at}.${index}.jsonPath leads nowhere` }
     const value = valueOf(each, (field) => rawAt(text, [...call.path, "partialArgs", index, field]))
     if (value !== undefined) pieces.push({ path, value, continues: each["willContinue"] === true })
   }

@@ -1,12 +1,13 @@
 /** Gemini's generateContent on the wire: how a request is written. Pure. */
 import * as Either from "effect/Either"
+import { isRecord } from "../../internal/reader.ts"
 import * as strictJson from "../../internal/strictJson.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
 import { type Asked, describedSchema } from "./asked.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 
 /** The given fields without the undefined ones. */
 const present = (fields: Fields): Fields =>
@@ -48,7 +49,7 @@ const exactJson = (text: string): unknown => {
 const historicArguments = (raw: string): Fields => {
   if (raw.trim() === "") return {}
   const read = exactJson(raw)
-  return isFields(read) ? read : { invalid_arguments: raw }
+  return isRecord(read) ? read : { invalid_arguments: raw }
 }
 
 /** Ids that we made up, or that come from other providers, mean nothing to Gemini; it then goes by the order. */
@@ -102,7 +103,7 @@ const functionResponse = (result: Prompt.ToolResultPart): Fields => {
     functionResponse: present({
       id: sentId(result.id),
       name: result.name,
-      response: result.isError ? { error: value } : isFields(value) ? value : { output: value }
+      response: result.isError ? { error: value } : isRecord(value) ? value : { output: value }
     })
   }
 }
@@ -191,7 +192,7 @@ const callingConfig = (choice: LanguageModel.ToolChoice | undefined): Fields | u
 const schemaField = (schema: Fields, dialect: Dialect, plain: string, own: string): Fields => {
   if (dialect !== "gemini") return { [plain]: schema }
   const { properties } = schema
-  return isFields(properties) && Object.keys(properties).length > 0 ? { [own]: schema } : {}
+  return isRecord(properties) && Object.keys(properties).length > 0 ? { [own]: schema } : {}
 }
 
 const toolFields = ({ dialects, request, tools }: Asked): Fields => {
@@ -217,7 +218,7 @@ const merge = (into: Fields, more: Fields): Fields => {
   const merged: Record<string, unknown> = { ...into }
   for (const [name, value] of Object.entries(more)) {
     const old = merged[name]
-    merged[name] = isFields(old) && isFields(value) ? merge(old, value) : value
+    merged[name] = isRecord(old) && isRecord(value) ? merge(old, value) : value
   }
   return merged
 }

@@ -4,6 +4,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
@@ -12,7 +13,7 @@ import { isFault } from "./errorBody.ts"
 import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "./jsonBody.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 
 const Nullish = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(Schema.NullOr(schema))
@@ -61,7 +62,7 @@ const decodeReply = Schema.decodeUnknownEither(WireReply)
 const decodeChoice = Schema.decodeUnknownEither(WireChoice, { errors: "all" })
 
 const isFilled = (value: unknown): boolean =>
-  typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
+  typeof value === "string" ? value.trim() !== "" : isRecord(value) && Object.keys(value).length > 0
 
 /**
  * The error that a body or a choice holds although the status says success, as a body of its own. Servers write it as
@@ -69,7 +70,7 @@ const isFilled = (value: unknown): boolean =>
  */
 const errorIn = (body: unknown): Fields | undefined => {
   const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
-  if (!isFields(holder)) return undefined
+  if (!isRecord(holder)) return undefined
   if (isFilled(holder["error"]) || isFault(holder["base_resp"])) return holder
   if (holder["choices"] !== undefined || holder["message"] === undefined && holder["detail"] === undefined) {
     return undefined
@@ -79,11 +80,11 @@ const errorIn = (body: unknown): Fields | undefined => {
 
 /** The error inside a choice, in the shape of an error body. */
 const choiceError = (choice: unknown): Fields | undefined =>
-  isFields(choice) && isFilled(choice["error"]) ? { error: choice["error"] } : undefined
+  isRecord(choice) && isFilled(choice["error"]) ? { error: choice["error"] } : undefined
 
 /** The status an error body itself claims, where it is one. */
 const claimedStatus = (body: Fields): number | undefined => {
-  const inner = isFields(body["error"]) ? body["error"] : body
+  const inner = isRecord(body["error"]) ? body["error"] : body
   return [
     inner["code"],
     inner["status"],
@@ -102,7 +103,7 @@ export const texts = (value: unknown): string =>
   typeof value === "string"
     ? value
     : Array.isArray(value)
-    ? value.map((inner: unknown) => isFields(inner) ? texts(inner["text"]) : texts(inner)).join("")
+    ? value.map((inner: unknown) => isRecord(inner) ? texts(inner["text"]) : texts(inner)).join("")
     : ""
 
 /**
@@ -116,7 +117,7 @@ export const thinkingIn = (message: Fields): string | undefined => {
   }
   const details = message["reasoning_details"]
   const told = Array.isArray(details)
-    ? details.map((each: unknown) => isFields(each) ? texts(each["text"]) || texts(each["summary"]) : "").join("")
+    ? details.map((each: unknown) => isRecord(each) ? texts(each["text"]) || texts(each["summary"]) : "").join("")
     : ""
   return told === "" ? undefined : told
 }
@@ -126,7 +127,7 @@ export const contentParts = (content: WireMessage["content"]): ReadonlyArray<Res
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content ?? []
   return parts.flatMap((part): ReadonlyArray<Response.Part> => {
     if (typeof part === "string") return part === "" ? [] : [Prompt.text(part)]
-    if (!isFields(part)) return []
+    if (!isRecord(part)) return []
     const thinking = texts(part["thinking"])
     if (thinking !== "") return [{ _tag: "Reasoning", text: thinking }]
     const text = texts(part["text"])
@@ -150,7 +151,7 @@ const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | nu
  * the thought there, and refuses the call without it.
  */
 export const sealOf = (extra: unknown, provider: string): string | undefined =>
-  isFilled(extra) && isFields(extra)
+  isFilled(extra) && isRecord(extra)
     ? opaque.write("chat", provider, "extra_content", JSON.stringify(extra))
     : undefined
 
@@ -222,18 +223,18 @@ const finishReasonOf = (choice: WireChoice, parts: ReadonlyArray<Response.Part>)
 
 /** The names of the Azure filters that fired. */
 export const filteredCategories = (results: unknown): ReadonlyArray<string> =>
-  isFields(results)
-    ? Object.entries(results).flatMap(([name, result]) => isFields(result) && result["filtered"] === true ? [name] : [])
+  isRecord(results)
+    ? Object.entries(results).flatMap(([name, result]) => isRecord(result) && result["filtered"] === true ? [name] : [])
     : []
 
 const detail = (usage: Fields, holder: string, field: string): number | undefined => {
   const details = usage[holder]
-  return isFields(details) ? count(details[field]) : undefined
+  return isRecord(details) ? count(details[field]) : undefined
 }
 
 /** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
 export const usageOf = (value: unknown): Usage => {
-  const usage = isFields(value) ? value : {}
+  const usage = isRecord(value) ? value : {}
   const inputTokens = count(usage["prompt_tokens"]) ?? 0
   const outputTokens = count(usage["completion_tokens"]) ?? 0
   // The details stand in an object of their own at OpenAI, and beside the counts at Copilot, Perplexity and Together.
@@ -330,7 +331,7 @@ export const decode = (
     if (error !== undefined) return disguised(incoming, facts, error, now)
     const frame = decodeReply(body)
     if (Either.isLeft(frame)) {
-      const empty = isFields(body) && Array.isArray(body["choices"]) && body["choices"].length === 0
+      const empty = isRecord(body) && Array.isArray(body["choices"]) && body["choices"].length === 0
       return malformed(facts, incoming.text, empty ? "choices is empty" : places(frame.left, ""))
     }
     const inner = choiceError(frame.right.choices[0])

@@ -1,12 +1,13 @@
 /** OpenAI's chat completions on the wire: how a stream is read, chunk by chunk. Pure; lenient where real servers differ. */
 import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import type * as Response from "../../model/Response.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as decode from "./decode.ts"
 import { nonBlank, orEmptyObject } from "./jsonBody.ts"
 import { contentParts, filteredCategories, finishReasons, sealOf, thinkingIn, usageOf } from "./openAiChatReply.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 import { factsOf } from "./sse.ts"
 
@@ -137,9 +138,9 @@ const announced = (call: Call, index: number, parts: Array<StreamPart.StreamPart
 }
 
 const withCall = (draft: Draft, delta: unknown, raw: () => string | undefined): Draft => {
-  if (!isFields(delta)) return faulty(draft, "delta.tool_calls holds what is no object")
+  if (!isRecord(delta)) return faulty(draft, "delta.tool_calls holds what is no object")
   const called = delta["function"] ?? {}
-  if (!isFields(called)) return faulty(draft, "the function of a tool call is no object")
+  if (!isRecord(called)) return faulty(draft, "the function of a tool call is no object")
   const { calls } = draft.state
   const name = nonBlank(called["name"])
   const place = placeOf(calls, delta, name)
@@ -194,21 +195,21 @@ const withChoice = (draft: Draft, choice: Fields, text: string, at: number): Dra
   // A server that knows no streams sends the whole message in one chunk.
   const holder = isAbsent(choice["delta"]) ? "message" : "delta"
   const delta = choice[holder] ?? {}
-  if (!isFields(delta)) return faulty(draft, `choices.${at}.${holder} is no object`)
+  if (!isRecord(delta)) return faulty(draft, `choices.${at}.${holder} is no object`)
   const { content_filter_results: filters, finish_reason: finishReason, usage } = choice
   if (!isAbsent(finishReason) && typeof finishReason !== "string") {
     return faulty(draft, `choices.${at}.finish_reason is no text`)
   }
   const next = withCalls(withContent(draft, delta), delta, (path) => rawAt(text, ["choices", at, holder, ...path]))
   const filtered = filteredCategories(filters)
-  return isText(finishReason) || filtered.length > 0 || isFields(usage)
+  return isText(finishReason) || filtered.length > 0 || isRecord(usage)
     ? {
       ...next,
       state: {
         ...next.state,
         finishReason: isText(finishReason) ? finishReason : next.state.finishReason,
         filtered: filtered.length > 0 ? filtered : next.state.filtered,
-        usage: isFields(usage) ? usageOf(usage) : next.state.usage
+        usage: isRecord(usage) ? usageOf(usage) : next.state.usage
       }
     }
     : next
@@ -217,8 +218,8 @@ const withChoice = (draft: Draft, choice: Fields, text: string, at: number): Dra
 /** Usage stands beside the choices; Groq also sends it in a field of its own. What came last counts. */
 const usageIn = (chunk: Fields): Fields | undefined => {
   const { usage, x_groq: groq } = chunk
-  if (isFields(usage)) return usage
-  return isFields(groq) && isFields(groq["usage"]) ? groq["usage"] : undefined
+  if (isRecord(usage)) return usage
+  return isRecord(groq) && isRecord(groq["usage"]) ? groq["usage"] : undefined
 }
 
 /** Chunks before the first that names the reply (Azure's check of the prompt) do not start it. */
@@ -232,15 +233,15 @@ const startOf = (chunk: Fields, facts: decode.Facts): StreamPart.Start =>
 const read = (facts: decode.Facts, state: State, message: decode.Message): Draft => {
   const draft: Draft = { state, parts: [], fault: undefined }
   const chunk = message.json
-  if (!isFields(chunk)) return faulty(draft, "a chunk of the stream is no object")
+  if (!isRecord(chunk)) return faulty(draft, "a chunk of the stream is no object")
   const { choices } = chunk
   if (!isAbsent(choices) && !Array.isArray(choices)) return faulty(draft, "choices is no list")
   const all: ReadonlyArray<unknown> = choices ?? []
   // Of several alternatives the first is followed, as in `generate`.
-  const at = all.findIndex((choice) => isFields(choice) && (isAbsent(choice["index"]) || choice["index"] === 0))
+  const at = all.findIndex((choice) => isRecord(choice) && (isAbsent(choice["index"]) || choice["index"] === 0))
   const choice = all[at]
-  if (at === -1 && all.some((other) => !isFields(other))) return faulty(draft, "choices holds what is no object")
-  let next = isFields(choice) ? withChoice(draft, choice, message.text, at) : draft
+  if (at === -1 && all.some((other) => !isRecord(other))) return faulty(draft, "choices holds what is no object")
+  let next = isRecord(choice) ? withChoice(draft, choice, message.text, at) : draft
   const usage = usageIn(chunk)
   if (usage !== undefined) next = { ...next, state: { ...next.state, usage: usageOf(usage) } }
   const begins = !state.isStarted &&

@@ -1,4 +1,5 @@
 /** OpenAI's chat completions on the wire: how a request is written. Pure. */
+import { isRecord } from "../../internal/reader.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Asked } from "./asked.ts"
@@ -14,9 +15,6 @@ export interface Dialect {
 
 /** A JSON object. */
 export type Fields = { readonly [field: string]: unknown }
-
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** The given fields without the undefined ones. */
 const present = (fields: Fields): Fields =>
@@ -47,7 +45,7 @@ const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
 export const historicArguments = (raw: string): string => {
   if (raw.trim() === "") return "{}"
   try {
-    return isFields(JSON.parse(raw)) ? raw : JSON.stringify({ invalid_arguments: raw })
+    return isRecord(JSON.parse(raw)) ? raw : JSON.stringify({ invalid_arguments: raw })
   } catch {
     return JSON.stringify({ invalid_arguments: raw })
   }

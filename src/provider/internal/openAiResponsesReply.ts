@@ -2,6 +2,7 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/reader.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
@@ -10,23 +11,23 @@ import { type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "./jsonBody.ts"
 import * as opaque from "./opaque.ts"
 import { filteredCategories } from "./openAiChatReply.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import { rawAt } from "./rawJson.ts"
 import { withReason } from "./streamError.ts"
 
 const isFilled = (value: unknown): boolean =>
-  typeof value === "string" ? value.trim() !== "" : isFields(value) && Object.keys(value).length > 0
+  typeof value === "string" ? value.trim() !== "" : isRecord(value) && Object.keys(value).length > 0
 
 export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
 
 const detail = (usage: Fields, holder: string, field: string): number | undefined => {
   const details = usage[holder]
-  return isFields(details) ? count(details[field]) : undefined
+  return isRecord(details) ? count(details[field]) : undefined
 }
 
 /** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
 export const usageOf = (value: unknown): Usage => {
-  const usage = isFields(value) ? value : {}
+  const usage = isRecord(value) ? value : {}
   const inputTokens = count(usage["input_tokens"]) ?? 0
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
@@ -48,7 +49,7 @@ export interface Piece {
 
 /** A part of a message or of reasoning. Parts of other kinds (references, pictures) say nothing to us. */
 export const pieceOf = (part: unknown): Piece | undefined => {
-  if (!isFields(part)) return undefined
+  if (!isRecord(part)) return undefined
   switch (part["type"]) {
     case "output_text":
     case "text":
@@ -83,7 +84,7 @@ export const endingOf = (
     return { reason, raw: status }
   }
   const incomplete = response["incomplete_details"]
-  const told = isFields(incomplete) ? nonBlank(incomplete["reason"]) : undefined
+  const told = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
   const reason = told === "max_output_tokens" || told === "max_tokens" || told === "length"
     ? "length"
     : told === "content_filter"
@@ -137,7 +138,7 @@ export const filteredOut = (
   response: Fields,
   facts: { readonly provider: string; readonly model?: string; readonly requestId?: string; readonly status?: number }
 ): ModelError.ModelError => {
-  const filters = listOf(response["content_filters"]).filter(isFields)
+  const filters = listOf(response["content_filters"]).filter(isRecord)
   const categories = [...new Set(filters.flatMap((filter) => filteredCategories(filter["content_filter_results"])))]
   return new ModelError.ContentFiltered({
     ...facts,
@@ -155,7 +156,7 @@ export const filteredOut = (
  */
 const errorIn = (body: unknown): Fields | undefined => {
   const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
-  if (!isFields(holder)) return undefined
+  if (!isRecord(holder)) return undefined
   if (holder["status"] === "failed") return withReason(holder)
   if (isFilled(holder["error"])) return holder
   if (holder["output"] !== undefined) return undefined
@@ -165,7 +166,7 @@ const errorIn = (body: unknown): Fields | undefined => {
 
 /** The status an error body itself claims, where it claims one. */
 const claimedStatus = (body: Fields): number | undefined => {
-  const inner = isFields(body["error"]) ? body["error"] : body
+  const inner = isRecord(body["error"]) ? body["error"] : body
   return [inner["code"], inner["status"], inner["status_code"], body["status_code"], body["code"], body["status"]]
     .map((value) => typeof value === "string" && /^\d{3}$/.test(value) ? Number(value) : value)
     .find((value): value is number =>
@@ -223,7 +224,7 @@ const addItem = (
   provider: string,
   into: Gathered
 ): string | undefined => {
-  if (!isFields(item)) return `output.${at}: not an object`
+  if (!isRecord(item)) return `output.${at}: not an object`
   switch (item["type"]) {
     case "message": {
       const { content } = item
@@ -296,7 +297,7 @@ export const decode = (
         now
       }))
     }
-    return isFields(body)
+    return isRecord(body)
       ? fromBody(body, incoming.text, facts)
       : malformed(facts, incoming.text, "the body is no object")
   })

@@ -5,10 +5,11 @@
  * Items are told apart by `output_index`: GitHub Copilot gives each event another `item_id`. Servers that leave the index
  * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
+import { isRecord } from "../../internal/reader.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as decode from "./decode.ts"
 import { nonBlank, orEmptyObject } from "./jsonBody.ts"
-import { type Fields, isFields } from "./openAiChatWire.ts"
+import type { Fields } from "./openAiChatWire.ts"
 import {
   argumentsText,
   endingOf,
@@ -102,7 +103,7 @@ const started = (step: Step, facts: decode.Facts): Step =>
 
 const itemIdOf = (event: Fields): string | undefined => {
   const { item } = event
-  return nonBlank(event["item_id"]) ?? (isFields(item) ? nonBlank(item["id"]) : undefined)
+  return nonBlank(event["item_id"]) ?? (isRecord(item) ? nonBlank(item["id"]) : undefined)
 }
 
 const keyOf = (state: State, event: Fields): ItemKey => {
@@ -162,7 +163,7 @@ const whole = (state: State, item: ItemKey, kind: Kind, place: unknown, text: un
 const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown): Step => {
   const piece = pieceOf(part)
   if (piece === undefined) return stay(state)
-  const summary = isFields(part) && part["type"] === "summary_text"
+  const summary = isRecord(part) && part["type"] === "summary_text"
   return whole(state, item, summary ? "summary" : piece.kind, place, piece.text)
 }
 
@@ -271,7 +272,7 @@ const itemDone = (
   path: ReadonlyArray<string | number>,
   here: Here
 ): Step => {
-  if (!isFields(item)) return wrong(state, here, `${path.join(".")}: not an object`)
+  if (!isRecord(item)) return wrong(state, here, `${path.join(".")}: not an object`)
   switch (item["type"]) {
     case "message":
       return typeof item["content"] === "string"
@@ -297,13 +298,13 @@ const itemDone = (
 /** Calls that had no end of their own end with the reply. */
 const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step =>
   each(state, [...state.calls].filter(([, call]) => !call.closed), (current, [key, call]) => {
-    const item = typeof key === "number" ? output[key] : output.find((each) => isFields(each) && each["id"] === key)
-    return close(current, key, isFields(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
+    const item = typeof key === "number" ? output[key] : output.find((each) => isRecord(each) && each["id"] === key)
+    return close(current, key, isRecord(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
   })
 
 const finished = (state: State, event: Fields, status: "completed" | "incomplete", here: Here): Step => {
   const response = event["response"]
-  if (!isFields(response)) return wrong(state, here, `response.${status}: response is not an object`)
+  if (!isRecord(response)) return wrong(state, here, `response.${status}: response is not an object`)
   const output = listOf(response["output"])
   const items: Step = state.items
     ? stay(state)
@@ -340,7 +341,7 @@ const begun = (state: State, event: Fields, facts: decode.Facts): Step => {
     return { state: { ...initial, started: true, count: state.count, ids: state.ids }, parts: [StreamPart.seam] }
   }
   if (state.started) return stay(state)
-  const response = isFields(event["response"]) ? event["response"] : {}
+  const response = isRecord(event["response"]) ? event["response"] : {}
   return {
     state: { ...state, started: true },
     parts: [
@@ -381,7 +382,7 @@ const read = (state: State, event: Fields, type: unknown, here: Here): Step => {
       return callArguments(state, event, here)
     case "response.output_item.added": {
       const { item } = event
-      return isFields(item) && item["type"] === "function_call"
+      return isRecord(item) && item["type"] === "function_call"
         ? callAdded(state, keyOf(state, event), item, here)
         : stay(state)
     }
@@ -411,7 +412,7 @@ export const decoder = (facts: decode.Facts, replies: "one" | "all"): decode.Dec
     const here = { facts, message }
     const { json } = message
     if (message.raw) return wrong(state, here, "JSON outside of any event")
-    if (!isFields(json)) return wrong(state, here, "an event that is no object")
+    if (!isRecord(json)) return wrong(state, here, "an event that is no object")
     const type = json["type"] ?? message.event
     if (state.over && type !== "response.created") return stay(state)
     const step = started(read(named(state, json, type), json, type, here), facts)

@@ -1,9 +1,10 @@
 /** OpenAI's Responses API on the wire: how a request is written. Pure. */
+import { isRecord } from "../../internal/reader.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Asked } from "./asked.ts"
 import * as opaque from "./opaque.ts"
-import { type Fields, historicArguments, isFields } from "./openAiChatWire.ts"
+import { type Fields, historicArguments } from "./openAiChatWire.ts"
 
 /** How requests of one model are written. */
 export interface Dialect {
@@ -49,7 +50,7 @@ const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | un
   if (state === undefined) return undefined
   try {
     const item: unknown = JSON.parse(state)
-    return isFields(item) ? { type: "reasoning", ...item } : undefined
+    return isRecord(item) ? { type: "reasoning", ...item } : undefined
   } catch {
     return undefined
   }
@@ -153,7 +154,7 @@ const textField = ({ dialects, format, request }: Asked): Fields => {
   const given = request.providerOptions?.["text"]
   // Strict only in its dialect: it takes a part of JSON Schema, and refuses the rest.
   const strict = dialects.output === "openai-strict"
-  return format === undefined || (given !== undefined && !isFields(given)) ? {} : {
+  return format === undefined || (given !== undefined && !isRecord(given)) ? {} : {
     text: { format: { type: "json_schema", ...present({ ...format }), strict }, ...given }
   }
 }

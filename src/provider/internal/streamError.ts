@@ -4,12 +4,10 @@
  * only what is found is handed on to be classified.
  */
 
+import { isRecord } from "../../internal/reader.ts"
 import { isFault } from "./errorBody.ts"
 
 type Fields = Readonly<Record<string, unknown>>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** `error: null`, `false`, `""` and `{}` mean that there is none. */
 const isFilled = (value: unknown): boolean =>
@@ -17,7 +15,7 @@ const isFilled = (value: unknown): boolean =>
     ? value.trim() !== ""
     : Array.isArray(value)
     ? value.length > 0
-    : isFields(value)
+    : isRecord(value)
     ? Object.keys(value).length > 0
     : false
 
@@ -60,14 +58,14 @@ const brokenEnds: ReadonlySet<string> = new Set([
 
 const isBrokenEnd = (reason: unknown): boolean => typeof reason === "string" && brokenEnds.has(reason)
 
-const entries = (value: unknown): ReadonlyArray<Fields> => Array.isArray(value) ? value.filter(isFields) : []
+const entries = (value: unknown): ReadonlyArray<Fields> => Array.isArray(value) ? value.filter(isRecord) : []
 
 const isBlocked = (feedback: unknown): boolean =>
-  isFields(feedback) && isText(feedback["blockReason"]) && feedback["blockReason"] !== "BLOCK_REASON_UNSPECIFIED"
+  isRecord(feedback) && isText(feedback["blockReason"]) && feedback["blockReason"] !== "BLOCK_REASON_UNSPECIFIED"
 
 /** A reply that failed without a word of the reason: the server's failure, as far as anyone knows. */
 export const withReason = (failed: Fields): Fields => {
-  const holder = isFields(failed["response"]) ? failed["response"] : failed
+  const holder = isRecord(failed["response"]) ? failed["response"] : failed
   return isFilled(holder["error"]) || isFilled(failed["error"]) || isText(failed["message"]) ? failed : {
     ...failed,
     error: { type: "server_error", message: "the reply failed, and the provider gives no reason" }
@@ -97,9 +95,9 @@ const ofFields = (event: Fields): unknown => {
 export const find = (event: unknown, name: string | undefined): unknown => {
   // Gemini's OpenAI endpoint puts its errors into a list.
   for (const each of Array.isArray(event) ? event.slice(0, 20) : [event]) {
-    const found = isFields(each) ? ofFields(each) : undefined
+    const found = isRecord(each) ? ofFields(each) : undefined
     if (found !== undefined) return found
   }
   // An event that is called an error is one, whatever it holds.
-  return name !== "error" ? undefined : isFields(event) || Array.isArray(event) ? event : { error: event ?? "" }
+  return name !== "error" ? undefined : isRecord(event) || Array.isArray(event) ? event : { error: event ?? "" }
 }
