@@ -197,7 +197,7 @@ describe("GenerateObject.stream", () => {
         Effect.fork
       )
       yield* TestClock.adjust("1 second")
-      expect(yield* sent).toBeLessThan(60)
+      expect(yield* sent).toBeLessThan(30)
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(fiber)
       expect(yield* sent).toBe(text.length + 2)
