@@ -1,4 +1,7 @@
 // The house of DESIGN section 3: a room imports itself and rooms of a lower rank, nothing else.
+const { existsSync, readdirSync } = require("node:fs")
+const { join } = require("node:path")
+
 const rank = {
   internal: 0,
   error: 1,
@@ -8,6 +11,7 @@ const rank = {
   provider: 5,
   resilience: 5,
   batch: 6,
+  chaos: 6,
   testing: 6,
   adapter: 6,
   cli: 7
@@ -56,9 +60,18 @@ const dataModules = [
 ]
 
 const rooms = Object.keys(rank)
+
+/** What decides over plain data and knows no Effect. */
+const kernels = [
+  "^src/internal/",
+  "/kernel[.]ts$",
+  "^src/policy/shared/(permits|retryStep|retryText|retryTree|trippingRule|waiters|window)[.]ts$",
+  "^src/policy/(hedge/quantile|retryPolicy/bounds)[.]ts$",
+  "^src/model/(shared/repairJson|structuredOutput/partialJson)[.]ts$"
+]
 const peers = require("./package.json").peerDependenciesMeta ?? {}
 const optionalPeers = Object.keys(peers).filter((name) => peers[name].optional)
-const mayUseOptionalPeers = ["^src/adapter/", "^src/cli/", "^src/testing/(ChaosServer|internal/chaos)"]
+const mayUseOptionalPeers = ["^src/adapter/", "^src/cli/", "^src/chaos/"]
 
 const roomRules = rooms.map((room) => {
   const open = rooms.filter((other) => rank[other] < rank[room] && !(strangers[room] ?? []).includes(other))
@@ -71,18 +84,44 @@ const roomRules = rooms.map((room) => {
   }
 })
 
-const privateRooms = rooms.filter((room) => room !== "internal").map((room) => ({
-  name: `private-${room}`,
-  comment: `src/${room}/internal belongs to src/${room} alone.`,
-  severity: "error",
-  from: { path: "^src/", pathNot: `^src/${room}/` },
-  to: { path: `^src/${room}/internal/` }
-}))
+/** The folders of a room: the parts of its modules, and `shared`. */
+const foldersOf = (room) => {
+  const folder = join(__dirname, "src", room)
+  if (room === "internal" || !existsSync(folder)) return []
+  return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+}
+
+const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
+
+// The family of breakers still stands in a module of its own beside the breaker.
+const family = { circuitBreaker: "CircuitBreakers[.]ts$|" }
+
+const partRules = rooms.flatMap((room) =>
+  foldersOf(room).map((folder) =>
+    folder === "shared"
+      ? {
+        name: `shared-${room}`,
+        comment: `src/${room}/shared is what several modules of src/${room} use, and nobody else.`,
+        severity: "error",
+        from: { path: "^src/", pathNot: `^src/${room}/` },
+        to: { path: `^src/${room}/shared/` }
+      }
+      : {
+        name: `parts-${room}-${folder}`,
+        comment: `src/${room}/${folder}/ holds the parts of src/${room}/${
+          moduleOf(folder)
+        }.ts, which alone imports them.`,
+        severity: "error",
+        from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        to: { path: `^src/${room}/${folder}/` }
+      }
+  )
+)
 
 module.exports = {
   forbidden: [
     ...roomRules,
-    ...privateRooms,
+    ...partRules,
     {
       name: "no-circles",
       comment: "Two modules that import each other, types included, are one module or lack a third.",
@@ -100,13 +139,12 @@ module.exports = {
     },
     {
       name: "kernels-are-effect-free",
-      comment:
-        "src/internal decides with plain data: no Effect, Schedule, Layer, Stream, Ref, no other package, no Node.",
+      comment: "Kernels decide with plain data: no Effect, Schedule, Layer, Stream, Ref, no other package, no Node.",
       severity: "error",
-      from: { path: "^src/internal/" },
+      from: { path: kernels },
       to: {
         pathNot: [
-          "^src/internal/",
+          ...kernels,
           `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(${dataModules.join("|")})[.](d[.]ts|js|ts)$`
         ]
       }
@@ -133,12 +171,12 @@ module.exports = {
       from: { path: "^src/index[.]ts$" },
       to: {
         reachable: true,
-        path: ["^src/(testing|adapter|cli)/", ...optionalPeers.map((name) => `(^|/)node_modules/${name}/`)]
+        path: ["^src/(chaos|testing|adapter|cli)/", ...optionalPeers.map((name) => `(^|/)node_modules/${name}/`)]
       }
     },
     {
       name: "testing-entry-needs-no-optional-peer",
-      comment: "ChaosServer is imported from its own subpath, so that ScriptedModel needs no optional peer.",
+      comment: "ScriptedModel and the laws of stores need no optional peer; the chaos server has an entry of its own.",
       severity: "error",
       from: { path: "^src/testing/index[.]ts$" },
       to: { reachable: true, path: optionalPeers.map((name) => `(^|/)node_modules/${name}/`) }

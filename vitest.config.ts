@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-llm-resilience$/, replacement: source("index.ts") },
+      { find: /^effect-llm-resilience\/chaos$/, replacement: source("chaos/index.ts") },
       { find: /^effect-llm-resilience\/testing$/, replacement: source("testing/index.ts") },
       { find: /^effect-llm-resilience\/(.+)$/, replacement: source("$1.ts") }
     ]

@@ -1,6 +1,8 @@
-// Writes src/index.ts and src/testing/index.ts: one namespace for each public module.
+// Writes the entries, one namespace for each public module, and the subpaths of package.json.
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { settle } from "./generated.ts"
-import { type Module, publicModules } from "./modules.ts"
+import { type Module, publicModules, root } from "./modules.ts"
 
 const header = "// Written by scripts/barrels.ts from the files that exist: npm run index"
 
@@ -18,10 +20,26 @@ const barrel = (modules: ReadonlyArray<Module>, from: (module: Module) => string
   return `${header}\n\n${paragraphs.join("\n\n")}\n`
 }
 
-// Whoever imports an entry must not need an optional peer, so such modules keep their own subpath only.
-const light = publicModules().filter((module) => !module.needsOptionalPeer)
-const main = light.filter((module) => module.room !== "testing" && module.room !== "adapter")
-const testing = light.filter((module) => module.room === "testing")
+// Whoever imports the main entry must not need an optional peer, so such modules keep their own subpath only.
+const modules = publicModules()
+const isApart = (module: Module): boolean => ["chaos", "testing", "adapter"].includes(module.room)
+const room = (name: string): ReadonlyArray<Module> => modules.filter((module) => module.room === name)
+const beside = (module: Module): string => `./${module.name}.ts`
 
+const main = modules.filter((module) => !module.needsOptionalPeer && !isApart(module))
 settle("src/index.ts", barrel(main, (module) => `./${module.path}.ts`), "npm run index")
-settle("src/testing/index.ts", barrel(testing, (module) => `./${module.name}.ts`), "npm run index")
+settle("src/testing/index.ts", barrel(room("testing"), beside), "npm run index")
+settle("src/chaos/index.ts", barrel(room("chaos"), beside), "npm run index")
+
+// Every subpath by name: a pattern would open the parts of modules, too.
+const subpath = (path: string) => ({ types: `./dist/${path}.d.ts`, import: `./dist/${path}.js` })
+const exported = {
+  ".": subpath("index"),
+  "./chaos": subpath("chaos/index"),
+  "./testing": subpath("testing/index"),
+  ...Object.fromEntries(modules.map((module) => [`./${module.path}`, subpath(module.path)])),
+  "./policy.schema.json": "./dist/policy.schema.json",
+  "./package.json": "./package.json"
+}
+const manifest: object = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+settle("package.json", `${JSON.stringify({ ...manifest, exports: exported }, null, 2)}\n`, "npm run index")

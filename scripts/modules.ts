@@ -25,6 +25,7 @@ const rooms = [
   "provider",
   "resilience",
   "batch",
+  "chaos",
   "testing",
   "adapter"
 ]
@@ -69,7 +70,9 @@ export const publicModules = (): ReadonlyArray<Module> => {
         const file = join(folder, `${name}.ts`)
         if (!/^[A-Z][A-Za-z0-9]*$/.test(name)) {
           throw new Error(
-            `${relative(root, file)}: a public module is named like a type; move helpers to an internal/ folder`
+            `${
+              relative(root, file)
+            }: a public module is named like a type; helpers stand in the folder of their module, or in shared/`
           )
         }
         return { room, name, path: `${room}/${name}`, file, needsOptionalPeer: reaches(file, peers) }

@@ -27,14 +27,16 @@ const attempt = (what: string, command: string, args: ReadonlyArray<string>, cwd
 const bin = (tool: string): string => join(root, "node_modules", ".bin", tool)
 
 const modules = publicModules()
-const entries = [".", "./testing", ...modules.map((module) => `./${module.path}`)]
+const entries = [".", "./chaos", "./testing", ...modules.map((module) => `./${module.path}`)]
 const specifiers = entries.map((entry) => `${name}${entry.slice(1)}`)
 const closed = [
   "internal/redact",
   "index",
+  "chaos/index",
   "testing/index",
   "cli/main",
-  ...new Set(modules.map((module) => `${module.room}/internal/any`))
+  "policy/circuitBreaker/kernel",
+  ...new Set(modules.map((module) => `${module.room}/shared/any`))
 ].map((path) => `${name}/${path}`)
 
 const install = (): string => {

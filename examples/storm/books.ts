@@ -1,7 +1,7 @@
 /** What the client saw of every provider call, and whether it agrees with what the server says it did. */
+import type * as ChaosServer from "effect-llm-resilience/chaos/ChaosServer"
 import type * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
 import * as Event from "effect-llm-resilience/telemetry/Event"
-import type * as ChaosServer from "effect-llm-resilience/testing/ChaosServer"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

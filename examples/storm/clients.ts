@@ -1,5 +1,6 @@
 /** The two clients that meet the same storm: one plain attempt a request, and ours. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import type * as ChaosServer from "effect-llm-resilience/chaos/ChaosServer"
 import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
 import type * as Pipeline from "effect-llm-resilience/policy/Pipeline"
 import * as Retry from "effect-llm-resilience/policy/Retry"
@@ -8,7 +9,6 @@ import * as ResilientModel from "effect-llm-resilience/resilience/ResilientModel
 import * as ToolLoop from "effect-llm-resilience/resilience/ToolLoop"
 import * as Event from "effect-llm-resilience/telemetry/Event"
 import * as Monitor from "effect-llm-resilience/telemetry/Monitor"
-import type * as ChaosServer from "effect-llm-resilience/testing/ChaosServer"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

@@ -8,11 +8,11 @@
  *   OPENAI_API_KEY=… npm start     five requests against that provider instead
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as ChaosServer from "effect-llm-resilience/chaos/ChaosServer"
+import * as Fault from "effect-llm-resilience/chaos/Fault"
 import * as Pipeline from "effect-llm-resilience/policy/Pipeline"
 import * as Retry from "effect-llm-resilience/policy/Retry"
 import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
-import * as ChaosServer from "effect-llm-resilience/testing/ChaosServer"
-import * as Fault from "effect-llm-resilience/testing/Fault"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"

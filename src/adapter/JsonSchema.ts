@@ -49,11 +49,11 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 import * as Verdict from "../error/Verdict.ts"
-import { isRecord } from "../internal/reader.ts"
+import { isRecord } from "../internal/record.ts"
 import * as Tool from "../model/Tool.ts"
-import * as Compiled from "./internal/ajvCompile.ts"
-import { toParseIssue } from "./internal/ajvIssues.ts"
-import * as Document from "./internal/jsonSchemaDocument.ts"
+import * as Compiled from "./jsonSchema/compile.ts"
+import * as Document from "./jsonSchema/document.ts"
+import { toParseIssue } from "./jsonSchema/issues.ts"
 
 /**
  * The bounds: `maxValues` and `maxDepth` on the values of a schema; `maxWork` on holding one value against it, in words of

@@ -20,9 +20,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import * as Text from "./internal/answerText.ts"
-import { Count, scrubbed } from "./internal/fields.ts"
+import * as Text from "./answerError/text.ts"
 import { InvalidToolCall } from "./ModelError.ts"
+import { Count, scrubbed } from "./shared/fields.ts"
 import * as ToolCallError from "./ToolCallError.ts"
 import * as Verdict from "./Verdict.ts"
 

@@ -18,7 +18,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { excerpt } from "../internal/redact.ts"
-import { scrubbed } from "./internal/fields.ts"
+import { scrubbed } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
 /**

@@ -23,16 +23,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import {
-  type Billed,
-  Billed as BilledSchema,
-  Cause,
-  Count,
-  scrubbed,
-  sentence,
-  spoken,
-  Wait
-} from "./internal/fields.ts"
+import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
 /** The fields every model error has; `billed` is what is true unless the thrower knows better. */

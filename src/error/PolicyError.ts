@@ -19,8 +19,8 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { describeCause } from "../internal/redact.ts"
-import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./internal/fields.ts"
 import { ModelError } from "./ModelError.ts"
+import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
 /**

@@ -21,8 +21,8 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Count, scrubbed } from "./internal/fields.ts"
-import * as Render from "./internal/toolCallText.ts"
+import { Count, scrubbed } from "./shared/fields.ts"
+import * as Render from "./shared/toolCallText.ts"
 import * as Verdict from "./Verdict.ts"
 
 /** The model spent tokens on a bad call, the dependency is healthy, and telling the model is the remedy. */

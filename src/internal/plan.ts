@@ -1,5 +1,6 @@
 /** Which alternative is tried next, and where a plan starts: the decisions of `Fallback` and `ModelPlan`. */
-import { fields, isRecord, list, oneOf, optional, type Reader, text, where } from "./reader.ts"
+import { fields, list, oneOf, optional, type Reader, text, where } from "./reader.ts"
+import { isRecord } from "./record.ts"
 
 export type Action = "Retry" | "Reask" | "Fallback" | "Fail"
 

@@ -4,6 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import { isRecord } from "./record.ts"
 
 export interface Problem {
   readonly path: string
@@ -23,9 +24,6 @@ const refuse = (report: Report, path: string, found: unknown, allowed: string): 
   report.problems.push({ path, found, allowed })
   return undefined
 }
-
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 export const isFunction = (value: unknown): value is (...args: ReadonlyArray<unknown>) => unknown =>
   typeof value === "function"

@@ -16,7 +16,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Dialect } from "./internal/dialectNames.ts"
+import { Dialect } from "./shared/dialectNames.ts"
 
 /**
  * What a provider gave us to keep and cannot be read here: the signature of a thought, encrypted reasoning. It belongs to

@@ -22,8 +22,8 @@
  */
 import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../error/InvalidOptions.ts"
-import * as RepairJson from "../internal/repairJson.ts"
 import * as StrictJson from "../internal/strictJson.ts"
+import * as RepairJson from "./shared/repairJson.ts"
 
 /**
  * The mark of repairs.

@@ -20,9 +20,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Dialect } from "./internal/dialectNames.ts"
 import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
+import { Dialect } from "./shared/dialectNames.ts"
 import { Usage } from "./Usage.ts"
 
 /**

@@ -28,10 +28,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
-import { Dialect } from "./internal/dialectNames.ts"
-import { Parts, sealed, written } from "./internal/growing.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
+import { Dialect } from "./shared/dialectNames.ts"
+import { Parts, sealed, written } from "./streamPart/growing.ts"
 import { Usage } from "./Usage.ts"
 
 /**

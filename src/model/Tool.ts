@@ -22,8 +22,8 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Verdict from "../error/Verdict.ts"
-import * as ParameterSchema from "./internal/parameterSchema.ts"
 import * as Repair from "./Repair.ts"
+import * as ParameterSchema from "./shared/parameterSchema.ts"
 
 /**
  * The mark of tools.

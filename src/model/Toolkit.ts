@@ -28,9 +28,9 @@ import * as Schema from "effect/Schema"
 import { found, InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as PolicyError from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { runHandler } from "./internal/runHandler.ts"
-import { problemsOf } from "./internal/toolProblems.ts"
 import * as Tool from "./Tool.ts"
+import { runHandler } from "./toolkit/runHandler.ts"
+import { problemsOf } from "./toolkit/toolProblems.ts"
 
 /**
  * The mark of toolkits.

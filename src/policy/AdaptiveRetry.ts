@@ -33,13 +33,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
-import * as Kernel from "../internal/adaptive.ts"
 import { fields, integer, judge, number, oneOf, optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { durationInput, readAll } from "./internal/options.ts"
-import type { Restore } from "./internal/region.ts"
+import * as Kernel from "./adaptiveRetry/kernel.ts"
+import { durationInput, readAll } from "./shared/options.ts"
+import type { Restore } from "./shared/region.ts"
 
 /**
  * What marks a value as an adaptive retry.

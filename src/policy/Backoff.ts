@@ -19,11 +19,11 @@
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
 import { allowedDuration } from "../internal/reader.ts"
-import * as Json from "../internal/retryJson.ts"
-import * as Step from "../internal/retryStep.ts"
-import type { GrowthTree, Jitter as JitterMode, RetryTree } from "../internal/retryTree.ts"
-import { durationInput, readOrThrow } from "./internal/options.ts"
-import * as Value from "./internal/retryValue.ts"
+import { durationInput, readOrThrow } from "./shared/options.ts"
+import * as Json from "./shared/retryJson.ts"
+import * as Step from "./shared/retryStep.ts"
+import type { GrowthTree, Jitter as JitterMode, RetryTree } from "./shared/retryTree.ts"
+import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
 

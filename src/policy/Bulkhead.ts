@@ -36,11 +36,11 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
-import * as Gate from "../internal/gate.ts"
 import { fields, integer, optional, required } from "../internal/reader.ts"
-import * as Admission from "./internal/admission.ts"
-import { policyName, readAll } from "./internal/options.ts"
-import type * as Region from "./internal/region.ts"
+import * as Admission from "./shared/admission.ts"
+import { policyName, readAll } from "./shared/options.ts"
+import * as Gate from "./shared/permits.ts"
+import type * as Region from "./shared/region.ts"
 
 /**
  * Marks a bulkhead.

@@ -38,18 +38,18 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { CircuitOpen } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import * as Circuit from "../internal/circuit.ts"
 import type { Reader } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
 import type * as Backoff from "./Backoff.ts"
-import * as Cell from "./internal/circuitCell.ts"
-import { changesOf } from "./internal/circuitChanges.ts"
-import { readJson, readOptions, type Settings, toKernel, write } from "./internal/circuitOptions.ts"
-import { readSnapshot } from "./internal/circuitSnapshot.ts"
-import { type State, view } from "./internal/circuitView.ts"
-import { readAll } from "./internal/options.ts"
+import * as Cell from "./circuitBreaker/cell.ts"
+import { changesOf } from "./circuitBreaker/changes.ts"
+import * as Circuit from "./circuitBreaker/kernel.ts"
+import { readJson, readOptions, type Settings, toKernel, write } from "./circuitBreaker/options.ts"
+import { readSnapshot } from "./circuitBreaker/snapshot.ts"
+import { type State, view } from "./circuitBreaker/view.ts"
+import { readAll } from "./shared/options.ts"
 import type * as Tripping from "./Tripping.ts"
 
 export {
@@ -107,7 +107,7 @@ export {
    * @category low level
    */
   unsafeTakeEvents
-} from "./internal/circuitCell.ts"
+} from "./circuitBreaker/cell.ts"
 export type {
   /**
    * A change from one state to another.
@@ -123,7 +123,7 @@ export type {
    * @category low level
    */
   Ticket
-} from "./internal/circuitCell.ts"
+} from "./circuitBreaker/cell.ts"
 export {
   /**
    * What a breaker does that says nothing else: 10 s doubling to 60 s open, a hint of up to an hour believed, 3 probes.
@@ -132,7 +132,7 @@ export {
    * @category defaults
    */
   defaults
-} from "./internal/circuitOptions.ts"
+} from "./circuitBreaker/options.ts"
 export type {
   /**
    * A breaker's options with all defaults filled in.
@@ -141,7 +141,7 @@ export type {
    * @category models
    */
   Settings
-} from "./internal/circuitOptions.ts"
+} from "./circuitBreaker/options.ts"
 export {
   /**
    * What a circuit is doing: `State.Closed(…)`, `State.$is("Open")`, `State.$match({ … })`.
@@ -150,7 +150,7 @@ export {
    * @category models
    */
   State
-} from "./internal/circuitView.ts"
+} from "./circuitBreaker/view.ts"
 
 /**
  * A circuit breaker. It is one circuit, shared by all calls that are applied to it.

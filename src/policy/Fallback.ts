@@ -34,7 +34,7 @@ import * as Plan from "../internal/plan.ts"
 import { fields, judge, optional, text } from "../internal/reader.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { readAll } from "./internal/options.ts"
+import { readAll } from "./shared/options.ts"
 
 /**
  * The mark of fallbacks.

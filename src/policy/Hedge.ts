@@ -34,23 +34,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
-import * as Quantile from "../internal/quantile.ts"
-import {
-  fields,
-  integer,
-  isRecord,
-  judge,
-  number,
-  optional,
-  type Reader,
-  required,
-  text,
-  where
-} from "../internal/reader.ts"
+import { fields, integer, judge, number, optional, type Reader, required, text, where } from "../internal/reader.ts"
+import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
-import * as HedgeRace from "./internal/hedgeRace.ts"
-import { readAll } from "./internal/options.ts"
+import * as Quantile from "./hedge/quantile.ts"
+import * as HedgeRace from "./hedge/race.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import { readAll } from "./shared/options.ts"
 
 /**
  * What marks a value as a hedge.

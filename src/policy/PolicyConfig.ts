@@ -30,26 +30,26 @@ import {
   fields,
   formatDuration,
   isFunction,
-  isRecord,
   optional,
   type Reader,
   text,
   where
 } from "../internal/reader.ts"
-import * as Json from "../internal/retryJson.ts"
+import { isRecord } from "../internal/record.ts"
 import * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
 import * as Hedge from "./Hedge.ts"
-import { durationInput, emptyReport, refusal } from "./internal/options.ts"
-import { contradictions } from "./internal/policyChecks.ts"
-import { notText, plain } from "./internal/policyData.ts"
-import { schema } from "./internal/policySchema.ts"
-import { make as fromTree } from "./internal/retryValue.ts"
+import { contradictions } from "./policyConfig/checks.ts"
+import { notText, plain } from "./policyConfig/data.ts"
+import { schema } from "./policyConfig/schema.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import { durationInput, emptyReport, refusal } from "./shared/options.ts"
+import * as Json from "./shared/retryJson.ts"
+import { make as fromTree } from "./shared/retryValue.ts"
 
 /**
  * The policies of a pipeline, outermost first. Everything may be left out. A policy that keeps a state (budget, breaker,

@@ -25,7 +25,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as bucket from "../internal/bucket.ts"
-import * as rateLine from "./internal/rateLine.ts"
+import * as rateLine from "./rateLimitStore/line.ts"
 
 /**
  * Marks a store.

@@ -37,12 +37,12 @@ import type { Headers } from "../internal/hints.ts"
 import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { readAll } from "./internal/options.ts"
-import * as Correction from "./internal/rateCorrection.ts"
-import { describeSettings, readSettings, type Settings } from "./internal/rateOptions.ts"
-import * as Turn from "./internal/rateTurn.ts"
-import type * as Region from "./internal/region.ts"
+import * as Correction from "./rateLimiter/correction.ts"
+import { describeSettings, readSettings, type Settings } from "./rateLimiter/options.ts"
+import * as Turn from "./rateLimiter/turn.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
+import { readAll } from "./shared/options.ts"
+import type * as Region from "./shared/region.ts"
 
 /**
  * Marks a limiter.

@@ -27,10 +27,10 @@ import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { type FailedAttempt, RetriesExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import * as AdaptiveRetry from "./AdaptiveRetry.ts"
-import { readAll } from "./internal/options.ts"
-import * as Loop from "./internal/retryLoop.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import { readAll } from "./shared/options.ts"
+import * as Loop from "./shared/retryLoop.ts"
 
 /**
  * What marks a value as a {@link Retry}.
@@ -154,7 +154,7 @@ export {
    * @category tags
    */
   CurrentAttempt
-} from "./internal/retryLoop.ts"
+} from "./shared/retryLoop.ts"
 
 /**
  * A value together with how it was got.

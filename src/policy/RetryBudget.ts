@@ -27,13 +27,13 @@ import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import * as Kernel from "../internal/budget.ts"
 import { optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { readForm } from "./internal/budgetForm.ts"
-import { readAll } from "./internal/options.ts"
+import { readForm } from "./retryBudget/form.ts"
+import * as Kernel from "./retryBudget/kernel.ts"
+import { readAll } from "./shared/options.ts"
 
 /**
  * What marks a value as a budget.

@@ -46,12 +46,12 @@
  */
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
-import * as Bounds from "../internal/retryBounds.ts"
-import * as Json from "../internal/retryJson.ts"
-import { describe as describeTree } from "../internal/retryText.ts"
 import { capped, exponential, jittered } from "./Backoff.ts"
-import { durationInput, readOrThrow } from "./internal/options.ts"
-import * as Value from "./internal/retryValue.ts"
+import * as Bounds from "./retryPolicy/bounds.ts"
+import { durationInput, readOrThrow } from "./shared/options.ts"
+import * as Json from "./shared/retryJson.ts"
+import { describe as describeTree } from "./shared/retryText.ts"
+import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
 
@@ -63,7 +63,7 @@ export {
    * @category guards
    */
   isRetryPolicy
-} from "./internal/retryValue.ts"
+} from "./shared/retryValue.ts"
 
 /**
  * A retry policy. Two policies are equal when they are built alike; `String(policy)` is {@link describe},
@@ -385,7 +385,7 @@ export {
    * @category interpreters
    */
   toSchedule
-} from "./internal/retryRun.ts"
+} from "./shared/retryRun.ts"
 export type {
   /**
    * What a policy decided about one failure: to wait, or to stop and why.
@@ -422,7 +422,7 @@ export type {
    * @category models
    */
   StopReason
-} from "./internal/retryRun.ts"
+} from "./shared/retryRun.ts"
 
 /**
  * The worst that a policy can do. `attempts` and `wait` are `Infinity` where nothing bounds them. `duration` adds the
@@ -489,4 +489,4 @@ export {
    * @category schemas
    */
   FromJson
-} from "./internal/retryCodec.ts"
+} from "./retryPolicy/codec.ts"

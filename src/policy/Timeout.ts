@@ -23,8 +23,8 @@ import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { TimedOut } from "../error/PolicyError.ts"
 import { oneOf, optional, required, text } from "../internal/reader.ts"
-import { attempt } from "./internal/attempt.ts"
-import { durationInput, readAll } from "./internal/options.ts"
+import { attempt } from "./shared/attempt.ts"
+import { durationInput, readAll } from "./shared/options.ts"
 
 /**
  * What marks a value as a {@link Timeout}.

@@ -31,10 +31,10 @@ import * as Duration from "effect/Duration"
 import type * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { duration } from "../internal/reader.ts"
-import type { Rule } from "../internal/tripping.ts"
-import * as Json from "../internal/trippingJson.ts"
-import { type DataValue, prototypeOf } from "./internal/dataValue.ts"
-import { durationInput, readAll, readOrThrow } from "./internal/options.ts"
+import { type DataValue, prototypeOf } from "./shared/dataValue.ts"
+import { durationInput, readAll, readOrThrow } from "./shared/options.ts"
+import type { Rule } from "./shared/trippingRule.ts"
+import * as Json from "./tripping/json.ts"
 
 /**
  * Marks a `Tripping`.

@@ -33,9 +33,9 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ModelError from "../error/ModelError.ts"
 import * as Hints from "../internal/hints.ts"
-import { classify } from "./internal/classify.ts"
-import * as ErrorBody from "./internal/errorBody.ts"
-import * as StreamError from "./internal/streamError.ts"
+import { classify } from "./providerError/classify.ts"
+import * as ErrorBody from "./shared/errorBody.ts"
+import * as StreamError from "./shared/streamError.ts"
 
 /**
  * A reply that is, or may be, an error.

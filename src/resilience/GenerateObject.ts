@@ -38,10 +38,10 @@ import * as StreamPart from "../model/StreamPart.ts"
 import type * as StructuredOutput from "../model/StructuredOutput.ts"
 import type * as Usage from "../model/Usage.ts"
 import type * as RetryPolicy from "../policy/RetryPolicy.ts"
-import * as Drive from "./internal/generateObjectDrive.ts"
-import * as Settings from "./internal/generateObjectSettings.ts"
-import { Watch } from "./internal/generateObjectWatch.ts"
-import { told } from "./internal/told.ts"
+import * as Drive from "./generateObject/drive.ts"
+import * as Settings from "./generateObject/settings.ts"
+import { Watch } from "./generateObject/watch.ts"
+import { told } from "./shared/told.ts"
 
 /**
  * What is used where the options are silent.

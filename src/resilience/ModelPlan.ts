@@ -48,10 +48,10 @@ import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
 import * as Fallback from "../policy/Fallback.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
-import { derivedKey } from "./internal/derivedKey.ts"
-import * as Opening from "./internal/opening.ts"
-import { planIssues } from "./internal/planOptions.ts"
+import { planIssues } from "./modelPlan/options.ts"
 import * as ResilientModel from "./ResilientModel.ts"
+import { derivedKey } from "./shared/derivedKey.ts"
+import * as Opening from "./shared/opening.ts"
 
 /**
  * The mark of plans of models.

@@ -44,7 +44,7 @@ import * as StreamPart from "../model/StreamPart.ts"
 import * as Usage from "../model/Usage.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import * as Opening from "./internal/opening.ts"
+import * as Opening from "./shared/opening.ts"
 
 /**
  * The mark of recoveries.

@@ -32,8 +32,8 @@ import * as LanguageModel from "../model/LanguageModel.ts"
 import * as RateLimitInfo from "../model/RateLimitInfo.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import * as RateLimiter from "../policy/RateLimiter.ts"
-import * as Estimate from "./internal/estimate.ts"
-import * as Opening from "./internal/opening.ts"
+import * as Estimate from "./resilientModel/estimate.ts"
+import * as Opening from "./shared/opening.ts"
 
 /** What a reply told about the limits is told to the limiter, so that it need not find out by being refused. */
 const learn = (

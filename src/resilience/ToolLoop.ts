@@ -52,10 +52,10 @@ import type * as Tool from "../model/Tool.ts"
 import type * as ToolCall from "../model/ToolCall.ts"
 import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
-import { told } from "./internal/told.ts"
-import * as Drive from "./internal/toolLoopDrive.ts"
-import { RepeatedToolFailure } from "./internal/toolLoopErrors.ts"
-import * as Settings from "./internal/toolLoopSettings.ts"
+import { told } from "./shared/told.ts"
+import * as Drive from "./toolLoop/drive.ts"
+import { RepeatedToolFailure } from "./toolLoop/errors.ts"
+import * as Settings from "./toolLoop/settings.ts"
 
 /**
  * The numbers used where the options are silent. Tokens and cost have no limit of their own.

@@ -26,7 +26,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as RateLimitStore from "../policy/RateLimitStore.ts"
-import { overAdmission, type Start } from "./internal/windows.ts"
+import { overAdmission, type Start } from "./storeLaws/windows.ts"
 
 /**
  * A store broke a law; `detail` tells what was seen.

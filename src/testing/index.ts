@@ -1,7 +1,4 @@
 // Written by scripts/barrels.ts from the files that exist: npm run index
 
-export * as ChaosServer from "./ChaosServer.ts"
-export * as Fault from "./Fault.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
 export * as StoreLaws from "./StoreLaws.ts"
-export * as StreamFault from "./StreamFault.ts"

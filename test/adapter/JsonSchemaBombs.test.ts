@@ -2,9 +2,9 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import * as Compiled from "../../src/adapter/internal/ajvCompile.ts"
-import * as Document from "../../src/adapter/internal/jsonSchemaDocument.ts"
 import * as JsonSchema from "../../src/adapter/JsonSchema.ts"
+import * as Compiled from "../../src/adapter/jsonSchema/compile.ts"
+import * as Document from "../../src/adapter/jsonSchema/document.ts"
 
 const object = (properties: object, rest: object = {}) => ({ type: "object", properties, ...rest })
 /** As and bs without a pattern to them, the same ones each time. */

@@ -20,8 +20,8 @@ import * as Schema from "effect/Schema"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { isInvalidOptions } from "../../src/error/InvalidOptions.ts"
-import { longest } from "../../src/internal/retryTree.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
+import { longest } from "../../src/policy/shared/retryTree.ts"
 
 const { atLeast, attempts, capped, constant, exponential, fibonacci, immediate, jittered, linear, within } = RetryPolicy
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Kernel from "../../src/internal/budget.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
+import * as Kernel from "../../src/policy/retryBudget/kernel.ts"
 
 const fixtures = process.env["FIXTURES"] ?? "../shared/fixtures"
 const budgetFile = join(fixtures, "resilience", "retry-budget.json")

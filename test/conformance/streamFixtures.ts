@@ -13,8 +13,8 @@ import { join } from "node:path"
 import type { ModelError } from "../../src/error/ModelError.ts"
 import type { Response } from "../../src/model/Response.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
-import * as decode from "../../src/provider/internal/decode.ts"
-import * as sse from "../../src/provider/internal/sse.ts"
+import * as decode from "../../src/provider/shared/decode.ts"
+import * as sse from "../../src/provider/shared/sse.ts"
 
 const folder = join(process.env["FIXTURES"] ?? "../shared/fixtures", "streams")
 const index = join(folder, "index.json")

@@ -11,7 +11,7 @@
  */
 import { expect } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as anthropicStream from "../../src/provider/internal/anthropicStream.ts"
+import * as anthropicStream from "../../src/provider/anthropic/stream.ts"
 import { recordings } from "./streamFixtures.ts"
 
 const Expected = Schema.Struct({

@@ -4,7 +4,7 @@
  */
 import { expect } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as geminiStream from "../../src/provider/internal/geminiStream.ts"
+import * as geminiStream from "../../src/provider/gemini/stream.ts"
 import { recordings } from "./streamFixtures.ts"
 
 /** A call of the fixtures: whole, or one event of many. */

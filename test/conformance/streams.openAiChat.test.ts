@@ -10,7 +10,7 @@
  */
 import { expect } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as openAiChatStream from "../../src/provider/internal/openAiChatStream.ts"
+import * as openAiChatStream from "../../src/provider/openAiChat/stream.ts"
 import { recordings } from "./streamFixtures.ts"
 
 const Expected = Schema.Struct({

@@ -10,7 +10,7 @@
  */
 import { expect } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as openAiResponsesStream from "../../src/provider/internal/openAiResponsesStream.ts"
+import * as openAiResponsesStream from "../../src/provider/openAiResponses/stream.ts"
 import { recordings } from "./streamFixtures.ts"
 
 const Expected = Schema.Struct({

@@ -7,8 +7,8 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
-import * as Fault from "../../src/testing/Fault.ts"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../src/chaos/Fault.ts"
 
 const parameters = {
   type: "object",

@@ -5,6 +5,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../src/chaos/Fault.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Repair from "../../src/model/Repair.ts"
@@ -13,8 +15,6 @@ import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
-import * as Fault from "../../src/testing/Fault.ts"
 
 const weather = (repairs: ReadonlyArray<Repair.Repair>) =>
   Tool.make("get_weather", {

@@ -11,6 +11,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
@@ -20,7 +21,6 @@ import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import * as Timeout from "../../src/policy/Timeout.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as ProviderError from "../../src/provider/ProviderError.ts"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
 
 const ask = LanguageModel.generate({ prompt: "Hello" })
 

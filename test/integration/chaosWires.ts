@@ -2,11 +2,11 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
-import type * as ChaosServer from "../../src/testing/ChaosServer.ts"
 
 const settings = (server: ChaosServer.Service, baseUrl: string, model: string) => ({
   model,

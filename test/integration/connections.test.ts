@@ -6,11 +6,11 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import type * as ModelError from "../../src/error/ModelError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
 
 type Model = LanguageModel.Service<ModelError.ModelError>
 type Way = (model: Model, prompt: string) => Effect.Effect<unknown, ModelError.ModelError>

@@ -11,6 +11,8 @@ import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../src/chaos/Fault.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as SchemaDialect from "../../src/model/SchemaDialect.ts"
 import * as Tool from "../../src/model/Tool.ts"
@@ -21,8 +23,6 @@ import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as GenerateObject from "../../src/resilience/GenerateObject.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
-import * as Fault from "../../src/testing/Fault.ts"
 
 const inBoth = <D extends SchemaDialect.Dialect>(dialect: D) => ({ tools: dialect, output: dialect })
 

@@ -4,10 +4,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../src/chaos/Fault.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as GenerateObject from "../../src/resilience/GenerateObject.ts"
-import * as ChaosServer from "../../src/testing/ChaosServer.ts"
-import * as Fault from "../../src/testing/Fault.ts"
 import { modelOf, wireNames } from "./chaosWires.ts"
 
 const Report = Schema.Struct({

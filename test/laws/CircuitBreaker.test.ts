@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Circuit from "../../src/internal/circuit.ts"
-import * as Tripping from "../../src/internal/tripping.ts"
+import * as Circuit from "../../src/policy/circuitBreaker/kernel.ts"
+import * as Tripping from "../../src/policy/shared/trippingRule.ts"
 
 type Happening =
   | { readonly _tag: "Start" }

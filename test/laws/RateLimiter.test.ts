@@ -9,7 +9,7 @@ import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import { RateLimited, ServerError } from "../../src/error/ModelError.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
-import { overAdmission, type Start } from "../../src/testing/internal/windows.ts"
+import { overAdmission, type Start } from "../../src/testing/storeLaws/windows.ts"
 import * as Sweep from "../policy/support/sweep.ts"
 
 const options = { name: "a", requestsPerMinute: 600, tokensPerMinute: 600_000, burst: 1 / 60 } as const

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Kernel from "../../src/internal/budget.ts"
+import * as Kernel from "../../src/policy/retryBudget/kernel.ts"
 
 /**
  * A dependency that is down: calls come evenly, every attempt fails after `latency`, and is retried after `backoff` up to

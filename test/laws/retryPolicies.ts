@@ -1,8 +1,8 @@
 /** Arbitrary retry policies and arbitrary things that happen to them. */
 import * as FastCheck from "effect/FastCheck"
-import type { Failure } from "../../src/internal/retryStep.ts"
-import type { Jitter } from "../../src/internal/retryTree.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
+import type { Failure } from "../../src/policy/shared/retryStep.ts"
+import type { Jitter } from "../../src/policy/shared/retryTree.ts"
 
 export const tags = ["A", "B", "C"] as const
 

@@ -6,7 +6,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
-import * as geminiArguments from "../../src/provider/internal/geminiArguments.ts"
+import * as geminiArguments from "../../src/provider/gemini/arguments.ts"
 import { content, events, reply, streamed } from "./fakeGemini.ts"
 
 const encoded = (text: string) => Stream.make(new TextEncoder().encode(text))

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Prompt from "../../src/model/Prompt.ts"
 import * as Response from "../../src/model/Response.ts"
 import * as Usage from "../../src/model/Usage.ts"
-import { rawAt } from "../../src/provider/internal/rawJson.ts"
+import { rawAt } from "../../src/provider/shared/rawJson.ts"
 import { answered, completion, json } from "./fakeOpenAi.ts"
 
 describe("OpenAiChat", () => {

@@ -1,6 +1,6 @@
 /** What happens to a call. */
-import * as Fault from "../../../src/testing/Fault.ts"
-import * as StreamFault from "../../../src/testing/StreamFault.ts"
+import * as Fault from "../../../src/chaos/Fault.ts"
+import * as StreamFault from "../../../src/chaos/StreamFault.ts"
 
 export interface Case {
   readonly name: string

@@ -4,8 +4,8 @@
  * ends it with 1. `npm run sdk -- anthropic stream` runs only what has these words in its name.
  */
 import * as Effect from "effect/Effect"
-import * as ChaosServer from "../../../src/testing/ChaosServer.ts"
-import * as Fault from "../../../src/testing/Fault.ts"
+import * as ChaosServer from "../../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../../src/chaos/Fault.ts"
 import { difference } from "./answer.ts"
 import type { Asked } from "./asked.ts"
 import { type Case, cases } from "./cases.ts"

@@ -10,7 +10,7 @@ import * as Anthropic from "../../../src/provider/Anthropic.ts"
 import * as Gemini from "../../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../../src/provider/OpenAiResponses.ts"
-import type * as ChaosServer from "../../../src/testing/ChaosServer.ts"
+import type * as ChaosServer from "../../../src/chaos/ChaosServer.ts"
 import { type Answer, parsed, said } from "./answer.ts"
 import { type Asked, toolkit } from "./asked.ts"
 

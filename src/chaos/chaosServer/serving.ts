@@ -1,0 +1,149 @@
+/** What the server does with one exchange, from its first byte to the books. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Ref from "effect/Ref"
+import { draw, hex } from "../../internal/seeded.ts"
+import type { Plan } from "../Fault.ts"
+import * as Ledger from "./books.ts"
+import { clientGone, type Exchange, headersOf, perform, readBody } from "./http.ts"
+import { admit, full, type Levels } from "./limits.ts"
+import { answer, canSay, type MeantCall, meantCalls, seedOf } from "./model.ts"
+import { firstUserText, promptTokens } from "./modelRequest.ts"
+import { json } from "./openAi/failures.ts"
+import { chat } from "./openAiChat/protocol.ts"
+import type { Outcome } from "./outcome.ts"
+import type { Failure, ModelRequest, Protocol, Reply } from "./protocol.ts"
+import { type Asked, asked, nearest } from "./protocols.ts"
+import { limitHeaders, replyHeaders } from "./vendorHeaders.ts"
+
+export interface Settings {
+  readonly plan: Plan
+  readonly apiKeys: ReadonlyArray<string>
+  readonly models: ReadonlyArray<string>
+  readonly limits: { readonly requestsPerMinute: number | undefined; readonly tokensPerMinute: number | undefined }
+  readonly latency: { readonly least: number; readonly most: number }
+  readonly tokenDelay: number
+  readonly callsPerReply: number
+  readonly requestKey: (firstUserText: string) => string
+  readonly port: number
+  /** Largest request body, in bytes. */
+  readonly bodyLimit: number
+}
+
+export interface State {
+  readonly ledger: Ledger.Ledger
+  readonly levels: Levels
+  readonly meant: HashMap.HashMap<string, ReadonlyArray<MeantCall>>
+  /** The keys of requests that came as a stream at least once. */
+  readonly streamed: HashSet.HashSet<string>
+}
+
+export const initial: State = {
+  ledger: Ledger.empty,
+  levels: full,
+  meant: HashMap.empty(),
+  streamed: HashSet.empty()
+}
+
+/** Shows no more of a wrong key than the real service does. */
+const starred = (key: string): string => key.length > 8 ? `${key.slice(0, 3)}${"*".repeat(8)}${key.slice(-4)}` : "***"
+
+/** A refusal in the words of the vendor. */
+const failed = (protocol: Protocol, failure: Failure, headers: Readonly<Record<string, string>> = {}): Reply => {
+  const reply = protocol.failure(failure)
+  return { ...reply, headers: { ...headers, ...reply.headers } }
+}
+
+export const serve = (settings: Settings, state: Ref.Ref<State>) => {
+  const enter = (change: (ledger: Ledger.Ledger) => Ledger.Ledger) =>
+    Ref.update(state, (kept) => ({ ...kept, ledger: change(kept.ledger) }))
+  const refuse = (reason: keyof Ledger.Books["refused"], outcome: Outcome) =>
+    Effect.as(enter(Ledger.refuse(reason)), outcome)
+  const seed = seedOf(settings.plan)
+
+  const keyRefusal = (protocol: Protocol, exchange: Exchange, query: URLSearchParams): Reply | undefined => {
+    const key = protocol.key(headersOf(exchange), query)
+    if (key === undefined) return failed(protocol, { _tag: "MissingKey" })
+    return settings.apiKeys.includes(key) ? undefined : failed(protocol, { _tag: "WrongKey", shown: starred(key) })
+  }
+
+  const admitted = (exchange: Exchange, protocol: Protocol, request: ModelRequest) =>
+    Effect.gen(function*() {
+      const key = settings.requestKey(firstUserText(request))
+      const meant = meantCalls(request, key, seed, settings.callsPerReply)
+      if ("beyond" in meant) {
+        return yield* refuse("invalid", failed(protocol, { _tag: "UnknownSchema", tool: meant.beyond }))
+      }
+      if (!canSay(request, key, seed)) {
+        return yield* refuse("invalid", failed(protocol, { _tag: "UnknownSchema", tool: "response_format" }))
+      }
+      const now = yield* Clock.currentTimeMillis
+      const tokens = promptTokens(request) + (request.maxTokens ?? 16)
+      const gate = yield* Ref.modify(state, (kept) => {
+        const made = admit(settings.limits, kept.levels, tokens, now)
+        return [made, { ...kept, levels: made.levels }]
+      })
+      const standing = limitHeaders(protocol.name, gate.standings, now)
+      if (gate.refusal !== undefined) {
+        const { refusal } = gate
+        return yield* refuse("limit", failed(protocol, { _tag: "Limited", model: request.model, refusal }, standing))
+      }
+      const place = yield* Ref.modify(state, (kept) => {
+        const [entered, ledger] = Ledger.arrive(key, headersOf(exchange)["idempotency-key"], now)(kept.ledger)
+        const streamed = request.stream ? HashSet.add(kept.streamed, key) : kept.streamed
+        return [entered, { ...kept, ledger, meant: HashMap.set(kept.meant, key, meant), streamed }]
+      })
+      const made = answer(settings, protocol, { request, key, meant, now, ...place })
+      yield* enter(made.before)
+      const { least, most } = settings.latency
+      const usual = least + (most - least) * draw(seed, "latency", key, place.arrival).fraction()
+      if (made.late + usual > 0) yield* Effect.sleep(made.late + usual)
+      yield* perform(exchange, made.outcome, {
+        ...standing,
+        ...replyHeaders(protocol.name, hex(JSON.stringify([seed, key, place.arrival])), made.late + usual)
+      })
+      return yield* enter(made.sent)
+    })
+
+  const completions = (exchange: Exchange, { path, protocol }: Asked, query: URLSearchParams) =>
+    Effect.gen(function*() {
+      yield* enter(Ledger.request(protocol.name))
+      const body = yield* readBody(exchange, settings.bodyLimit)
+      const keyless = keyRefusal(protocol, exchange, query)
+      if (keyless !== undefined) return yield* refuse("authentication", keyless)
+      if (body === undefined) return yield* refuse("invalid", failed(protocol, { _tag: "BodyTooLarge" }))
+      const read = protocol.read(body, path)
+      if (Either.isLeft(read)) return yield* refuse("invalid", read.left)
+      const { model } = read.right
+      return settings.models.includes(model)
+        ? yield* admitted(exchange, protocol, read.right)
+        : yield* refuse("model", failed(protocol, { _tag: "UnknownModel", model }))
+    })
+
+  const models = (exchange: Exchange, query: URLSearchParams): Outcome =>
+    keyRefusal(chat, exchange, query) ?? json(200, {
+      object: "list",
+      data: settings.models.map((id) => ({ id, object: "model", created: 1_700_000_000, owned_by: "chaos" }))
+    })
+
+  const route = (exchange: Exchange): Effect.Effect<void | Outcome> => {
+    const { method = "", url = "" } = exchange.request
+    const [path = "", ...rest] = url.split("?")
+    const query = new URLSearchParams(rest.join("?"))
+    const found = asked(method, path, query)
+    if (found !== undefined) return completions(exchange, found, query)
+    if (method === "GET" && path === "/v1/models") return Effect.succeed(models(exchange, query))
+    return Effect.succeed(failed(nearest(path, headersOf(exchange)), { _tag: "UnknownUrl", method, url }))
+  }
+
+  /** Either the exchange is answered, or its client goes away first. */
+  return (exchange: Exchange): Effect.Effect<void> =>
+    Effect.zipRight(enter(Ledger.count("inFlight")), route(exchange)).pipe(
+      Effect.flatMap((outcome) => outcome === undefined ? Effect.void : perform(exchange, outcome, {})),
+      Effect.raceFirst(Effect.zipRight(clientGone(exchange), enter(Ledger.count("aborted")))),
+      Effect.ensuring(enter(Ledger.count("inFlight", -1)))
+    )
+}

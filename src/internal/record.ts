@@ -1,0 +1,16 @@
+/** Objects whose fields nobody has checked yet, and objects without the fields that hold nothing. */
+
+/** A JSON object, or any other record: its values may be anything. */
+export type Fields = { readonly [field: string]: unknown }
+
+export const isRecord = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The type of an object without its undefined fields: what may be undefined may be absent. */
+export type DefinedFields<A> =
+  & { readonly [K in keyof A as undefined extends A[K] ? never : K]: A[K] }
+  & { readonly [K in keyof A as undefined extends A[K] ? K : never]?: Exclude<A[K], undefined> }
+
+/** The fields that are not `undefined`: `{ ...definedFields({ model, seed }) }` leaves out the seed that nobody gave. */
+export const definedFields = <A extends object>(fields: A): DefinedFields<A> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<A>

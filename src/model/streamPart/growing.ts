@@ -1,0 +1,81 @@
+/** The parts of a reply that is still coming. Each belongs to one run of `StreamPart.collect`. */
+import type * as Response from "../Response.ts"
+import type { Dialect } from "../shared/dialectNames.ts"
+
+interface Call {
+  readonly _tag: "ToolCall"
+  readonly index: number
+  id: string
+  name: string
+  arguments: string
+  opaque: string | undefined
+  dialect: Dialect | undefined
+}
+
+type Growing = { readonly _tag: "Text" | "Reasoning"; text: string; opaque: string | undefined } | Call
+
+/** The field, where there is something to keep. */
+export const sealed = (opaque: string | undefined): { readonly opaque?: string } =>
+  opaque === undefined ? {} : { opaque }
+
+/** The same for the dialect of a call. */
+export const written = (dialect: Dialect | undefined): { readonly dialect?: Dialect } =>
+  dialect === undefined ? {} : { dialect }
+
+/** Grows by deltas, and is told as parts at the end. */
+export class Parts {
+  private all: Array<Growing> = []
+
+  forget(): void {
+    this.all = []
+  }
+
+  grow(tag: "Text" | "Reasoning", text: string, opaque: string | undefined): void {
+    const last = this.all.at(-1)
+    // A thought is sealed at its end, a text as it comes; what is sealed stays as it is.
+    if (last?._tag === tag && last.opaque === undefined && (opaque === undefined || tag === "Reasoning")) {
+      last.text += text
+      last.opaque = opaque
+    } else {
+      this.all.push({ _tag: tag, text, opaque })
+    }
+  }
+
+  /** The call of that number, begun here if it is new. */
+  callAt(index: number): Call {
+    for (const part of this.all) {
+      if (part._tag === "ToolCall" && part.index === index) return part
+    }
+    const call: Call = {
+      _tag: "ToolCall",
+      index,
+      id: "",
+      name: "",
+      arguments: "",
+      opaque: undefined,
+      dialect: undefined
+    }
+    this.all.push(call)
+    return call
+  }
+
+  /** The text that came, for an error that has to show it. */
+  received(): string {
+    return this.all.map((part) => part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part.text).join("")
+  }
+
+  whole(): ReadonlyArray<Response.Part> {
+    return this.all.map((part): Response.Part =>
+      part._tag === "ToolCall"
+        ? {
+          _tag: "ToolCall",
+          id: part.id,
+          name: part.name,
+          arguments: part.arguments,
+          ...sealed(part.opaque),
+          ...written(part.dialect)
+        }
+        : { _tag: part._tag, text: part.text, ...sealed(part.opaque) }
+    )
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * What a circuit breaker keeps, and the synchronous steps that move it. Nothing here waits, so nothing can come between
+ * looking at the state and changing it.
+ */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
+import * as Verdict from "../../error/Verdict.ts"
+import * as Event from "../../telemetry/Event.ts"
+import * as Circuit from "./kernel.ts"
+import { type Settings, toKernel } from "./options.ts"
+
+/**
+ * Marks a circuit breaker.
+ *
+ * @since 0.1.0
+ * @category symbols
+ */
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/CircuitBreaker")
+
+/**
+ * A change from one state to another.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Change {
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly name: string
+  readonly from: Circuit.State["_tag"]
+  readonly to: Circuit.State["_tag"]
+}
+
+/** All that changes about a breaker. It is read and written within one synchronous step, never across a wait. */
+export interface Cell {
+  settings: Settings
+  kernel: Circuit.Settings
+  verdict: (error: unknown) => Verdict.Verdict
+  state: Circuit.State
+  /** What happened and has not been reported yet. */
+  pending: Array<Event.Event> | undefined
+  refused: number
+  readonly listeners: Set<(change: Change) => void>
+}
+
+/** The public interface of the same name extends this one. */
+export interface CircuitBreaker {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  /** Its own books: use the functions of this module. */
+  readonly cell: Cell
+}
+
+/** A closed circuit; `seed` decides the jitter of its breaks. */
+export const unsafeMake = (
+  settings: Settings,
+  verdict: ((error: unknown) => Verdict.Verdict) | undefined,
+  seed: number
+): CircuitBreaker => {
+  const kernel = toKernel(settings, seed)
+  return {
+    [TypeId]: TypeId,
+    name: settings.name,
+    cell: {
+      settings,
+      kernel,
+      verdict: verdict ?? Verdict.of,
+      state: Circuit.closed(kernel, 0),
+      pending: undefined,
+      refused: 0,
+      listeners: new Set()
+    }
+  }
+}
+
+/**
+ * Whether a value is a circuit breaker.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isCircuitBreaker = (value: unknown): value is CircuitBreaker =>
+  typeof value === "object" && value !== null && TypeId in value
+
+const eventOf = (cell: Cell, state: Circuit.State, now: number): Event.Event => {
+  const common = { at: now, name: cell.settings.name }
+  switch (state._tag) {
+    case "Closed":
+      return Event.CircuitClosed(common)
+    case "Open":
+      return Event.CircuitOpened({
+        ...common,
+        ...state.sum,
+        retryAfter: Duration.millis(Circuit.remaining(cell.kernel, state, now))
+      })
+    case "HalfOpen":
+      return Event.CircuitHalfOpened(common)
+    case "Isolated":
+      return Event.CircuitIsolated(common)
+    case "Disabled":
+      return Event.CircuitDisabled(common)
+  }
+}
+
+export const move = (cell: Cell, next: Circuit.State, now: number): void => {
+  const from = cell.state._tag
+  cell.state = next
+  if (from === next._tag) return
+  const event = eventOf(cell, next, now)
+  if (cell.pending === undefined) cell.pending = [event]
+  else cell.pending.push(event)
+  for (const listener of cell.listeners) listener({ at: now, name: cell.settings.name, from, to: next._tag })
+}
+
+/** Catches up with what time alone has decided. */
+export const catchUp = (cell: Cell, now: number): void => {
+  for (;;) {
+    const next = Circuit.due(cell.kernel, cell.state, now)
+    if (next === cell.state) return
+    move(cell, next, now)
+  }
+}
+
+/**
+ * What a call holds while it runs. It is opaque: pass it on to {@link unsafeSettle}.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export type Ticket = number
+
+/**
+ * In place of a ticket: the call is not let through.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const refused: Ticket = Circuit.refused
+
+/** The ticket of a call that is let through although the circuit would refuse it; no state gives it out. */
+const observed: Ticket = 0
+
+/**
+ * Asks the circuit to let a call through at `now` (epoch milliseconds). Whoever gets a ticket must pass it to
+ * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
+ * {@link refused} has nothing to settle.
+ * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeAdmit = (self: CircuitBreaker, now: number): Ticket => {
+  const { cell } = self
+  if (cell.state._tag === "Closed") return cell.state.ticket
+  catchUp(cell, now)
+  const [next, ticket] = Circuit.admit(cell.kernel, cell.state, now)
+  cell.state = next
+  if (ticket === refused) {
+    cell.refused++
+    if (cell.settings.mode === "enforce") return refused
+  }
+  return ticket === refused ? observed : ticket
+}
+
+/** Whether a call at `now` will get no ticket. */
+export const isShut = ({ settings, state }: Cell, now: number): boolean =>
+  settings.mode === "enforce" && (state._tag === "Isolated" || (state._tag === "Open" && now < state.until))
+
+const nothing = { outcome: "nothing", hint: 0 } as const
+const success = { outcome: "success", hint: 0 } as const
+
+const failure = { outcome: "failure", hint: 0 } as const
+
+interface Weight {
+  readonly outcome: Circuit.Outcome
+  readonly hint: number
+}
+
+/** A defect is weighed as an error is; an interruption beside a failure does not hide it. */
+const weigh = (cell: Cell, cause: Cause.Cause<unknown>): Weight => {
+  const error = Option.orElse(Cause.failureOption(cause), () => Chunk.head(Cause.defects(cause)))
+  if (Option.isNone(error)) return nothing
+  try {
+    const verdict = cell.verdict(error.value)
+    if (!verdict.weighs) return nothing
+    return Option.isNone(verdict.retryAfter)
+      ? failure
+      : { outcome: "failure", hint: Duration.toMillis(verdict.retryAfter.value) }
+  } catch {
+    // A judge that throws must not keep a probe's place; an error that nobody has judged weighs.
+    return failure
+  }
+}
+
+/**
+ * Tells the circuit what became of a call: `cause` is `undefined` where it succeeded. `startedAt` is when it was let
+ * through, `now` when it ended.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeSettle = (
+  self: CircuitBreaker,
+  ticket: Ticket,
+  startedAt: number,
+  now: number,
+  cause: Cause.Cause<unknown> | undefined
+): void => {
+  const { cell } = self
+  if (cell.state._tag === "Closed") {
+    if (cell.state.ticket !== ticket) return
+  } else catchUp(cell, now)
+  const { hint, outcome } = cause === undefined ? success : weigh(cell, cause)
+  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - startedAt, hint, now)
+  if (next !== cell.state) move(cell, next, now)
+}
+
+/**
+ * Takes what the circuit has to report, oldest first; `undefined` where there is nothing. Ask after every
+ * {@link unsafeAdmit} and {@link unsafeSettle}, and emit what you get.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeTakeEvents = (self: CircuitBreaker): ReadonlyArray<Event.Event> | undefined => {
+  const { pending } = self.cell
+  self.cell.pending = undefined
+  return pending
+}
+
+/**
+ * The refusal of a call at `now`.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const unsafeRefusal = (self: CircuitBreaker, now: number): CircuitOpen => {
+  const { kernel, settings, state } = self.cell
+  return refusal(CircuitOpen, {
+    name: settings.name,
+    retryAfter: Duration.millis(Circuit.remaining(kernel, state, now)),
+    reason: state._tag === "Isolated" ? "isolated" : state._tag === "HalfOpen" ? "probing" : "open"
+  })
+}

@@ -1,0 +1,296 @@
+/**
+ * The life of a circuit: data in, data out. A closed circuit counts calls, an open one refuses them, a half-open one
+ * lets a few probes through and decides by them.
+ *
+ * Every call that is let through holds a ticket. A closed circuit gives the same ticket to all its calls, a half-open
+ * one a new ticket to each probe; no ticket is given out by two states. So a result that comes late, from a state that
+ * is gone, is told by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
+ * found out by {@link due} when somebody looks.
+ *
+ * The counts of a closed circuit are written in place (see `tripping`), everything else is replaced.
+ */
+import { uniform } from "../../internal/seeded.ts"
+import * as Step from "../shared/retryStep.ts"
+import type { RetryTree } from "../shared/retryTree.ts"
+import * as Tripping from "../shared/trippingRule.ts"
+
+export interface Settings {
+  readonly rule: Tripping.Rule
+  /** From how many milliseconds on a call is bad although it succeeded; see `Tripping.slowerThan`. */
+  readonly slowerThan: number
+  /** The n-th wait is the break of the n-th opening in a row. */
+  readonly breaks: RetryTree
+  /** Milliseconds: a hint of the other side prolongs a break up to this. */
+  readonly longestHint: number
+  /** Probes at a time. */
+  readonly probes: number
+  readonly successesToClose: number
+  /** Milliseconds; a probe that has no result by then has failed. */
+  readonly probeLimit: number
+  /** Decides the jitter of breaks. */
+  readonly seed: number
+}
+
+export interface Probe {
+  readonly ticket: number
+  readonly startedAt: number
+}
+
+/** How often a circuit has opened since it was last closed, and the backoff that grows with it. */
+interface Series {
+  readonly openings: number
+  readonly backoff: Step.State
+  /** The last break, in milliseconds. */
+  readonly lasted: number
+}
+
+/** `ticket` is the highest that was given out so far. */
+export type State =
+  | { readonly _tag: "Closed"; readonly ticket: number; readonly counts: Tripping.Counts }
+  | {
+    readonly _tag: "Open"
+    readonly ticket: number
+    readonly since: number
+    readonly until: number
+    readonly series: Series
+    /** What the circuit opened for. */
+    readonly sum: Tripping.Sum
+  }
+  | {
+    readonly _tag: "HalfOpen"
+    readonly ticket: number
+    readonly series: Series
+    readonly probes: ReadonlyArray<Probe>
+    readonly successes: number
+  }
+  | { readonly _tag: "Isolated"; readonly ticket: number }
+  | { readonly _tag: "Disabled"; readonly ticket: number }
+
+/** What became of a call. `nothing`: it was interrupted, or its error says nothing about the dependency. */
+export type Outcome = "success" | "failure" | "nothing"
+
+/** The ticket of a call that is not let through. */
+export const refused = -1
+
+export const closed = (settings: Settings, ticket: number): State => ({
+  _tag: "Closed",
+  ticket: ticket + 1,
+  counts: Tripping.counts(settings.rule)
+})
+
+export const isolated = (ticket: number): State => ({ _tag: "Isolated", ticket: ticket + 1 })
+
+export const disabled = (ticket: number): State => ({ _tag: "Disabled", ticket: ticket + 1 })
+
+const noSeries = (settings: Settings): Series => ({ openings: 0, backoff: Step.start(settings.breaks, 0), lasted: 0 })
+
+const opening: Step.Failure = { tag: "CircuitOpen", retryable: true, forbidden: false }
+
+const nextBreak = (settings: Settings, series: Series, chance: number): Series => {
+  const [backoff, decision] = Step.step(series.backoff, opening, 0, uniform(settings.seed, chance))
+  return {
+    openings: series.openings + 1,
+    backoff,
+    // A backoff that ends goes on with its last wait: a circuit must not stay open for ever.
+    lasted: decision._tag === "Wait" ? decision.delay : series.lasted
+  }
+}
+
+const open = (
+  settings: Settings,
+  ticket: number,
+  before: Series,
+  at: number,
+  hint: number,
+  sum: Tripping.Sum
+): State => {
+  const series = nextBreak(settings, before, ticket)
+  return {
+    _tag: "Open",
+    ticket,
+    since: at,
+    until: at + Math.max(series.lasted, Math.min(hint, settings.longestHint)),
+    series,
+    sum
+  }
+}
+
+const oneFailure: Tripping.Sum = { calls: 1, failures: 1, slow: 0 }
+const oneSlow: Tripping.Sum = { calls: 1, failures: 0, slow: 1 }
+
+const earliest = (probes: ReadonlyArray<Probe>): number =>
+  probes.reduce((least, probe) => Math.min(least, probe.startedAt), Infinity)
+
+/**
+ * The next state that time alone has brought about by now, or the same state. Ask again until it is the same: a break
+ * may have ended that began with a probe's limit.
+ */
+export const due = (settings: Settings, state: State, now: number): State => {
+  switch (state._tag) {
+    case "Closed":
+    case "Isolated":
+    case "Disabled":
+      return state
+    case "Open":
+      return now >= state.until
+        ? { _tag: "HalfOpen", ticket: state.ticket, series: state.series, probes: [], successes: 0 }
+        // The clock was set back: what is left of the break is not more than the whole of it.
+        : now < state.since
+        ? { ...state, since: now, until: now + (state.until - state.since) }
+        : state
+    case "HalfOpen": {
+      // The clock was set back: a probe cannot have started later than now, or its limit would never come.
+      if (state.probes.some((probe) => probe.startedAt > now)) {
+        const probes = state.probes.map((probe) => probe.startedAt > now ? { ...probe, startedAt: now } : probe)
+        return { ...state, probes }
+      }
+      const limit = earliest(state.probes) + settings.probeLimit
+      return now >= limit ? open(settings, state.ticket, state.series, limit, 0, oneFailure) : state
+    }
+  }
+}
+
+/** Lets a call through, or not. What was {@link due} must have happened. */
+export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
+  switch (state._tag) {
+    case "Closed":
+    case "Disabled":
+      return [state, state.ticket]
+    case "Open":
+    case "Isolated":
+      return [state, refused]
+    case "HalfOpen": {
+      if (state.probes.length >= settings.probes) return [state, refused]
+      const ticket = state.ticket + 1
+      return [{ ...state, ticket, probes: [...state.probes, { ticket, startedAt: now }] }, ticket]
+    }
+  }
+}
+
+const settleProbe = (
+  settings: Settings,
+  state: Extract<State, { readonly _tag: "HalfOpen" }>,
+  ticket: number,
+  outcome: Outcome,
+  took: number,
+  hint: number,
+  now: number
+): State => {
+  const probes = state.probes.filter((probe) => probe.ticket !== ticket)
+  if (probes.length === state.probes.length) return state
+  if (outcome === "nothing") return { ...state, probes }
+  if (outcome === "failure") return open(settings, state.ticket, state.series, now, hint, oneFailure)
+  if (took > settings.slowerThan) return open(settings, state.ticket, state.series, now, hint, oneSlow)
+  const successes = state.successes + 1
+  return successes < settings.successesToClose ? { ...state, probes, successes } : closed(settings, state.ticket)
+}
+
+/**
+ * Takes the result of a call that ended now, after `took` milliseconds; `hint` is how long the other side asked to wait,
+ * 0 where it did not ask. What was {@link due} must have happened. (So many arguments because every call comes here, and
+ * an object for them would be made for each.)
+ */
+export const settle = (
+  settings: Settings,
+  state: State,
+  ticket: number,
+  outcome: Outcome,
+  took: number,
+  hint: number,
+  now: number
+): State => {
+  switch (state._tag) {
+    case "Open":
+    case "Isolated":
+    case "Disabled":
+      return state
+    case "HalfOpen":
+      return settleProbe(settings, state, ticket, outcome, took, hint, now)
+    case "Closed":
+      return state.ticket === ticket && outcome !== "nothing" &&
+          Tripping.record(state.counts, outcome === "failure", took, now)
+        ? open(settings, ticket, noSeries(settings), now, hint, Tripping.sum(state.counts, now))
+        : state
+  }
+}
+
+/** Milliseconds until the circuit lets the next call through, as far as that can be known; 0 where it cannot. */
+export const remaining = (settings: Settings, state: State, now: number): number => {
+  switch (state._tag) {
+    case "Closed":
+    case "Isolated":
+    case "Disabled":
+      return 0
+    case "Open":
+      return Math.max(0, state.until - now)
+    case "HalfOpen":
+      return state.probes.length < settings.probes
+        ? 0
+        : Math.max(0, earliest(state.probes) + settings.probeLimit - now)
+  }
+}
+
+/** Takes over other settings. What it is doing goes on; counts start anew where they are counted otherwise now. */
+export const reconfigure = (settings: Settings, state: State, isSameRule: boolean): State =>
+  state._tag !== "Closed" || isSameRule ? state : closed(settings, state.ticket)
+
+/** A state as plain data. Times are what is left, not moments, so that it may be restored on another machine. */
+export type Snapshot =
+  | { readonly state: "Closed"; readonly counts: Tripping.Written }
+  | { readonly state: "Open"; readonly remainingMillis: number; readonly openings: number }
+  | { readonly state: "HalfOpen"; readonly openings: number; readonly successes: number }
+  | { readonly state: "Isolated" | "Disabled" }
+
+export const write = (state: State, now: number): Snapshot => {
+  switch (state._tag) {
+    case "Closed":
+      return { state: "Closed", counts: Tripping.write(state.counts, now) }
+    case "Open":
+      return { state: "Open", remainingMillis: Math.max(0, state.until - now), openings: state.series.openings }
+    case "HalfOpen":
+      return { state: "HalfOpen", openings: state.series.openings, successes: state.successes }
+    case "Isolated":
+    case "Disabled":
+      return { state: state._tag }
+  }
+}
+
+/** More openings than this do not make a difference to any backoff. */
+export const mostOpenings = 1_000
+
+const replay = (settings: Settings, openings: number): Series => {
+  let series = noSeries(settings)
+  while (series.openings < Math.min(openings, mostOpenings)) series = nextBreak(settings, series, series.openings)
+  return { ...series, openings }
+}
+
+/** The state that a snapshot tells of. Probes that were on their way are not waited for. */
+export const restore = (settings: Settings, ticket: number, snapshot: Snapshot, now: number): State => {
+  switch (snapshot.state) {
+    case "Closed": {
+      const counts = Tripping.counts(settings.rule)
+      Tripping.fill(counts, snapshot.counts, now)
+      return { _tag: "Closed", ticket: ticket + 1, counts }
+    }
+    case "Open":
+      return {
+        _tag: "Open",
+        ticket: ticket + 1,
+        since: now,
+        until: now + snapshot.remainingMillis,
+        series: replay(settings, snapshot.openings),
+        sum: { calls: 0, failures: 0, slow: 0 }
+      }
+    case "HalfOpen":
+      return {
+        _tag: "HalfOpen",
+        ticket: ticket + 1,
+        series: replay(settings, snapshot.openings),
+        probes: [],
+        successes: Math.min(snapshot.successes, settings.successesToClose - 1)
+      }
+    case "Isolated":
+    case "Disabled":
+      return { _tag: snapshot.state, ticket: ticket + 1 }
+  }
+}

@@ -1,0 +1,254 @@
+/** What a bulkhead and an adaptive limit share: a gate, run as an effect. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import { globalValue } from "effect/GlobalValue"
+import { BulkheadFull, refusal, TimedOut } from "../../error/PolicyError.ts"
+import { at, integer, optional, type Report } from "../../internal/reader.ts"
+import { words } from "../../internal/words.ts"
+import * as Event from "../../telemetry/Event.ts"
+import * as Monitor from "../../telemetry/Monitor.ts"
+import { durationInput } from "./options.ts"
+import * as Gate from "./permits.ts"
+import type { Restore } from "./region.ts"
+
+/** What can be refused: to enter, and to wait on where there is a time-out for that. */
+export type Refusal = BulkheadFull | TimedOut
+
+/** A gate with a name. Its state is in `gate` and moved by the functions of `permits` alone. */
+export interface Admission<out Refused = Refusal> {
+  readonly name: string
+  readonly gate: Gate.Gate
+  /** Milliseconds; `undefined` for a wait without end. */
+  readonly queueTimeout: number | undefined
+  /** The one timer of all who wait, while somebody does. */
+  sweeper: { fiber: Fiber.RuntimeFiber<void> | undefined } | undefined
+  /**
+   * The way to a permit for whoever was not admitted at once; to be run in an uninterruptible region, so that the
+   * permit it ends with cannot be lost. Only the wait itself can be interrupted.
+   */
+  readonly queue: (restore: Restore) => Effect.Effect<Gate.Permit, Refused>
+}
+
+export const make = (options: {
+  readonly name: string
+  readonly limit: number
+  readonly floor: number
+  readonly maxQueued: number
+  readonly queueTimeout: number | undefined
+}): Admission => {
+  const self: Admission = {
+    name: options.name,
+    gate: Gate.make(options.limit, options.maxQueued, options.floor),
+    queueTimeout: options.queueTimeout,
+    sweeper: undefined,
+    queue: (restore) => queue(self, restore)
+  }
+  return self
+}
+
+/** The permits that the running call holds, innermost first; only those that have to be known. */
+interface Held {
+  readonly gate: Gate.Gate
+  readonly permit: Gate.Permit
+  readonly outer: Held | undefined
+}
+
+const currentHeld: FiberRef.FiberRef<Held | undefined> = globalValue(
+  Symbol.for("effect-llm-resilience/policy/admission/currentHeld"),
+  // A child tells its parent nothing: what the parent holds is the parent's.
+  () => FiberRef.unsafeMake<Held | undefined>(undefined, { join: (parent) => parent })
+)
+
+/** Without the permits that were given back: a fiber may outlive the call that started it. */
+const live = (held: Held | undefined): Held | undefined => {
+  if (held === undefined) return undefined
+  const outer = live(held.outer)
+  return !held.permit.held ? outer : outer === held.outer ? held : { ...held, outer }
+}
+
+const holds = (held: Held | undefined, gate: Gate.Gate): boolean =>
+  held !== undefined && ((held.gate === gate && held.permit.held) || holds(held.outer, gate))
+
+/**
+ * The protected effect, which knows the permit it runs under where that is needed. The mark is not taken away at the
+ * end (that would cost each call as much again): it says by itself whether its permit is still held.
+ */
+export const protect = <A, E, R>(
+  self: Admission<unknown>,
+  permit: Gate.Permit,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  permit.tracked
+    ? Effect.withFiberRuntime((fiber) => {
+      const outer = live(fiber.getFiberRef(currentHeld))
+      return Effect.zipRight(FiberRef.set(currentHeld, { gate: self.gate, permit, outer }), effect)
+    })
+    : effect
+
+/** Nobody waits any more: the timer is not needed, and a pending one would keep the process alive. */
+const stopSweeper = (self: Admission<unknown>): void => {
+  if (self.sweeper === undefined || self.gate.waiters.size > 0) return
+  self.sweeper.fiber?.unsafeInterruptAsFork(FiberId.none)
+  self.sweeper = undefined
+}
+
+export const release = (self: Admission<unknown>, permit: Gate.Permit): void => {
+  Gate.release(self.gate, permit)
+  stopSweeper(self)
+}
+
+const abandon = (self: Admission<unknown>, place: Gate.Place): void => {
+  Gate.abandon(self.gate, place)
+  stopSweeper(self)
+}
+
+/** Sets new limits for those who come and wait. */
+export const resize = (self: Admission<unknown>, limit: number, maxQueued: number): void => {
+  Gate.resize(self.gate, limit, maxQueued)
+  stopSweeper(self)
+}
+
+/** A microsecond, in milliseconds. */
+const shortestSleep = 0.001
+
+const sweep = (self: Admission, sweeper: Admission["sweeper"]): Effect.Effect<void> =>
+  Effect.clockWith((clock) => {
+    if (self.sweeper !== sweeper) return Effect.void
+    const now = clock.unsafeCurrentTimeMillis()
+    const again = Gate.expire(self.gate, now)
+    if (again !== undefined) {
+      // Never for no time, which a difference of less than a nanosecond would be, again and again.
+      const wait = Duration.millis(Math.max(again - now, shortestSleep))
+      return Effect.zipRight(clock.sleep(wait), Effect.suspend(() => sweep(self, sweeper)))
+    }
+    self.sweeper = undefined
+    return Effect.void
+  })
+
+/** One timer serves all: everybody waits equally long, so who came first leaves first. */
+const startSweeper = (self: Admission): Effect.Effect<void> => {
+  if (self.queueTimeout === undefined || self.sweeper !== undefined) return Effect.void
+  const sweeper: NonNullable<Admission["sweeper"]> = { fiber: undefined }
+  self.sweeper = sweeper
+  return Effect.map(Effect.forkDaemon(Effect.interruptible(sweep(self, sweeper))), (fiber) => {
+    sweeper.fiber = fiber
+    if (self.sweeper !== sweeper) fiber.unsafeInterruptAsFork(FiberId.none)
+  })
+}
+
+const refuse = (self: Admission, reason: BulkheadFull["reason"]): Effect.Effect<never, BulkheadFull> =>
+  Effect.clockWith((clock) => {
+    const { limit, maxQueued, running, waiters } = self.gate
+    const event = Event.BulkheadRefused({
+      at: clock.unsafeCurrentTimeMillis(),
+      name: self.name,
+      reason,
+      running,
+      queued: waiters.size
+    })
+    return Effect.zipRight(
+      Monitor.emit(event),
+      Effect.fail(
+        refusal(BulkheadFull, { name: self.name, maxConcurrent: limit, maxQueued, reason })
+      )
+    )
+  })
+
+const refuseLate = (self: Admission): Effect.Effect<never, TimedOut> =>
+  Effect.clockWith((clock) => {
+    const limit = Duration.millis(self.queueTimeout ?? 0)
+    return Effect.zipRight(
+      Monitor.emit(
+        Event.TimedOut({ at: clock.unsafeCurrentTimeMillis(), name: self.name, phase: "queue", limit })
+      ),
+      Effect.fail(refusal(TimedOut, { phase: "queue", limit }))
+    )
+  })
+
+/** Until it is told, or at once if it was told before it got here. */
+const told = (place: Gate.Place): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    if (!place.waiting) resume(Effect.void)
+    else place.value.wake = () => resume(Effect.void)
+  })
+
+const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Refusal> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (holds(fiber.getFiberRef(currentHeld), self.gate)) return refuse(self, "reentrant")
+    const { queueTimeout } = self
+    return queueTimeout === undefined
+      ? stand(self, restore, Infinity)
+      : Effect.clockWith((clock) => stand(self, restore, clock.unsafeCurrentTimeMillis() + queueTimeout))
+  })
+
+const stand = (
+  self: Admission,
+  restore: Restore,
+  deadline: number
+): Effect.Effect<Gate.Permit, Refusal> => {
+  // Between the refusal to admit and this there may have been a yield of the scheduler.
+  const permit = Gate.admit(self.gate)
+  if (permit !== undefined) return Effect.succeed(permit)
+  const place = Gate.enqueue(self.gate, deadline)
+  if (place === undefined) return refuse(self, "full")
+  return Effect.zipRight(
+    startSweeper(self),
+    Effect.matchCauseEffect(restore(told(place)), {
+      onFailure: (cause) => {
+        abandon(self, place)
+        return Effect.failCause(cause)
+      },
+      onSuccess: () => place.value.permit === undefined ? refuseLate(self) : Effect.succeed(place.value.permit)
+    })
+  )
+}
+
+/** The state as numbers. */
+export interface Stats {
+  /** Calls that hold a permit. */
+  readonly running: number
+  /** Calls that wait for one. */
+  readonly queued: number
+  /** Calls that may run at a time. */
+  readonly maxConcurrent: number
+  /** Calls that may wait at a time. */
+  readonly maxQueued: number
+}
+
+export const stats = (self: Admission<unknown>): Stats => ({
+  running: self.gate.running,
+  queued: self.gate.waiters.size,
+  maxConcurrent: self.gate.limit,
+  maxQueued: self.gate.maxQueued
+})
+
+/** "10 at a time, 50 waiting, for 5s at most" */
+export const describe = (self: Admission<unknown>, limit: string): string => {
+  const { maxQueued } = self.gate
+  const wait = self.queueTimeout === undefined ? "" : `, for ${words(self.queueTimeout)} at most`
+  return `${limit} at a time, ${maxQueued === 0 ? "none waiting" : `${maxQueued} waiting${wait}`}`
+}
+
+/** The largest number of calls that anybody can mean. */
+export const most = 1_000_000
+
+/** The options about waiting, which both have. */
+export const readQueue = (
+  given: Readonly<Record<string, unknown>>,
+  path: string,
+  report: Report
+): { readonly maxQueued: number | undefined; readonly queueTimeout: number | undefined } => {
+  const maxQueued = optional(given, "maxQueued", path, integer(0, most, `a whole number, 0 to ${most}`), report)
+  const queueTimeout = optional(given, "queueTimeout", path, durationInput(), report)
+  if (queueTimeout !== undefined && (given["maxQueued"] === undefined || maxQueued === 0)) {
+    report.problems.push({
+      path: at(path, "queueTimeout"),
+      found: given["queueTimeout"],
+      allowed: "nothing while maxQueued is 0 (its default), because nobody waits then; or set maxQueued too"
+    })
+  }
+  return { maxQueued, queueTimeout }
+}

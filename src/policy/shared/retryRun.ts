@@ -1,0 +1,152 @@
+/** The interpreters of a retry policy that run it step by step. They need nothing of it but its tree. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleInterval from "effect/ScheduleInterval"
+import * as Verdict from "../../error/Verdict.ts"
+import { integer, number } from "../../internal/reader.ts"
+import { errorTag } from "../../telemetry/Event.ts"
+import { readOrThrow } from "./options.ts"
+import * as Step from "./retryStep.ts"
+import { words } from "./retryText.ts"
+import type { RetryTree } from "./retryTree.ts"
+
+export type { Decision, Failure, State, StopReason } from "./retryStep.ts"
+
+interface HasTree {
+  readonly tree: RetryTree
+}
+
+/**
+ * What a policy is told of an error: its `_tag` and its verdict.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const failureOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(error)): Step.Failure => ({
+  tag: errorTag(error),
+  retryable: verdict.action === "Retry",
+  forbidden: verdict.forbidden,
+  hint: Option.getOrUndefined(Option.map(verdict.retryAfter, Duration.toMillis))
+})
+
+/**
+ * The state before the first attempt, which starts at `now` (epoch milliseconds).
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const start = (policy: HasTree, now: number): Step.State => Step.start(policy.tree, now)
+
+/**
+ * Decides about one failure: pure, data in and data out. `now` is epoch milliseconds, `random` a draw from 0 to 1.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const step: typeof Step.step = Step.step
+
+/** Why a policy stopped, for people. */
+export const reasonText: Readonly<Record<Step.StopReason, string>> = {
+  Never: "the policy never retries",
+  NotRetryable: "its verdict is not to retry",
+  NoRule: "no rule names this error",
+  Attempts: "no attempts are left",
+  Deadline: "the wait would cross the deadline",
+  HintTooLong: "the other side asks for a longer wait than the policy honours"
+}
+
+/**
+ * One retry as {@link preview} tells it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Preview {
+  /** The attempt that this wait leads to: 2 or more. */
+  readonly attempt: number
+  readonly delay: Duration.Duration
+  /** From the first attempt's start to the start of this attempt. */
+  readonly elapsed: Duration.Duration
+}
+
+const rows = integer(1, 100_000, "a whole number from 1 to 100000")
+const draw = number(0, 1, "a number from 0 to 1")
+const anyFailure: Step.Failure = { tag: "ServerError", retryable: true, forbidden: false }
+
+/**
+ * The waits a policy would choose, without waiting: for each retry the number of the attempt it leads to, the delay,
+ * and the time since the first attempt's start.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const preview = (policy: HasTree, options?: {
+  /** The error that every attempt ends with. Default: an ordinary transient one with the tag `ServerError`. */
+  readonly error?: unknown
+  /** The draw that jitter is given, 0 to 1. Default 0.5. */
+  readonly random?: number | undefined
+  /** How long every attempt takes. Default: no time. */
+  readonly attemptTakes?: Duration.DurationInput | undefined
+  /** The most rows, 1 to 100000. Default 20. */
+  readonly limit?: number | undefined
+}): ReadonlyArray<Preview> => {
+  const failure = options?.error === undefined ? anyFailure : failureOf(options.error)
+  const takes = Duration.toMillis(options?.attemptTakes ?? 0)
+  const limit = readOrThrow("RetryPolicy", "limit", options?.limit ?? 20, rows)
+  const random = readOrThrow("RetryPolicy", "random", options?.random ?? 0.5, draw)
+  const found: Array<Preview> = []
+  let state = Step.start(policy.tree, 0)
+  let now = takes
+  while (found.length < limit) {
+    const [next, decision] = Step.step(state, failure, now, random)
+    if (decision._tag === "Stop") break
+    state = next
+    now += decision.delay
+    found.push({
+      attempt: state.failures + 1,
+      delay: Duration.millis(decision.delay),
+      elapsed: Duration.millis(now)
+    })
+    now += takes
+  }
+  return found
+}
+
+/**
+ * The policy as an ordinary `Schedule`, which composes with everything in Effect. Its input is the error, its output
+ * the delay. A schedule first learns of the time at the first failure, so a deadline counts from there; `Retry` counts
+ * from the first attempt's start.
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const toSchedule = (
+  policy: HasTree,
+  options?: {
+    /** Judges an error in place of `Verdict.of`. */
+    readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+  }
+): Schedule.Schedule<Duration.Duration, unknown> =>
+  Schedule.makeWithState<Step.State | undefined, unknown, Duration.Duration>(
+    undefined,
+    (now, error, state) =>
+      Effect.map(Random.next, (random) => {
+        const failure = failureOf(error, options?.verdict?.(error))
+        const [next, decision] = Step.step(state ?? Step.start(policy.tree, now), failure, now, random)
+        return decision._tag === "Stop"
+          ? [next, Duration.zero, ScheduleDecision.done]
+          : [
+            next,
+            Duration.millis(decision.delay),
+            ScheduleDecision.continueWith(ScheduleInterval.after(now + decision.delay))
+          ]
+      })
+  )
+
+/** "waits 1s", "stops: no attempts are left" */
+export const decisionText = (decision: Step.Decision): string =>
+  decision._tag === "Wait" ? `waits ${words(decision.delay)}` : `stops: ${reasonText[decision.reason]}`

@@ -1,0 +1,35 @@
+/** The value a retry policy is: a tree of data that knows how to print, compare and write itself. */
+import { type DataValue, prototypeOf } from "./dataValue.ts"
+import * as Json from "./retryJson.ts"
+import { describe } from "./retryText.ts"
+import type { RetryTree } from "./retryTree.ts"
+
+export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RetryPolicy")
+
+export interface RetryPolicy extends DataValue {
+  readonly [TypeId]: typeof TypeId
+  /** What the policy is made of: plain data, times in milliseconds. Read it with the interpreters of `RetryPolicy`. */
+  readonly tree: RetryTree
+}
+
+/**
+ * Whether a value is a retry policy.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRetryPolicy = (value: unknown): value is RetryPolicy =>
+  typeof value === "object" && value !== null && TypeId in value
+
+const proto: Omit<RetryPolicy, "tree"> = {
+  [TypeId]: TypeId,
+  ...prototypeOf("RetryPolicy", {
+    is: isRetryPolicy,
+    write: (self) => Json.writeTree(self.tree),
+    describe: (self) => describe(self.tree),
+    encode: (self) => Json.write(self.tree)
+  })
+}
+
+export const make = <Tree extends RetryTree>(tree: Tree): RetryPolicy & { readonly tree: Tree } =>
+  Object.assign(Object.create(proto), { tree })

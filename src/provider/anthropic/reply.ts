@@ -1,0 +1,274 @@
+/** Anthropic's Messages API on the wire: how a whole reply is read. Pure; lenient where real servers differ. */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/record.ts"
+import type { Fields } from "../../internal/record.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
+import * as opaque from "../shared/opaque.ts"
+import { rawAt } from "../shared/rawJson.ts"
+
+/** What was written at a path of the JSON text, to the letter. */
+export type Raw = (path: ReadonlyArray<string | number>) => string | undefined
+
+/** What Anthropic alone can read of its thinking. */
+export interface State {
+  readonly kind: "signature" | "redacted"
+  readonly text: string
+}
+
+export const signatureOf = (text: unknown): State | undefined =>
+  typeof text === "string" && text !== "" ? { kind: "signature", text } : undefined
+
+/** The state as a part keeps it. */
+export const sealOf = (state: State | undefined, provider: string): string | undefined =>
+  state === undefined ? undefined : opaque.write("anthropic", provider, state.kind, state.text)
+
+/** What a content block means to us; blocks of tools that the server runs itself, and unknown ones, are skipped. */
+export type Block =
+  | { readonly _tag: "Text"; readonly text: string }
+  /** `state` is what makes it fit to be sent back; a signature may also follow in the stream. */
+  | { readonly _tag: "Reasoning"; readonly text: string; readonly state: State | undefined }
+  | { readonly _tag: "Call"; readonly id: string | undefined; readonly name: string; readonly arguments: string }
+  | { readonly _tag: "Skipped" }
+  | { readonly _tag: "Wrong"; readonly reason: string }
+
+const skipped: Block = { _tag: "Skipped" }
+
+const wrong = (reason: string): Block => ({ _tag: "Wrong", reason })
+
+/** The text of a field; a fault where it is something else. */
+const textOf = (block: Fields, field: string): { readonly text: string } | { readonly fault: Block } => {
+  const text = block[field] ?? ""
+  return typeof text === "string" ? { text } : { fault: wrong(`${field} is no text`) }
+}
+
+/** Anthropic's form of input that is no JSON: the text of it, so that it is judged as what it is. */
+const notJson = (input: Fields): string | undefined => {
+  const text = input["INVALID_JSON"]
+  return typeof text === "string" && Object.keys(input).length === 1 ? text : undefined
+}
+
+/** Nothing, and an object without members, is `""`: a stream announces its arguments so before they come. */
+const argumentsOf = (input: unknown, raw: () => string | undefined): string => {
+  if (input === undefined || input === null) return ""
+  if (typeof input === "string") return input
+  if (!isRecord(input)) return raw() ?? JSON.stringify(input)
+  return Object.keys(input).length === 0 ? "" : notJson(input) ?? raw() ?? JSON.stringify(input)
+}
+
+/** Reads one content block. `raw` finds what was written at a path inside it. */
+export const readBlock = (block: unknown, raw: Raw): Block => {
+  if (!isRecord(block)) return wrong("the block is no object")
+  switch (block["type"]) {
+    case "text": {
+      const read = textOf(block, "text")
+      return "fault" in read ? read.fault : { _tag: "Text", text: read.text }
+    }
+    case "thinking": {
+      const read = textOf(block, "thinking")
+      return "fault" in read
+        ? read.fault
+        : { _tag: "Reasoning", text: read.text, state: signatureOf(block["signature"]) }
+    }
+    case "redacted_thinking": {
+      const data = nonBlank(block["data"])
+      return data === undefined
+        ? skipped
+        : { _tag: "Reasoning", text: "", state: { kind: "redacted", text: data } }
+    }
+    case "tool_use": {
+      const name = block["name"]
+      return typeof name !== "string" ? wrong("name is no text") : {
+        _tag: "Call",
+        id: nonBlank(block["id"]),
+        name,
+        arguments: argumentsOf(block["input"], () => raw(["input"]))
+      }
+    }
+    default:
+      return typeof block["type"] === "string" ? skipped : wrong("type is missing")
+  }
+}
+
+/** An id of its own for every call: absent and repeated ones are made up, the same for the same reply. */
+export const callId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
+  let id = given
+  for (let next = index; id === undefined || used.has(id); next++) id = `call_${next}`
+  return id
+}
+
+const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+  ["end_turn", "stop"],
+  ["stop_sequence", "stop"],
+  ["max_tokens", "length"],
+  ["model_context_window_exceeded", "length"],
+  ["tool_use", "tool-calls"],
+  ["refusal", "content-filter"]
+])
+
+/** A paused turn (`pause_turn`) is not whole and waits for no tool of ours, so its reason is unknown. */
+export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
+  const reason = finishReasons.get(said ?? "") ?? "unknown"
+  return reason === "stop" && hasCalls ? "tool-calls" : reason
+}
+
+/** Tokens as Anthropic counts them: `input` is what was neither read from the cache nor written to it. */
+export interface Counts {
+  readonly input: number
+  readonly cacheRead: number | undefined
+  readonly cacheWrite: number | undefined
+  readonly output: number
+  readonly reasoning: number | undefined
+}
+
+export const noCounts: Counts = {
+  input: 0,
+  cacheRead: undefined,
+  cacheWrite: undefined,
+  output: 0,
+  reasoning: undefined
+}
+
+const later = (before: number | undefined, value: unknown): number | undefined =>
+  count(value) || (before ?? count(value))
+
+/** Counts of a stream are totals so far. What a later event leaves out, or gives as 0, is known from an earlier one. */
+export const readCounts = (before: Counts, value: unknown): Counts => {
+  if (!isRecord(value)) return before
+  const details = value["output_tokens_details"]
+  return {
+    input: later(before.input, value["input_tokens"]) ?? 0,
+    cacheRead: later(before.cacheRead, value["cache_read_input_tokens"]),
+    cacheWrite: later(before.cacheWrite, value["cache_creation_input_tokens"]),
+    output: later(before.output, value["output_tokens"]) ?? 0,
+    reasoning: isRecord(details) ? later(before.reasoning, details["thinking_tokens"]) : before.reasoning
+  }
+}
+
+/** Our input counts the cached tokens too; what a later read of the cache costs is the provider's business. */
+export const usageOf = (counts: Counts): Usage => {
+  const inputTokens = Math.min(
+    counts.input + (counts.cacheRead ?? 0) + (counts.cacheWrite ?? 0),
+    Number.MAX_SAFE_INTEGER
+  )
+  return new Usage({
+    inputTokens,
+    outputTokens: counts.output,
+    totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
+    ...(counts.reasoning === undefined ? {} : { reasoningTokens: counts.reasoning }),
+    ...(counts.cacheRead === undefined ? {} : { cachedInputTokens: counts.cacheRead })
+  })
+}
+
+const partsOf = (
+  content: ReadonlyArray<unknown>,
+  raw: Raw,
+  provider: string
+): Either.Either<ReadonlyArray<Response.Part>, string> => {
+  const parts: Array<Response.Part> = []
+  const used = new Set<string>()
+  for (const [at, value] of content.entries()) {
+    const block = readBlock(value, (path) => raw([at, ...path]))
+    switch (block._tag) {
+      case "Wrong":
+        return Either.left(`content.${at}: ${block.reason}`)
+      case "Text":
+        if (block.text !== "") parts.push({ _tag: "Text", text: block.text })
+        break
+      case "Reasoning": {
+        const seal = sealOf(block.state, provider)
+        if (block.text !== "" || seal !== undefined) {
+          parts.push({ _tag: "Reasoning", text: block.text, ...(seal === undefined ? {} : { opaque: seal }) })
+        }
+        break
+      }
+      case "Call": {
+        const id = callId(block.id, used.size, used)
+        used.add(id)
+        parts.push({ _tag: "ToolCall", id, name: block.name, arguments: orEmptyObject(block.arguments) })
+      }
+    }
+  }
+  return Either.right(parts)
+}
+
+/** The refusal of a reply that holds nothing else; `told` is what the API says of its reasons. */
+export const refused = (
+  facts: {
+    readonly provider: string
+    readonly model?: string
+    readonly requestId?: string
+    readonly status?: number
+  },
+  told: unknown,
+  usage: Usage
+): ModelError.ModelError => {
+  const details = isRecord(told) ? told : {}
+  const category = nonBlank(details["category"])
+  const detail = nonBlank(details["explanation"])
+  return new ModelError.ContentFiltered({
+    ...facts,
+    stage: "completion",
+    billed: usage.totalTokens > 0 ? "yes" : "maybe",
+    ...(category === undefined ? {} : { categories: [category] }),
+    ...(detail === undefined ? {} : { detail })
+  })
+}
+
+const fromMessage = (
+  body: Fields,
+  text: string,
+  facts: Facts
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const content = body["content"]
+  if (!Array.isArray(content)) return malformed(facts, text, "content: a list of blocks was expected")
+  const parts = partsOf(content, (path) => rawAt(text, ["content", ...path]), facts.provider)
+  if (Either.isLeft(parts)) return malformed(facts, text, parts.left)
+  const said = nonBlank(body["stop_reason"])
+  const usage = usageOf(readCounts(noCounts, body["usage"]))
+  const finishReason = finishReasonOf(said, parts.right.some((part) => part._tag === "ToolCall"))
+  if (finishReason === "content-filter" && !parts.right.some(saysSomething)) {
+    return Either.left(refused(facts, body["stop_details"], usage))
+  }
+  const id = nonBlank(body["id"])
+  return Either.right(
+    new Response.Response({
+      ...(id === undefined ? {} : { id }),
+      model: nonBlank(body["model"]) ?? facts.model,
+      parts: parts.right,
+      finishReason,
+      ...(said === undefined ? {} : { rawFinishReason: said }),
+      usage,
+      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+    })
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    if (isRecord(body) && (body["content"] !== undefined || body["type"] === "message")) {
+      return fromMessage(body, incoming.text, facts)
+    }
+    const error = ProviderError.fromStreamEvent({
+      ...who,
+      event: body,
+      headers: incoming.headers,
+      now
+    })
+    return error._tag === "Some"
+      ? Either.left(error.value)
+      : malformed(facts, incoming.text, "the body is no message: it has no content")
+  })
+}

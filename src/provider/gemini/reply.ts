@@ -1,0 +1,321 @@
+/**
+ * Gemini's generateContent on the wire: how a reply, and each chunk of a stream (they have one shape), is read. Pure;
+ * lenient where real servers differ, strict where a mistake would change the meaning.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/record.ts"
+import type { Fields } from "../../internal/record.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
+import * as opaque from "../shared/opaque.ts"
+import { rawAt } from "../shared/rawJson.ts"
+
+/** A function call as it stands in a part, not yet understood. */
+export interface RawCall {
+  readonly fields: Fields
+  /** Where it stands in the text of the reply. */
+  readonly path: ReadonlyArray<string | number>
+  readonly signature: string | undefined
+}
+
+/** A signature as a part keeps it. */
+export const sealOf = (signature: string | undefined, provider: string): string | undefined =>
+  signature === undefined ? undefined : opaque.write("gemini", provider, "signature", signature)
+
+/** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
+export type ReadPart =
+  | { readonly kind: "text" | "reasoning"; readonly text: string; readonly signature: string | undefined }
+  | { readonly kind: "call"; readonly call: RawCall }
+
+/** A reply, or one chunk of it. */
+export interface Frame {
+  readonly id: string | undefined
+  readonly model: string | undefined
+  readonly parts: ReadonlyArray<ReadPart>
+  /** Absent while more is to come. */
+  readonly finishReason: string | undefined
+  /** The filters that blocked the reply. */
+  readonly blocked: ReadonlyArray<string>
+  /** Those told so far. */
+  readonly counts: Counts
+  /** Whether there was a candidate at all. */
+  readonly hasCandidate: boolean
+}
+
+// Counts --------------------------------------------------------------------------------------------------------------
+
+/** The counts of `usageMetadata`; those of a stream are running totals, so a later one replaces an earlier one. */
+export interface Counts {
+  readonly prompt: number | undefined
+  readonly toolPrompt: number | undefined
+  readonly candidates: number | undefined
+  readonly thoughts: number | undefined
+  readonly cached: number | undefined
+  readonly total: number | undefined
+}
+
+export const noCounts: Counts = {
+  prompt: undefined,
+  toolPrompt: undefined,
+  candidates: undefined,
+  thoughts: undefined,
+  cached: undefined,
+  total: undefined
+}
+
+/** The counts so far with those that a chunk tells anew. */
+const countsAfter = (before: Counts, usage: unknown): Counts =>
+  isRecord(usage)
+    ? {
+      prompt: count(usage["promptTokenCount"]) ?? before.prompt,
+      toolPrompt: count(usage["toolUsePromptTokenCount"]) ?? before.toolPrompt,
+      candidates: count(usage["candidatesTokenCount"]) ?? before.candidates,
+      thoughts: count(usage["thoughtsTokenCount"]) ?? before.thoughts,
+      cached: count(usage["cachedContentTokenCount"]) ?? before.cached,
+      total: count(usage["totalTokenCount"]) ?? before.total
+    }
+    : before
+
+const sum = (...counts: ReadonlyArray<number | undefined>): number =>
+  Math.min(counts.reduce<number>((total, each) => total + (each ?? 0), 0), Number.MAX_SAFE_INTEGER)
+
+/** Gemini counts thoughts beside the candidates, and bills both as output; here reasoning is a part of the output. */
+export const usageOf = (counts: Counts): Usage => {
+  const inputTokens = sum(counts.prompt, counts.toolPrompt)
+  const outputTokens = sum(counts.candidates, counts.thoughts)
+  return new Usage({
+    inputTokens,
+    outputTokens,
+    totalTokens: counts.total ?? sum(inputTokens, outputTokens),
+    ...(counts.thoughts === undefined ? {} : { reasoningTokens: counts.thoughts }),
+    ...(counts.cached === undefined ? {} : { cachedInputTokens: counts.cached })
+  })
+}
+
+// Ends ----------------------------------------------------------------------------------------------------------------
+
+/** https://ai.google.dev/api/generate-content#FinishReason; what is missing is unknown, or an error (see ProviderError). */
+const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
+  ["STOP", "stop"],
+  ["MAX_TOKENS", "length"],
+  ["SAFETY", "content-filter"],
+  ["RECITATION", "content-filter"],
+  ["BLOCKLIST", "content-filter"],
+  ["PROHIBITED_CONTENT", "content-filter"],
+  ["SPII", "content-filter"],
+  ["IMAGE_SAFETY", "content-filter"],
+  ["IMAGE_PROHIBITED_CONTENT", "content-filter"],
+  ["IMAGE_RECITATION", "content-filter"],
+  ["MODEL_ARMOR", "content-filter"]
+])
+
+/** Gemini says STOP also where it waits for tools. */
+export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
+  const reason = finishReasons.get(said ?? "") ?? "unknown"
+  return reason === "stop" && hasCalls ? "tool-calls" : reason
+}
+
+/** The error of a reply that was withheld as a whole. */
+export const filtered = (
+  facts: {
+    readonly provider: string
+    readonly model?: string | undefined
+    readonly requestId?: string | undefined
+    readonly status?: number | undefined
+  },
+  said: string | undefined,
+  blocked: ReadonlyArray<string>,
+  usage: Usage
+): ModelError.ModelError =>
+  new ModelError.ContentFiltered({
+    provider: facts.provider,
+    ...(facts.model === undefined ? {} : { model: facts.model }),
+    ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
+    ...(facts.status === undefined ? {} : { status: facts.status }),
+    stage: "completion",
+    billed: usage.totalTokens > 0 ? "yes" : "maybe",
+    ...(said === undefined ? {} : { detail: `finishReason: ${said}` }),
+    ...(blocked.length === 0 ? {} : { categories: blocked })
+  })
+
+// Frames --------------------------------------------------------------------------------------------------------------
+
+/** What is wrong with a frame. */
+export type Wrong = { readonly wrong: string }
+
+/** A wrong place ends the reading; the first one is told. */
+class Unreadable {
+  readonly wrong: string
+  constructor(wrong: string) {
+    this.wrong = wrong
+  }
+}
+
+const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"]
+
+/** The part, nothing where it says nothing to us, or what is wrong with it. */
+const readPart = (part: unknown, candidate: number, index: number): ReadPart | Unreadable | undefined => {
+  const wrong = (what: string) => new Unreadable(`candidates.${candidate}.content.parts.${index}${what}`)
+  if (!isRecord(part)) return wrong(" is not an object")
+  const signature = nonBlank(part["thoughtSignature"])
+  const call = part["functionCall"]
+  if (call !== undefined && call !== null) {
+    return isRecord(call)
+      ? {
+        kind: "call",
+        call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"], signature }
+      }
+      : wrong(".functionCall is not an object")
+  }
+  const text = part["text"]
+  if (text === undefined || text === null || (text === "" && signature === undefined)) return undefined
+  if (typeof text !== "string") return wrong(".text is not a text")
+  return { kind: part["thought"] === true ? "reasoning" : "text", text, signature }
+}
+
+const listOf = (value: unknown, at: string): ReadonlyArray<unknown> | Unreadable =>
+  value === undefined || value === null ? [] : Array.isArray(value) ? value : new Unreadable(`${at} is not a list`)
+
+const partsOf = (candidate: Fields, at: number): ReadonlyArray<ReadPart> | Unreadable => {
+  const content = candidate["content"] ?? {}
+  if (!isRecord(content)) return new Unreadable(`candidates.${at}.content is not an object`)
+  const list = listOf(content["parts"], `candidates.${at}.content.parts`)
+  if (list instanceof Unreadable) return list
+  const parts: Array<ReadPart> = []
+  for (let index = 0; index < list.length; index++) {
+    const read = readPart(list[index], at, index)
+    if (read instanceof Unreadable) return read
+    if (read !== undefined) parts.push(read)
+  }
+  return parts
+}
+
+const blockedBy = (candidate: Fields): ReadonlyArray<string> => {
+  const ratings = candidate["safetyRatings"]
+  return Array.isArray(ratings)
+    ? ratings.flatMap((rating: unknown) =>
+      isRecord(rating) && rating["blocked"] === true && typeof rating["category"] === "string"
+        ? [rating["category"]]
+        : []
+    )
+    : []
+}
+
+/** Reads a reply, or a chunk that comes after these counts. Of several candidates the first one counts. */
+export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wrong => {
+  if (!isRecord(json)) return { wrong: "it is not an object" }
+  if (knownFields.every((name) => json[name] === undefined)) {
+    return { wrong: "it has no candidates, and nothing else that a reply has" }
+  }
+  const list = listOf(json["candidates"], "candidates")
+  if (list instanceof Unreadable) return list
+  const at = list.findIndex((each) => !isRecord(each) || (each["index"] ?? 0) === 0)
+  const candidate = at === -1 ? undefined : list[at]
+  if (candidate !== undefined && !isRecord(candidate)) return { wrong: `candidates.${at} is not an object` }
+  const parts = candidate === undefined ? [] : partsOf(candidate, at)
+  if (parts instanceof Unreadable) return parts
+  const said = candidate?.["finishReason"]
+  if (said === "MALFORMED_RESPONSE") return { wrong: "the provider itself says so: MALFORMED_RESPONSE" }
+  return {
+    id: nonBlank(json["responseId"]),
+    model: nonBlank(json["modelVersion"]),
+    parts,
+    finishReason: said === "FINISH_REASON_UNSPECIFIED" ? undefined : nonBlank(said),
+    blocked: candidate === undefined ? [] : blockedBy(candidate),
+    counts: countsAfter(counts, json["usageMetadata"]),
+    hasCandidate: candidate !== undefined
+  }
+}
+
+// Calls ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * Every call gets an id of its own: absent, blank and repeated ones are made up from the reply's id and the call's place,
+ * the same for the same reply.
+ */
+export const callId = (
+  given: unknown,
+  used: ReadonlyArray<string>,
+  reply: string | undefined,
+  index: number
+): string => {
+  const id = nonBlank(given)
+  if (id !== undefined && !used.includes(id)) return id
+  // Other providers, to whom the conversation may move, take nothing but these characters and 40 of them.
+  const prefix = reply === undefined ? "call" : `call_${reply.replace(/[^a-zA-Z0-9_-]/g, "").slice(0, 24)}`
+  for (let next = index;; next++) {
+    if (!used.includes(`${prefix}_${next}`)) return `${prefix}_${next}`
+  }
+}
+
+/** The arguments as they were written: parsing and printing would lose digits and repeated keys. */
+export const argumentsText = (call: RawCall, text: string): string => {
+  const args = call.fields["args"]
+  if (args === undefined || args === null) return "{}"
+  return typeof args === "string" ? orEmptyObject(args) : rawAt(text, [...call.path, "args"]) ?? JSON.stringify(args)
+}
+
+/** As `StreamPart.collect` joins the deltas of a stream: a text that is signed stays a part of its own. */
+const responseParts = (frame: Frame, text: string, provider: string): ReadonlyArray<Response.Part> | Wrong => {
+  const parts: Array<Response.Part> = []
+  const used: Array<string> = []
+  for (const part of frame.parts) {
+    const seal = sealOf(part.kind === "call" ? part.call.signature : part.signature, provider)
+    const sealed = seal === undefined ? {} : { opaque: seal }
+    if (part.kind !== "call") {
+      const tag = part.kind === "text" ? "Text" : "Reasoning"
+      const last = parts.at(-1)
+      const joins = last?._tag === tag && last.opaque === undefined && (seal === undefined || tag === "Reasoning")
+      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...sealed }
+      else parts.push({ _tag: tag, text: part.text, ...sealed })
+      continue
+    }
+    const name = part.call.fields["name"]
+    if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
+    const id = callId(part.call.fields["id"], used, frame.id, used.length)
+    used.push(id)
+    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...sealed })
+  }
+  return parts
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    const error = ProviderError.fromStreamEvent({ ...who, event: body, headers: incoming.headers, now })
+    if (Option.isSome(error)) return Either.left(error.value)
+    const frame = readFrame(body)
+    if ("wrong" in frame) return malformed(facts, incoming.text, frame.wrong)
+    if (!frame.hasCandidate) return malformed(facts, incoming.text, "candidates is empty")
+    const parts = responseParts(frame, incoming.text, who.provider)
+    if ("wrong" in parts) return malformed(facts, incoming.text, parts.wrong)
+    const usage = usageOf(frame.counts)
+    const finishReason = finishReasonOf(frame.finishReason, parts.some((part) => part._tag === "ToolCall"))
+    if (finishReason === "content-filter" && !parts.some(saysSomething)) {
+      return Either.left(filtered(facts, frame.finishReason, frame.blocked, usage))
+    }
+    return Either.right(
+      new Response.Response({
+        ...(frame.id === undefined ? {} : { id: frame.id }),
+        model: frame.model ?? who.model,
+        parts,
+        finishReason,
+        ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
+        usage,
+        ...(requestId === undefined ? {} : { requestId })
+      })
+    )
+  })
+}

@@ -1,0 +1,304 @@
+/** OpenAI's Responses API on the wire: how a reply is read. Pure; lenient where real servers differ. */
+import type * as DateTime from "effect/DateTime"
+import * as Either from "effect/Either"
+import * as ModelError from "../../error/ModelError.ts"
+import { isRecord } from "../../internal/record.ts"
+import type { Fields } from "../../internal/record.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import * as Response from "../../model/Response.ts"
+import { Usage } from "../../model/Usage.ts"
+import * as ProviderError from "../ProviderError.ts"
+import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
+import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
+import * as opaque from "../shared/opaque.ts"
+import { filteredCategories } from "../shared/openAiFilters.ts"
+import { rawAt } from "../shared/rawJson.ts"
+import { withReason } from "../shared/streamError.ts"
+
+const isFilled = (value: unknown): boolean =>
+  typeof value === "string" ? value.trim() !== "" : isRecord(value) && Object.keys(value).length > 0
+
+export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
+
+const detail = (usage: Fields, holder: string, field: string): number | undefined => {
+  const details = usage[holder]
+  return isRecord(details) ? count(details[field]) : undefined
+}
+
+/** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
+export const usageOf = (value: unknown): Usage => {
+  const usage = isRecord(value) ? value : {}
+  const inputTokens = count(usage["input_tokens"]) ?? 0
+  const outputTokens = count(usage["output_tokens"]) ?? 0
+  const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
+  const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
+  return new Usage({
+    inputTokens,
+    outputTokens,
+    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
+  })
+}
+
+/** One piece of content of a message or of reasoning. */
+export interface Piece {
+  readonly kind: "text" | "refusal" | "reasoning"
+  readonly text: string
+}
+
+/** A part of a message or of reasoning. Parts of other kinds (references, pictures) say nothing to us. */
+export const pieceOf = (part: unknown): Piece | undefined => {
+  if (!isRecord(part)) return undefined
+  switch (part["type"]) {
+    case "output_text":
+    case "text":
+      return typeof part["text"] === "string" ? { kind: "text", text: part["text"] } : undefined
+    case "refusal":
+      return typeof part["refusal"] === "string" ? { kind: "refusal", text: part["refusal"] } : undefined
+    case "summary_text":
+    case "reasoning_text":
+      return typeof part["text"] === "string" ? { kind: "reasoning", text: part["text"] } : undefined
+    default:
+      return undefined
+  }
+}
+
+/** How a reply ended, or that it did not. */
+export interface Ending {
+  readonly reason: Response.FinishReason
+  readonly raw: string | undefined
+}
+
+/**
+ * `completed` waits for tools where there are calls; a refusal and a call that was cut are no whole reply although the
+ * server calls them complete.
+ */
+export const endingOf = (
+  response: Fields,
+  seen: { readonly calls: boolean; readonly refused: boolean; readonly cutCall: boolean }
+): Ending => {
+  const status = nonBlank(response["status"])
+  if (status === "completed") {
+    const reason = seen.refused ? "content-filter" : seen.cutCall ? "length" : seen.calls ? "tool-calls" : "stop"
+    return { reason, raw: status }
+  }
+  const incomplete = response["incomplete_details"]
+  const told = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
+  const reason = told === "max_output_tokens" || told === "max_tokens" || told === "length"
+    ? "length"
+    : told === "content_filter"
+    ? "content-filter"
+    : "unknown"
+  return { reason, raw: told ?? status }
+}
+
+/** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
+export const argumentsText = (value: unknown, raw: () => string | undefined): string =>
+  typeof value === "string"
+    ? value
+    : value === undefined || value === null
+    ? ""
+    : raw() ?? JSON.stringify(value)
+
+/**
+ * A reasoning item as a part keeps it, to be sent back as it came; none where it holds nothing but its name, which means
+ * something only to a server that stored it.
+ */
+export const sealOf = (item: Fields, provider: string): string | undefined => {
+  const encrypted = nonBlank(item["encrypted_content"])
+  if (encrypted === undefined) return undefined
+  const content = listOf(item["content"])
+  return opaque.write(
+    "responses",
+    provider,
+    "reasoning",
+    JSON.stringify({
+      id: nonBlank(item["id"]),
+      summary: listOf(item["summary"]),
+      ...(content.length === 0 ? {} : { content }),
+      encrypted_content: encrypted
+    })
+  )
+}
+
+/** The id of a call: the given one if it is new, or else one made up, the same for the same reply. */
+export const freshId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
+  if (given !== undefined && !used.has(given)) return given
+  let next = index
+  while (used.has(`call_${next}`)) next++
+  return `call_${next}`
+}
+
+/**
+ * The error for a reply of which a filter left nothing. Azure names the filters that fired, and whether it was the prompt
+ * that they fired at.
+ */
+export const filteredOut = (
+  response: Fields,
+  facts: { readonly provider: string; readonly model?: string; readonly requestId?: string; readonly status?: number }
+): ModelError.ModelError => {
+  const filters = listOf(response["content_filters"]).filter(isRecord)
+  const categories = [...new Set(filters.flatMap((filter) => filteredCategories(filter["content_filter_results"])))]
+  return new ModelError.ContentFiltered({
+    ...facts,
+    stage: filters.some((filter) => filter["blocked"] === true && filter["source_type"] === "prompt")
+      ? "prompt"
+      : "completion",
+    billed: usageOf(response["usage"]).totalTokens > 0 ? "yes" : "maybe",
+    ...(categories.length === 0 ? {} : { categories })
+  })
+}
+
+/**
+ * The error that a body holds although the status says success. Servers write it as `error`, as the status `failed`, or
+ * flat (`object: "error"`, `detail`, `message`) where the output should be.
+ */
+const errorIn = (body: unknown): Fields | undefined => {
+  const holder = Array.isArray(body) && body.length === 1 ? body[0] : body
+  if (!isRecord(holder)) return undefined
+  if (holder["status"] === "failed") return withReason(holder)
+  if (isFilled(holder["error"])) return holder
+  if (holder["output"] !== undefined) return undefined
+  const says = isFilled(holder["message"]) || isFilled(holder["detail"])
+  return holder["object"] === "error" || holder["type"] === "error" || says ? holder : undefined
+}
+
+/** The status an error body itself claims, where it claims one. */
+const claimedStatus = (body: Fields): number | undefined => {
+  const inner = isRecord(body["error"]) ? body["error"] : body
+  return [inner["code"], inner["status"], inner["status_code"], body["status_code"], body["code"], body["status"]]
+    .map((value) => typeof value === "string" && /^\d{3}$/.test(value) ? Number(value) : value)
+    .find((value): value is number =>
+      typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600
+    )
+}
+
+/** The output of a reply, gathered item by item. */
+interface Gathered {
+  readonly parts: Array<Response.Part>
+  readonly ids: Set<string>
+  refused: boolean
+  cutCall: boolean
+  calls: number
+}
+
+/** A call, or what is wrong with it. */
+const addCall = (item: Fields, at: number, text: string, into: Gathered): string | undefined => {
+  const name = item["name"]
+  if (typeof name !== "string") return `output.${at}.name: a function_call without the name of its function`
+  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, into.ids)
+  into.ids.add(id)
+  if (item["status"] === "incomplete") into.cutCall = true
+  const json = argumentsText(item["arguments"], () => rawAt(text, ["output", at, "arguments"]))
+  into.parts.push({
+    _tag: "ToolCall",
+    id,
+    name,
+    arguments: orEmptyObject(json)
+  })
+  return undefined
+}
+
+const addPiece = (part: unknown, into: Gathered): void => {
+  const piece = pieceOf(part)
+  if (piece === undefined || piece.text === "") return
+  if (piece.kind === "refusal") into.refused = true
+  into.parts.push(piece.kind === "reasoning" ? { _tag: "Reasoning", text: piece.text } : Prompt.text(piece.text))
+}
+
+/** One item is one part, so that what seals it seals all of it. */
+const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
+  const pieces = [...listOf(item["summary"]), ...listOf(item["content"])].map(pieceOf)
+  const text = pieces.map((piece) => piece?.text ?? "").join("")
+  const seal = sealOf(item, provider)
+  if (text === "" && seal === undefined) return
+  into.parts.push({ _tag: "Reasoning", text, ...(seal === undefined ? {} : { opaque: seal }) })
+}
+
+/** Items of other kinds are work the server did with tools of its own: they are no part of the answer. */
+const addItem = (
+  item: unknown,
+  at: number,
+  text: string,
+  provider: string,
+  into: Gathered
+): string | undefined => {
+  if (!isRecord(item)) return `output.${at}: not an object`
+  switch (item["type"]) {
+    case "message": {
+      const { content } = item
+      if (typeof content === "string") addPiece({ type: "output_text", text: content }, into)
+      else for (const part of listOf(content)) addPiece(part, into)
+      return undefined
+    }
+    case "reasoning":
+      addReasoning(item, provider, into)
+      return undefined
+    case "function_call":
+      return addCall(item, at, text, into)
+    default:
+      return undefined
+  }
+}
+
+const unfinished: ReadonlySet<unknown> = new Set(["queued", "in_progress", "cancelled"])
+
+const fromBody = (
+  body: Fields,
+  text: string,
+  facts: Facts
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const { output } = body
+  if (!Array.isArray(output)) return malformed(facts, text, "output: a list of items is missing; this is no response")
+  if (unfinished.has(body["status"])) {
+    return malformed(facts, text, `status: the reply is not finished but ${JSON.stringify(body["status"])}`)
+  }
+  const gathered: Gathered = { parts: [], ids: new Set(), refused: false, cutCall: false, calls: 0 }
+  for (const [at, item] of output.entries()) {
+    const fault = addItem(item, at, text, facts.provider, gathered)
+    if (fault !== undefined) return malformed(facts, text, fault)
+  }
+  const { parts } = gathered
+  const ending = endingOf(body, { calls: gathered.calls > 0, refused: gathered.refused, cutCall: gathered.cutCall })
+  if (ending.reason === "content-filter" && !parts.some(saysSomething)) {
+    return Either.left(filteredOut(body, facts))
+  }
+  const id = nonBlank(body["id"])
+  return Either.right(
+    new Response.Response({
+      ...(id === undefined ? {} : { id }),
+      model: nonBlank(body["model"]) ?? facts.model,
+      parts,
+      finishReason: ending.reason,
+      ...(ending.raw === undefined ? {} : { rawFinishReason: ending.raw }),
+      usage: usageOf(body["usage"]),
+      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+    })
+  )
+}
+
+/** The response in a reply of status 200 to 299, or the error it really is. */
+export const decode = (
+  incoming: Incoming,
+  who: Who,
+  now: DateTime.Utc
+): Either.Either<Response.Response, ModelError.ModelError> => {
+  const requestId = requestIdOf(incoming.headers)
+  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  return Either.flatMap(parse(incoming, facts), (body) => {
+    const error = errorIn(body)
+    if (error !== undefined) {
+      return Either.left(ProviderError.fromResponse({
+        ...who,
+        status: claimedStatus(error) ?? incoming.status,
+        headers: incoming.headers,
+        body: error,
+        now
+      }))
+    }
+    return isRecord(body)
+      ? fromBody(body, incoming.text, facts)
+      : malformed(facts, incoming.text, "the body is no object")
+  })
+}

@@ -1,0 +1,199 @@
+/** Asks a model for data until it is right, and says what was wrong each time. */
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Random from "effect/Random"
+import * as AnswerError from "../../error/AnswerError.ts"
+import * as LanguageModel from "../../model/LanguageModel.ts"
+import * as Prompt from "../../model/Prompt.ts"
+import * as Response from "../../model/Response.ts"
+import * as StructuredOutput from "../../model/StructuredOutput.ts"
+import * as ToolCall from "../../model/ToolCall.ts"
+import type * as Toolkit from "../../model/Toolkit.ts"
+import * as Usage from "../../model/Usage.ts"
+import * as RetryPolicy from "../../policy/RetryPolicy.ts"
+import * as Event from "../../telemetry/Event.ts"
+import * as Monitor from "../../telemetry/Monitor.ts"
+import * as Ask from "../shared/ask.ts"
+import { derivedKey } from "../shared/derivedKey.ts"
+import type { Mode, Settings } from "./settings.ts"
+
+/** How the model is asked, and who hears of refusals. */
+export interface Voice {
+  readonly ask: (
+    request: LanguageModel.Request
+  ) => Effect.Effect<Response.Response, LanguageModel.LanguageModelError, LanguageModel.LanguageModel>
+  readonly refused: (error: AnswerError.Refusal) => Effect.Effect<void>
+}
+
+/** A provider's own structured output is better at it than a tool, where there is one. */
+const isNative = (mode: Mode, capabilities: LanguageModel.Capabilities): boolean =>
+  mode === "native" || (mode === "auto" && capabilities.structuredOutput !== false)
+
+const form = <A, I>(output: StructuredOutput.StructuredOutput<A, I>, native: boolean) =>
+  native ? { responseFormat: output.format } : { tools: output.toolkit, toolChoice: { tool: output.name } }
+
+const answered = (
+  response: Response.Response,
+  content: string,
+  isError: boolean,
+  asSaid: (call: Prompt.ToolCallPart) => Prompt.ToolCallPart = (call) => call
+): ReadonlyArray<Prompt.Message> => {
+  const calls = Ask.withOwnIds(response.toolCalls).map((call) => ({
+    ...asSaid(call),
+    name: Ask.sendableName(call.name)
+  }))
+  const queue = [...calls]
+  return [
+    Prompt.assistant(response.parts.map((part) => part._tag === "ToolCall" ? queue.shift() ?? part : part)),
+    ...calls.map(({ id, name }) => Prompt.toolResult({ id, name, content, isError }))
+  ]
+}
+
+/** The reply, and what was wrong with it where an answer to a reply belongs. */
+const correction = (
+  response: Response.Response,
+  error: AnswerError.InvalidAnswer
+): ReadonlyArray<Prompt.Message> => {
+  const told = AnswerError.explain(error)
+  if (response.toolCalls.length > 0) return answered(response, told, true)
+  // No provider takes a turn of the assistant without a word.
+  const said = response.text.trim() === "" ? [] : [Response.toMessage(response)]
+  return [...said, Prompt.user(told)]
+}
+
+/**
+ * A call stays open until it has a result, and no provider takes a next turn before that; nor do all of them take one
+ * whose arguments are not JSON, so what was mended is mended there, too.
+ */
+const accepted = (toolkit: Toolkit.Any, response: Response.Response): ReadonlyArray<Prompt.Message> =>
+  response.toolCalls.length > 0
+    ? answered(response, "Received.", false, (call) => ToolCall.mended(toolkit, call))
+    : [Response.toMessage(response)]
+
+interface Refused {
+  readonly error: AnswerError.Refusal
+  /** What rules of a policy know it by. */
+  readonly kind: string
+  readonly text: string
+  readonly reason: string
+  readonly tell: ReadonlyArray<Prompt.Message>
+  readonly fingerprint: string
+  readonly usage: Usage.Usage
+}
+
+const byUs = (response: Response.Response, error: AnswerError.InvalidAnswer): Refused => ({
+  error,
+  kind: error.kind,
+  text: error.text,
+  reason: error.message,
+  tell: correction(response, error),
+  fingerprint: AnswerError.fingerprint(error),
+  usage: response.usage
+})
+
+const byProvider = (error: Exclude<AnswerError.Refusal, AnswerError.InvalidAnswer>): Refused => ({
+  ...Ask.refusedByProvider(error),
+  error,
+  kind: error._tag,
+  text: error.failedGeneration ?? "",
+  reason: error.message
+})
+
+/** One question; a reply that may not be taken is a value here, so that the loop below reads as a table. */
+const askOnce = <A, I>(
+  output: StructuredOutput.StructuredOutput<A, I>,
+  asking: ReturnType<Voice["ask"]>
+) =>
+  asking.pipe(
+    Effect.map((response) =>
+      Either.mapBoth(StructuredOutput.decode(output, response), {
+        onLeft: (error) => byUs(response, error),
+        onRight: (decoded) => ({ decoded, response })
+      })
+    ),
+    Effect.catchTag("InvalidToolCall", (error) => Effect.succeed(Either.left(byProvider(error))))
+  )
+
+/** Every reason to stop, in the three words that the caller needs. */
+const stops = {
+  Repeated: "Repeated",
+  Never: "Bound",
+  Attempts: "Bound",
+  Deadline: "Bound",
+  HintTooLong: "Bound",
+  NotRetryable: "Final",
+  NoRule: "Final"
+} as const
+
+/** Asks, and asks again as the policy decides; the same failure twice ends it. */
+export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, voice: Voice) =>
+  Effect.gen(function*() {
+    const { capabilities } = yield* LanguageModel.LanguageModel
+    const key = question.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
+    const asked = { ...question, ...form(output, isNative(mode, capabilities)) }
+    const seen = new Set<string>()
+    const refusals: Array<Refused> = []
+    let prompt = Prompt.make(question.prompt)
+    let usage = Usage.zero
+    let state = RetryPolicy.start(policy, yield* Clock.currentTimeMillis)
+
+    /** Why not to ask again, or after which wait. */
+    const decide = (refused: Refused) =>
+      Effect.gen(function*() {
+        if (seen.has(refused.fingerprint)) return { _tag: "Stop", reason: "Repeated" } as const
+        seen.add(refused.fingerprint)
+        // A refused answer is what re-asking is for, unless it was withheld; a rule that names it outranks both.
+        const failure = {
+          ...RetryPolicy.failureOf(refused.error),
+          tag: refused.kind,
+          retryable: refused.kind !== "Withheld"
+        }
+        const now = yield* Clock.currentTimeMillis
+        const [next, decision] = RetryPolicy.step(state, failure, now, yield* Random.next)
+        state = next
+        return decision
+      })
+
+    for (let reasks = 0;; reasks++) {
+      const idempotencyKey = reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)
+      const reply = yield* askOnce(output, voice.ask({ ...asked, prompt, idempotencyKey }))
+      if (Either.isRight(reply)) {
+        const { decoded: { repairs, source, value }, response } = reply.right
+        return {
+          value,
+          source,
+          repairs,
+          response,
+          reasks,
+          refused: refusals.map(({ error }) => error),
+          usage: Usage.add(usage, response.usage),
+          prompt: Prompt.append(prompt, ...accepted(output.toolkit, response))
+        }
+      }
+      const refused = reply.left
+      refusals.push(refused)
+      usage = Usage.add(usage, refused.usage)
+      yield* Monitor.emit(Event.AnswerRejected({
+        at: yield* Clock.currentTimeMillis,
+        name,
+        reask: reasks,
+        kind: refused.kind,
+        reason: refused.reason
+      }))
+      yield* voice.refused(refused.error)
+      const decision = yield* decide(refused)
+      if (decision._tag === "Stop") {
+        return yield* new AnswerError.ObjectRejected({
+          output: output.name,
+          attempts: Arr.map(Arr.append(refusals.slice(0, -1), refused), ({ error, text }) => ({ text, error })),
+          stopped: stops[decision.reason],
+          usage: { ...usage }
+        })
+      }
+      if (decision.delay > 0) yield* Effect.sleep(decision.delay)
+      prompt = Prompt.append(prompt, ...refused.tell)
+      yield* Monitor.emit(Event.Reasked({ at: yield* Clock.currentTimeMillis, name, reask: reasks + 1 }))
+    }
+  })
