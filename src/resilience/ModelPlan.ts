@@ -32,7 +32,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -43,6 +42,7 @@ import * as Stream from "effect/Stream"
 import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
 import { PlanExhausted, type PolicyError } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Kernel from "../internal/plan.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
@@ -251,13 +251,13 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
   const names = steps.map((step) => step.name)
   const cell = { current: Kernel.first }
 
-  const startNow = Effect.map(Clock.currentTimeMillis, (now) => {
+  const startNow = Effect.map(Effect.map(Effect.clock, elapsedMillis), (now) => {
     cell.current = Kernel.startAt(cell.current, now)
     return cell.current
   })
 
   const settle = (generation: number, report: Fallback.Report<unknown, LanguageModel.LanguageModelError>) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
+    Effect.map(Effect.map(Effect.clock, elapsedMillis), (now) => {
       const tried = [
         ...report.failed.map(({ error, step }) => ({ step: names.indexOf(step), unwell: isUnwell(error) })),
         { step: names.indexOf(report.step), unwell: false }

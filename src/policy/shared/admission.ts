@@ -6,6 +6,7 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import { BulkheadFull, refusal, TimedOut } from "../../error/PolicyError.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import { at, integer, optional, type Report } from "../../internal/reader.ts"
 import { words } from "../../internal/words.ts"
 import * as Event from "../../telemetry/Event.ts"
@@ -117,7 +118,7 @@ const shortestSleep = 0.001
 const sweep = (self: Admission, sweeper: Admission["sweeper"]): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     if (self.sweeper !== sweeper) return Effect.void
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(clock)
     const again = Gate.expire(self.gate, now)
     if (again !== undefined) {
       // Never for no time, which a difference of less than a nanosecond would be, again and again.
@@ -181,7 +182,7 @@ const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Re
     const { queueTimeout } = self
     return queueTimeout === undefined
       ? stand(self, restore, Infinity)
-      : Effect.clockWith((clock) => stand(self, restore, clock.unsafeCurrentTimeMillis() + queueTimeout))
+      : Effect.clockWith((clock) => stand(self, restore, elapsedMillis(clock) + queueTimeout))
   })
 
 const stand = (

@@ -14,6 +14,7 @@ import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { refusal, TimedOut } from "../../error/PolicyError.ts"
+import { isLive } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
@@ -78,8 +79,6 @@ export interface Limits {
 
 const noTimer = (): void => {}
 
-const liveClock: unknown = Object.getPrototypeOf(Clock.make())
-
 /** Calls `act` when the time is up. Any clock but the live one is asked to sleep, so that virtual time rules. */
 const startTimer = <R>(
   clock: Clock.Clock,
@@ -87,7 +86,7 @@ const startTimer = <R>(
   runtime: Runtime.Runtime<R>,
   act: () => void
 ): () => void => {
-  if (Object.getPrototypeOf(clock) === liveClock) {
+  if (isLive(clock)) {
     // What the live clock does, without the fiber it would take. Beyond the longest timer a time-out is none.
     if (millis > longestTimer) return noTimer
     const timer = setTimeout(act, Math.max(0, millis))
