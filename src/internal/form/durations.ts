@@ -82,11 +82,13 @@ export const formatDuration = (duration: Duration.Duration): string =>
 const isDurationInput = (value: unknown): value is Duration.DurationInput =>
   Option.isSome(Duration.decodeUnknown(value))
 
-/** `Duration` reads a negative number, and what is no number, as zero. */
+/** `Duration` reads a negative number and `NaN` as zero, also as the seconds and nanoseconds of a pair. */
 const isBelowZero = (value: unknown): boolean =>
-  typeof value === "number" || typeof value === "bigint"
+  typeof value === "bigint"
+    ? value < 0n
+    : typeof value === "number"
     ? !(value >= 0)
-    : Array.isArray(value) && value.some((each) => !(each >= 0))
+    : Array.isArray(value) && value.some((each) => !(typeof each === "number" && each >= 0))
 
 /** Any spelling of code as a duration; `undefined` for what is none, for a negative one and for `NaN`. */
 const fromInput = (value: unknown): Duration.Duration | undefined =>
@@ -95,6 +97,13 @@ const fromInput = (value: unknown): Duration.Duration | undefined =>
     : isBelowZero(value) || !isDurationInput(value)
     ? undefined
     : Duration.decode(value)
+
+/** Effect tells a whole number of milliseconds in nanoseconds from the same in milliseconds; read, both are the latter. */
+const canonical = (duration: Duration.Duration): Duration.Duration =>
+  Duration.match(duration, {
+    onMillis: () => duration,
+    onNanos: (nanos) => nanos % 1_000_000n === 0n ? Duration.millis(Number(nanos / 1_000_000n)) : duration
+  })
 
 export interface DurationRange {
   /** Default: `"above zero"`. */
@@ -171,7 +180,16 @@ const leafOf = <Read>(
 
 /** A duration. In code any `DurationInput`, where a number is milliseconds; in a file a text with its unit. */
 export const duration = (range: DurationRange = {}): Form<Duration.Duration, Duration.DurationInput, "required"> =>
-  leafOf(range, Duration.toMillis, parseDuration, (read) => read, formatDuration)
+  leafOf(
+    range,
+    Duration.toMillis,
+    (text) => {
+      const read = parseDuration(text)
+      return read === undefined ? undefined : canonical(read)
+    },
+    canonical,
+    formatDuration
+  )
 
 /** A duration as a number of milliseconds, which kernels reckon with. */
 export const millis = (range: DurationRange = {}): Form<number, Duration.DurationInput, "required"> =>
