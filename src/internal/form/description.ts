@@ -90,6 +90,8 @@ export interface Tagged {
   readonly kind: "tagged"
   readonly what: string
   readonly field: string
+  /** What the field may be. */
+  readonly allowed: string
   /** By the text in the field. */
   readonly members: ReadonlyMap<string, Node>
 }

@@ -71,18 +71,13 @@ export const number = (range: NumberRange, allowed = rangeText(range)): Required
 /** A share of a whole, from 0 to 1. */
 export const share = (allowed = "a number from 0 to 1"): Required<number> => number({ min: 0, max: 1 }, allowed)
 
-const quoted = (literals: ReadonlyArray<string>): string => literals.map((each) => `"${each}"`).join(", ")
+/** How a choice among texts is told. */
+export const amongTexts = (all: ReadonlyArray<string>): string => {
+  const quoted = all.map((each) => `"${each}"`).join(", ")
+  return all.length === 1 ? quoted : `one of ${quoted}`
+}
 
-/** One of several texts. */
-export const oneOf = <const All extends ReadonlyArray<string>>(...all: All): Required<All[number]> =>
-  plain(
-    (value): value is All[number] => typeof value === "string" && all.includes(value),
-    all.length === 1 ? quoted(all) : `one of ${quoted(all)}`,
-    all.length === 1 ? { const: all[0] } : { enum: all },
-    all
-  )
-
-/** The same with words of your own for what is allowed. */
+/** One of several texts, with words of your own for what is allowed. */
 export const oneOfWith = <const All extends ReadonlyArray<string>>(all: All, allowed: string): Required<All[number]> =>
   plain(
     (value): value is All[number] => typeof value === "string" && all.includes(value),
@@ -90,6 +85,10 @@ export const oneOfWith = <const All extends ReadonlyArray<string>>(all: All, all
     all.length === 1 ? { const: all[0] } : { enum: all },
     all
   )
+
+/** One of several texts. */
+export const oneOf = <const All extends ReadonlyArray<string>>(...all: All): Required<All[number]> =>
+  oneOfWith(all, amongTexts(all))
 
 const isText = (value: unknown): value is string => typeof value === "string" && value.trim() !== ""
 

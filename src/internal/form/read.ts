@@ -177,8 +177,7 @@ const readTagged = (node: Tagged, value: unknown, path: string, reading: Reading
   const tag = own(value, node.field)
   const member = typeof tag === "string" ? node.members.get(tag) : undefined
   if (member !== undefined) return walk(member, value, path, reading)
-  const tags = [...node.members.keys()]
-  refuse(reading, at(path, node.field), tag, `one of ${tags.map((each) => `"${each}"`).join(", ")}`)
+  refuse(reading, at(path, node.field), tag, node.allowed)
   return readUnknownMember(node, value, path, reading)
 }
 

@@ -13,6 +13,7 @@ import {
   type Presence,
   type StructCheck
 } from "./description.ts"
+import { amongTexts } from "./leaves.ts"
 
 /** The fields of an object, by name. */
 export interface Fields {
@@ -137,24 +138,27 @@ export const isText = (value: unknown): value is string => typeof value === "str
 
 /**
  * One of several objects, told apart by the text in one field, which each of them has as a `oneOf`. Where that text is
- * none of them, every field that one of them would refuse is told all the same.
+ * none of them, every field that one of them would refuse is told all the same. `field` may bring words of its own for
+ * the texts that are allowed.
  */
 export const tagged = <const Members extends ReadonlyArray<Form<unknown, unknown>>>(
   what: string,
-  field: string,
+  field: string | { readonly name: string; readonly allowed: string },
   ...members: Members
-): Form<Output<Members[number]>, Input<Members[number]>, "required"> =>
-  make({
-    kind: "tagged",
-    what,
-    field,
-    members: new Map(members.flatMap(({ node }) => {
-      const object = core(node)
-      const tag = object.kind === "struct" ? object.fields[field] : undefined
-      const leaf = tag === undefined ? undefined : core(tag)
-      return leaf?.kind === "leaf" ? (leaf.literals ?? []).map((literal) => [literal, node] as const) : []
-    }))
-  })
+): Form<Output<Members[number]>, Input<Members[number]>, "required"> => {
+  const name = typeof field === "string" ? field : field.name
+  const byTag = new Map(members.flatMap(({ node }) => literalsOf(node, name).map((tag) => [tag, node] as const)))
+  const allowed = typeof field === "string" ? amongTexts([...byTag.keys()]) : field.allowed
+  return make({ kind: "tagged", what, field: name, allowed, members: byTag })
+}
+
+/** The texts that a field of an object may hold. */
+const literalsOf = (object: Node, field: string): ReadonlyArray<string> => {
+  const struct = core(object)
+  const tag = struct.kind === "struct" ? struct.fields[field] : undefined
+  const leaf = tag === undefined ? undefined : core(tag)
+  return leaf?.kind === "leaf" ? leaf.literals ?? [] : []
+}
 
 /** A form with a name: the JSON Schema describes it once, under `$defs`. */
 export const named = <Read, Given>(name: string, form: Form<Read, Given>): Form<Read, Given, "required"> =>

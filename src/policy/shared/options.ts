@@ -26,6 +26,18 @@ export const readForm = <Read>(
 ): Either.Either<Read, InvalidOptions> =>
   Either.mapLeft(Form.read(form, value, mode), (problems) => refusal(module, { problems: [...problems] }))
 
+/** The same for constructors of values, which have no error channel: throws the typed error where the value is written. */
+export const readFormOrThrow = <Read>(
+  module: string,
+  path: string,
+  form: Form.Form<Read, unknown>,
+  value: unknown
+): Read => {
+  const read = Form.read(form, value, "code", path)
+  if (Either.isLeft(read)) throw refusal(module, { problems: [...read.left] })
+  return read.right
+}
+
 /** Runs a reader over options; every problem it reports is in the one error. */
 export const readAll = <A>(module: string, value: unknown, read: Reader<A>): Either.Either<A, InvalidOptions> => {
   const report = emptyReport()
