@@ -7,11 +7,20 @@
  * validator that tries every shape would else go through a nested policy once for each of them, and as often again at
  * every level: 19 shapes, 60 levels deep, are more than 10^76 visits.
  */
-import { core, type Form, isCodeOnly, type JsonSchema, type Node, presenceOf, type Struct } from "./description.ts"
+import {
+  core,
+  type Form,
+  isCodeOnly,
+  type JsonSchema,
+  type Named,
+  type Node,
+  presenceOf,
+  type Struct
+} from "./description.ts"
 import { writtenDefault } from "./encode.ts"
 
-/** The schemas of named forms, by name. */
-type Definitions = Map<string, { readonly node: Node; json: JsonSchema }>
+/** The schemas of named forms, by name; one that is being written has none yet. */
+type Definitions = Map<string, { readonly node: Named; json: JsonSchema | undefined }>
 
 /** The whole document. `keywords` are added at the top: a title, say. */
 export const toJsonSchema = (form: Form<unknown, unknown>, keywords: JsonSchema = {}): JsonSchema => {
@@ -46,16 +55,8 @@ const write = (node: Node, definitions: Definitions): JsonSchema => {
     }
     case "annotated":
       return { ...write(node.inner, definitions), ...node.keywords }
-    case "named": {
-      const known = definitions.get(node.name)
-      if (known === undefined) {
-        // Named before it is written, because it may contain itself.
-        const definition = { node, json: {} }
-        definitions.set(node.name, definition)
-        definition.json = write(node.inner(), definitions)
-      }
-      return { $ref: `#/$defs/${node.name}` }
-    }
+    case "named":
+      return reference(node, definitions)
     case "list":
       return { type: "array", items: write(node.item, definitions), minItems: node.minItems }
     case "struct":
@@ -64,6 +65,22 @@ const write = (node: Node, definitions: Definitions): JsonSchema => {
     case "tagged":
       return choice(node, definitions)
   }
+}
+
+/** Writes a named form once. A second one of that name must be the same, or one of them would be described wrongly. */
+const reference = (node: Named, definitions: Definitions): JsonSchema => {
+  const known = definitions.get(node.name)
+  if (known === undefined) {
+    // Named before it is written, because it may contain itself.
+    const definition: { readonly node: Named; json: JsonSchema | undefined } = { node, json: undefined }
+    definitions.set(node.name, definition)
+    definition.json = write(node.inner(), definitions)
+  } else if (known.node !== node && known.json !== undefined) {
+    if (JSON.stringify(known.json) !== JSON.stringify(write(node.inner(), definitions))) {
+      throw new Error(`two different forms have the name "${node.name}"`)
+    }
+  }
+  return { $ref: `#/$defs/${node.name}` }
 }
 
 type Properties = ReadonlyArray<readonly [name: string, json: JsonSchema | true]>

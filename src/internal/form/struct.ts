@@ -76,7 +76,7 @@ export const optional = <Read, Given>(
 /** A field that may be left out, and what then holds. */
 export const withDefault = <Read, Given>(
   form: Form<Read, Given>,
-  value: () => Read
+  value: () => NoInfer<Read>
 ): Form<Read, Given | undefined, "default"> => ({
   node: { kind: "default", inner: form.node, value },
   presence: "default"

@@ -35,6 +35,19 @@ describe("the JSON Schema of a form", () => {
     expect(Form.toJsonSchema(form)["properties"]).not.toHaveProperty("verdict")
   })
 
+  it("takes two forms of one name only where they are the same", () => {
+    const two = (a: number, b: number) =>
+      Form.struct("two", {
+        a: Form.named("few", Form.count(1, a)),
+        b: Form.annotate(Form.named("few", Form.count(1, b)), { description: "more of them" })
+      })
+    expect(Form.toJsonSchema(two(5, 5))["properties"]).toEqual({
+      a: { $ref: "#/$defs/few" },
+      b: { $ref: "#/$defs/few", description: "more of them" }
+    })
+    expect(() => Form.toJsonSchema(two(5, 6))).toThrow("two different forms have the name \"few\"")
+  })
+
   it("says the fields of several objects once, beside the shapes", () => {
     const a = Form.struct("a", { kind: Form.oneOf("a"), wait: Form.duration(), deep: Form.optional(rule) })
     const b = Form.struct("b", { kind: Form.oneOf("b"), wait: Form.duration() })

@@ -237,6 +237,12 @@ describe("a choice", () => {
       ["typo", 1, "no such field here; there are when, failures, share, window"],
       ["failures", 0, "a whole number, 1 to 100"]
     ])
+    const strategy = Form.tagged(
+      "a strategy",
+      { name: "kind", allowed: "\"aimd\" or \"gradient\"" },
+      Form.struct("a strategy", { kind: Form.oneOf("aimd", "gradient") })
+    )
+    expect(outcome(strategy, {})).toEqual([["kind", undefined, "\"aimd\" or \"gradient\""]])
     expect(outcome(rule, 5)).toEqual([["", 5, "a rule with \"when\" or \"any\""]])
   })
 })
@@ -283,6 +289,11 @@ describe("a form that contains itself", () => {
 })
 
 describe("reading", () => {
+  it("takes no more time for each of many unknown fields", () => {
+    const many = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`field${i}`, i]))
+    expect(pathsOf(form, many, "file")).toHaveLength(200_001)
+  })
+
   it("never throws, whatever the file says", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.anything({ withBigInt: true, withDate: true, withNullPrototype: true }), (value) => {
