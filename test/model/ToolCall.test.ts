@@ -11,6 +11,7 @@ import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Usage from "../../src/model/Usage.ts"
+import { runs } from "../runs.ts"
 
 const weather = Tool.make("get_weather", {
   parameters: Schema.Struct({
@@ -390,7 +391,7 @@ describe("any call", () => {
           expect(Schema.encodeSync(json)(Schema.decodeSync(json)(text))).toBe(text)
         }
       ),
-      { numRuns: 1_000 }
+      { numRuns: runs(250, 1_000) }
     ))
 })
 
