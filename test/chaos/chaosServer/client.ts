@@ -8,8 +8,8 @@ import type { ModelError } from "../../../src/error/ModelError.ts"
 import type { Response } from "../../../src/model/Response.ts"
 import * as StreamPart from "../../../src/model/StreamPart.ts"
 import * as ProviderError from "../../../src/provider/ProviderError.ts"
-import { asked, completions, now, said, sliced, slicings, textOf, webOf } from "../completions.ts"
 import { runs } from "../../runs.ts"
+import { asked, completions, now, said, sliced, slicings, textOf, webOf } from "../completions.ts"
 
 /** A protocol, and how our client reads it. */
 export interface Options<E, F> {
