@@ -41,6 +41,7 @@ import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { distance } from "fastest-levenshtein"
+import { WrittenAsText } from "../error/ReplyError.ts"
 import * as ToolCallError from "../error/ToolCallError.ts"
 import { describeCause } from "../internal/redact.ts"
 import * as StrictJson from "../internal/strictJson.ts"
@@ -53,6 +54,7 @@ import * as Tool from "./Tool.ts"
 import * as Issues from "./toolCall/issues.ts"
 import { type JsonObject, type Read, read as readArguments } from "./toolCall/readArguments.ts"
 import { reshape } from "./toolCall/reshape.ts"
+import { find as findWrittenCall } from "./toolCall/writtenCall.ts"
 import * as Toolkit from "./Toolkit.ts"
 
 /**
@@ -145,6 +147,20 @@ export function decode(
     })
   )
 }
+
+/**
+ * The error of a text that is a call of one of the tools in the markup or syntax of some model (`<tool_call>{…}`,
+ * `[TOOL_CALLS]`, `functions.name(…)`, a fenced `{"name", "arguments"}` at its end, …). Such a call is never run. Prose
+ * that names a tool is none, and neither is markup that names no tool of the toolkit. Linear in the length of the text.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const writtenAsText = (toolkit: Toolkit.Any, text: string): Option.Option<WrittenAsText> =>
+  Option.map(
+    Option.fromNullable(findWrittenCall(text, toolkit.tools.map((tool) => tool.name))),
+    (found) => new WrittenAsText({ ...found, text })
+  )
 
 /**
  * The call as it belongs into the conversation: where its arguments had to be mended they are the JSON they were read as.
