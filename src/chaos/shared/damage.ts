@@ -94,7 +94,7 @@ const rename = (name: (meant: Meant, draw: Draw) => string): Spoil => (meant, dr
 
 const misspell = (name: string, draw: Draw): string => {
   const at = draw.between(1, Math.max(1, name.length - 2))
-  return draw.chance(0.5) && name.length > 3
+  return draw.happens(0.5) && name.length > 3
     ? name.slice(0, at) + name.slice(at + 1)
     : name.slice(0, at) + name.slice(at, at + 1).repeat(2) + name.slice(at + 1)
 }
@@ -169,7 +169,7 @@ const spoils: Readonly<Record<Exclude<DamageClass, keyof typeof malform>, Spoil>
     return typeof value === "string" ? draw.pick([value.toUpperCase(), `${value}s`, `not ${value}`]) : "other"
   }),
   "out-of-range": somewhere((value, _, draw) =>
-    typeof value === "number" ? draw.chance(0.5) ? -1e9 - value : 1e9 + value : undefined
+    typeof value === "number" ? draw.happens(0.5) ? -1e9 - value : 1e9 + value : undefined
   ),
   "fractional-integer": somewhere((value) => Number.isInteger(value) ? Number(value) + 0.5 : undefined),
   "wrapped-arguments": (meant, draw) =>
