@@ -23,7 +23,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { fields, integer, judge, number, oneOf, optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -212,8 +213,8 @@ export const outcomeOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(
 const rateOf = (self: AdaptiveRetry, now: number): Kernel.Rate => self.cell.rate ?? Kernel.startRate(defaults.rate, now)
 
 /**
- * The low-level way, for policies that fuse several steps into one: takes in what became of one attempt. `now` is epoch
- * milliseconds. Synchronous: the state moves at once.
+ * The low-level way, for policies that fuse several steps into one: takes in what became of one attempt. `now` is a reading
+ * of `elapsedMillis`. Synchronous: the state moves at once.
  *
  * @since 0.1.0
  * @category low level
@@ -245,7 +246,7 @@ const longestSleep = 1_000
 /** Waits for the ticket. It asks again at least once a second, for the rate moves. */
 const waitFor = (self: AdaptiveRetry, clock: Clock.Clock, ticket: number): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(clock)
     const [rate, wait] = Kernel.waitFor(rateOf(self, now), ticket, now)
     self.cell.rate = rate
     return wait <= 0
@@ -274,12 +275,16 @@ export const unsafeHolds = (self: AdaptiveRetry): boolean => self.mode === "rate
 export const acquireWith = (self: AdaptiveRetry, restore: Restore): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     if (!unsafeHolds(self)) return Effect.void
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(clock)
     const [reserved, ticket] = Kernel.reserve(rateOf(self, now), now)
     const [rate, wait] = Kernel.waitFor(reserved, ticket, now)
     self.cell.rate = rate
     if (wait <= 0) return Effect.void
-    const delayed = Event.RateLimitDelayed({ at: now, name: self.name, wait: Duration.millis(wait) })
+    const delayed = Event.RateLimitDelayed({
+      at: clock.unsafeCurrentTimeMillis(),
+      name: self.name,
+      wait: Duration.millis(wait)
+    })
     return Effect.onInterrupt(
       restore(Effect.zipRight(Monitor.emit(delayed), waitFor(self, clock, ticket))),
       () =>
@@ -304,7 +309,7 @@ export const acquire = (self: AdaptiveRetry): Effect.Effect<void> =>
 
 /**
  * Takes in how an attempt ended. Defects, interruption and the refusals of our own policies count for nothing. `now` is
- * epoch milliseconds.
+ * a reading of `elapsedMillis`.
  *
  * @since 0.1.0
  * @category interpreters
@@ -331,7 +336,7 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: AdaptiveRetry): Effect.Effect<A, E, R> => {
     const attempt = Effect.onExit(effect, (exit) =>
       Effect.clockWith((clock) => {
-        unsafeSettle(self, exit, clock.unsafeCurrentTimeMillis())
+        unsafeSettle(self, exit, elapsedMillis(clock))
         return Effect.void
       }))
     return self.mode === "multiplier" ? attempt : Effect.zipRight(acquire(self), attempt)
@@ -362,7 +367,8 @@ export interface Stats {
  * @category getters
  */
 export const stats = (self: AdaptiveRetry): Effect.Effect<Stats> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
+  Effect.map(Effect.clock, (clock) => {
+    const now = elapsedMillis(clock)
     const { cell: { rate, window }, settings } = self
     return {
       calls: Kernel.prune(settings, window, now).size,

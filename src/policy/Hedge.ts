@@ -34,6 +34,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { fields, integer, judge, number, optional, type Reader, required, text, where } from "../internal/reader.ts"
 import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
@@ -280,7 +281,7 @@ const run = <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effec
         const outer = budget === "none" ? undefined : RetryBudget.unsafeFind(budget, context)
         const begun = budget === "none" || outer !== undefined
           ? undefined
-          : RetryBudget.unsafeBegin(budget, clock.unsafeCurrentTimeMillis())
+          : RetryBudget.unsafeBegin(budget, elapsedMillis(clock))
         const race = new HedgeRace.Race<A, E, R>({
           effect,
           name: self.name,

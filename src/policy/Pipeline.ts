@@ -41,6 +41,7 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -335,7 +336,7 @@ const start = <A, E, R>(
     run(effect, plan, passed, undefined) :
     Effect.clockWith((clock) =>
       run(effect, plan, passed, {
-        at: clock.unsafeCurrentTimeMillis() + totalTimeout,
+        at: elapsedMillis(clock) + totalTimeout,
         phase: "total",
         limit: totalTimeout
       })

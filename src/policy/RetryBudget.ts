@@ -27,6 +27,7 @@ import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -250,7 +251,7 @@ export interface Grant {
 }
 
 /**
- * The low-level way, for policies that fuse several steps into one: a call begins. `now` is epoch milliseconds. Must be
+ * The low-level way, for policies that fuse several steps into one: a call begins. `now` is a reading of `elapsedMillis`. Must be
  * followed by {@link unsafeEnd}, whatever happens. Synchronous, like all that is called unsafe here: the state moves at
  * once.
  *
@@ -358,7 +359,7 @@ export const withCall = <A, E, R>(
     if (outer !== undefined) return body(outer)
     return Effect.uninterruptibleMask((restore) => {
       const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-      const call = unsafeBegin(self, clock.unsafeCurrentTimeMillis())
+      const call = unsafeBegin(self, elapsedMillis(clock))
       const context = fiber.currentContext
       // One bracket for the count and the context, where `Effect.locally` would add a second.
       return Effect.zipRight(
@@ -422,9 +423,10 @@ export interface Stats {
  * @category getters
  */
 export const stats = (self: RetryBudget): Effect.Effect<Stats> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const { calls, hedges, retries } = self.cell.current
-    return { calls, retries, hedges, available: Kernel.available(self.cell.form, self.cell.current, now) }
+  Effect.map(Effect.clock, (clock) => {
+    const { current, form } = self.cell
+    const { calls, hedges, retries } = current
+    return { calls, retries, hedges, available: Kernel.available(form, current, elapsedMillis(clock)) }
   })
 
 const percent = (ratio: number): string => `${Math.round(ratio * 1e6) / 1e4}%`

@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { RuntimeFlags } from "effect/RuntimeFlags"
 import type * as Verdict from "../../error/Verdict.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import * as RetryBudget from "../RetryBudget.ts"
@@ -96,7 +97,7 @@ export class Race<A, E, R> {
     this.clock = clock
     this.runtime = Runtime.make({ context, fiberRefs: parent.getFiberRefs(), runtimeFlags })
     this.parent = parent.id()
-    this.startedAt = clock.unsafeCurrentTimeMillis()
+    this.startedAt = elapsedMillis(clock)
   }
 
   begin(resume: (result: Effect.Effect<Won<A>, E>) => void): void {
@@ -123,7 +124,7 @@ export class Race<A, E, R> {
 
   private start(effect: Effect.Effect<A, E, R>, grant?: RetryBudget.Grant): void {
     const number = ++this.attempts
-    const startedAt = number === 1 ? this.startedAt : this.clock.unsafeCurrentTimeMillis()
+    const startedAt = number === 1 ? this.startedAt : elapsedMillis(this.clock)
     // It starts on this very stack: one that ends without waiting costs no turn of the scheduler.
     const fiber = Runtime.runFork(this.runtime, effect)
     const attempt = { number, startedAt, fiber }
@@ -160,19 +161,21 @@ export class Race<A, E, R> {
   }
 
   private win(attempt: Attempt<A, E>, value: A): void {
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(this.clock)
     const since = this.firstFailure === undefined ? this.startedAt : attempt.startedAt
     const won: Won<A> = {
       value,
       attempts: this.attempts,
       winner: attempt.number,
-      elapsed: Math.max(0, now - this.startedAt),
+      elapsed: Math.round(Math.max(0, now - this.startedAt)),
       sample: Math.max(0, now - since)
     }
     const told = attempt.number === 1
       ? Effect.succeed(won)
       : Effect.as(
-        Monitor.emit(Event.HedgeWon({ at: now, name: this.plan.name, attempt: attempt.number })),
+        Monitor.emit(
+          Event.HedgeWon({ at: this.clock.unsafeCurrentTimeMillis(), name: this.plan.name, attempt: attempt.number })
+        ),
         won
       )
     this.finish(attempt, told)
@@ -193,7 +196,7 @@ export class Race<A, E, R> {
   private leave(error: unknown, kind: RetryBudget.Grant["kind"]): RetryBudget.Grant | true | undefined {
     const { call } = this.plan
     if (call === undefined) return true
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(this.clock)
     return kind === "hedge"
       ? RetryBudget.unsafeTryHedge(call, now)
       : RetryBudget.unsafeTryRetry(call, { throttled: false, timedOut: Event.errorTag(error) === "TimedOut" }, now)

@@ -14,14 +14,14 @@ import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { refusal, TimedOut } from "../../error/PolicyError.ts"
-import { isLive } from "../../internal/elapsed.ts"
+import { elapsedMillis, isLive } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
 import { longestTimer, type Restore } from "./region.ts"
 
 /**
- * How a call ended. Times are epoch milliseconds; `startedAt` is absent where the call's own effect never began.
+ * How a call ended. Times are those of `elapsedMillis`; `startedAt` is absent where the call's own effect never began.
  *
  * What every call makes is a class here and in `gates`, no literal: V8 may decide to make the literals of hot code among
  * its old objects, where they keep all they refer to until the next full collection; that doubled the cost of a call.
@@ -61,7 +61,7 @@ export interface Gate<in A, out Refused> {
   readonly enter: (now: number, restore: Restore) => Entered<A> | Slow<A, Refused>
 }
 
-/** A moment (epoch milliseconds) at which a call is over, and how long it had. */
+/** A moment (of `elapsedMillis`) at which a call is over, and how long it had. */
 export interface Deadline {
   readonly at: number
   readonly phase: TimedOut["phase"]
@@ -217,7 +217,7 @@ const runUntil = <A, E, R>(
       work.stopTimer()
       if (work.fiber !== undefined) ends(inherited(work.fiber, runtime.fiberRefs, surroundings.context, exit))
     }
-    work.stopTimer = startTimer(clock, deadline.at - clock.unsafeCurrentTimeMillis(), runtime, () => {
+    work.stopTimer = startTimer(clock, deadline.at - elapsedMillis(clock), runtime, () => {
       work.fiber?.removeObserver(ended)
       work.fiber?.unsafeInterruptAsFork(caller.id())
       ends(late(name, deadline))
@@ -321,7 +321,7 @@ const pass = <A, E, R, Refused>(
     for (let i = from; i < gates.length; i++) {
       // Under a deadline the wait has a fiber of its own, which is ended on time even where the caller cannot be.
       const next = gates[i]?.enter(
-        clock.unsafeCurrentTimeMillis(),
+        elapsedMillis(clock),
         limits.total === undefined ? restore : Effect.interruptible
       )
       if (next === undefined) continue
@@ -346,17 +346,17 @@ const pass = <A, E, R, Refused>(
 
   const over = <E2>(cause: Cause.Cause<E2>, startedAt: number | undefined): Effect.Effect<never, E2> => {
     const exit = Exit.failCause(cause)
-    return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), all), exit)
+    return following(leave(entered, new Ended(exit, startedAt, elapsedMillis(clock)), all), exit)
   }
 
   const run = (): Effect.Effect<A, E | TimedOut, R> => {
-    const startedAt = clock.unsafeCurrentTimeMillis()
+    const startedAt = elapsedMillis(clock)
     let call: Effect.Effect<A, E, R> = effect
     for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call)
     const deadline = soonest(limits, startedAt)
     const onSuccess = (value: A): Effect.Effect<A> => {
       const exit = Exit.succeed(value)
-      return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), all), exit)
+      return following(leave(entered, new Ended(exit, startedAt, elapsedMillis(clock)), all), exit)
     }
     if (deadline === undefined) {
       const told = current === undefined ? call : Effect.provideService(call, CurrentAttempt, current)
@@ -388,10 +388,10 @@ const pass = <A, E, R, Refused>(
   ): Effect.Effect<never, E2> => {
     const exit = Exit.failCause(cause)
     fiber.addObserver(() => {
-      const after = leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), isHeld)
+      const after = leave(entered, new Ended(exit, startedAt, elapsedMillis(clock)), isHeld)
       if (after !== undefined) Runtime.runFork(runtimeOf(surroundings, context))(after)
     })
-    return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), isFree), exit)
+    return following(leave(entered, new Ended(exit, startedAt, elapsedMillis(clock)), isFree), exit)
   }
 
   return enterFrom(0)

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { FailedAttempt } from "../../error/PolicyError.ts"
 import type * as Verdict from "../../error/Verdict.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
@@ -93,7 +94,7 @@ const retriable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
  */
 const sleepUntil = (clock: Clock.Clock, moment: number): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const wait = moment - clock.unsafeCurrentTimeMillis()
+    const wait = moment - elapsedMillis(clock)
     return wait <= 0
       ? Effect.void
       : Effect.zipRight(
@@ -134,7 +135,7 @@ export const once = <A, E, R>(effect: Effect.Effect<A, E, R>): Once<A, E, R> => 
 export type Once<A, E, R> = (current: Attempt) => Effect.Effect<A, E, R>
 
 /**
- * Runs attempts as the policy decides. No wait is begun that would end at `deadline` (epoch milliseconds) or later: the
+ * Runs attempts as the policy decides. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later: the
  * call would be over before the next attempt.
  */
 export const run = <A, E, R, B, E2>(
@@ -147,7 +148,7 @@ export const run = <A, E, R, B, E2>(
     const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
     const outer = Context.get(fiber.currentContext, CurrentAttempt)
     const course = new Course(
-      RetryRun.start(retry.policy, clock.unsafeCurrentTimeMillis()),
+      RetryRun.start(retry.policy, elapsedMillis(clock)),
       new RunningAttempt(1, Option.none(), retry)
     )
     const call = new Call(once, retry, deadline, ends, clock)
@@ -191,7 +192,8 @@ class Call<A, E, R, B, E2> {
   }
 }
 
-const elapsedOf = (course: Course, now: number): number => Math.max(0, now - course.state.startedAt)
+/** In whole milliseconds, for reports. */
+const elapsedOf = (course: Course, now: number): number => Math.round(Math.max(0, now - course.state.startedAt))
 
 const attempt = <A, E, R, B, E2>(
   call: Call<A, E, R, B, E2>,
@@ -201,7 +203,7 @@ const attempt = <A, E, R, B, E2>(
   const { clock, ends, retry } = call
   const told = (): Told => ({
     attempts: course.attempt.number,
-    elapsed: elapsedOf(course, clock.unsafeCurrentTimeMillis()),
+    elapsed: elapsedOf(course, elapsedMillis(clock)),
     log: call.log.slice()
   })
   return Effect.matchCauseEffect(call.once(course.attempt), {
@@ -215,7 +217,7 @@ const attempt = <A, E, R, B, E2>(
       const end = Effect.succeed(ends.succeeded(value, told))
       if (course.attempt.number === 1) return end
       const at = clock.unsafeCurrentTimeMillis()
-      const elapsed = Duration.millis(elapsedOf(course, at))
+      const elapsed = Duration.millis(elapsedOf(course, elapsedMillis(clock)))
       const recovered = Event.Recovered({ at, name: retry.name, attempt: course.attempt.number, elapsed })
       return Effect.zipRight(Monitor.emit(recovered), end)
     }
@@ -231,7 +233,7 @@ const decide = <A, E, R, B, E2>(
 ): Effect.Effect<B, E2, R> =>
   Effect.flatMap(Random.next, (random) => {
     const { clock, ends, retry } = call
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(clock)
     const attempts = course.attempt.number
     const elapsed = elapsedOf(course, now)
     const verdict = retry.verdict(error)
@@ -239,7 +241,13 @@ const decide = <A, E, R, B, E2>(
     giveBack(leave, false)
     const decision = afterwards(retry, chosen, verdict, course.state.startedAt, now, call.deadline)
     const refused = decision._tag === "Wait" && leave !== undefined && !takeLeave(leave, error, verdict, now)
-    const common = { at: now, name: retry.name, attempt: attempts, elapsed: Duration.millis(elapsed), error }
+    const common = {
+      at: clock.unsafeCurrentTimeMillis(),
+      name: retry.name,
+      attempt: attempts,
+      elapsed: Duration.millis(elapsed),
+      error
+    }
     const note = (entry: () => Entry): void => {
       if (ends.log === "kept") call.log.push(failedAttempt(attempts, elapsed, error, entry()))
     }
