@@ -41,7 +41,6 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { elapsedMillis } from "../internal/elapsed.ts"
 import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -57,8 +56,8 @@ import * as PolicyConfig from "./PolicyConfig.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { attempt, type Deadline, type Gate, type Limits } from "./shared/attempt.ts"
-import * as Loop from "./shared/retryLoop.ts"
+import { type Gate, timeLimit } from "./shared/attempt.ts"
+import { guarded, type Guards } from "./shared/guardedCall.ts"
 import { outerLimit } from "./shared/retryTree.ts"
 
 /**
@@ -113,9 +112,7 @@ export type Refusal<O extends Options> =
 /** A pipeline as it runs; it is replaced as a whole when the configuration changes. */
 interface Plan {
   readonly policies: PolicyConfig.Policies
-  readonly retry: Loop.Settings | undefined
-  readonly gates: ReadonlyArray<Gate<unknown, AnyRefusal>>
-  readonly limits: Limits
+  readonly guards: Guards<unknown, AnyRefusal>
 }
 
 /**
@@ -182,22 +179,22 @@ const gatesOf = <A>(
 }
 
 const toPlan = (policies: PolicyConfig.Policies): Plan => {
-  const { adaptiveRetry, attemptTimeout, name, retry, retryBudget, verdict } = policies
+  const { adaptiveRetry, attemptTimeout, hedge, name, retry, retryBudget, totalTimeout, verdict } = policies
   return {
     policies,
-    retry: retry === undefined ? undefined : {
-      name,
-      policy: retry,
-      verdict: verdict ?? Verdict.of,
-      budget: retryBudget,
-      adaptive: adaptiveRetry,
-      maxAttempts: RetryPolicy.bounds(retry).attempts
-    },
-    gates: gatesOf(policies, {}),
-    limits: {
-      name,
-      attempt: attemptTimeout === undefined ? undefined : { limit: attemptTimeout, phase: "attempt" },
-      total: undefined
+    guards: {
+      totalTimeout: totalTimeout === undefined ? undefined : timeLimit(name, "total", totalTimeout),
+      retry: retry === undefined ? undefined : {
+        name,
+        policy: retry,
+        verdict: verdict ?? Verdict.of,
+        budget: retryBudget,
+        adaptive: adaptiveRetry,
+        maxAttempts: RetryPolicy.bounds(retry).attempts
+      },
+      hedge,
+      gates: gatesOf(policies, {}),
+      attemptTimeout: attemptTimeout === undefined ? undefined : timeLimit(name, "attempt", attemptTimeout)
     }
   }
 }
@@ -301,48 +298,6 @@ export const reload: {
     swap(self, PolicyConfig.decode(isRecord(json) ? { ...json, name: self.name } : json))
 )
 
-const run = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  { limits, policies, retry }: Plan,
-  passed: ReadonlyArray<Gate<A, AnyRefusal>>,
-  total: Deadline | undefined
-): Effect.Effect<A, E | AnyRefusal, R> => {
-  const isBare = passed.length === 0 && limits.attempt === undefined && total === undefined
-  const bounded = total === undefined ? limits : { ...limits, total }
-  const once = (current?: Loop.Attempt): Effect.Effect<A, E | AnyRefusal, R> =>
-    attempt(effect, passed, bounded, current)
-  if (retry === undefined) return hedged(isBare ? effect : once(), policies.hedge)
-  return Loop.run(
-    // A hedge is within an attempt, so all of it is told which one it is.
-    isBare || policies.hedge !== undefined ? Loop.once(hedged(isBare ? effect : once(), policies.hedge)) : once,
-    retry,
-    total?.at ?? Infinity,
-    Loop.plain<A, E | AnyRefusal>()
-  )
-}
-
-const hedged = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  hedge: Hedge.Hedge | undefined
-): Effect.Effect<A, E, R> => hedge === undefined ? effect : Hedge.apply(effect, hedge)
-
-const start = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  plan: Plan,
-  passed: ReadonlyArray<Gate<A, AnyRefusal>>
-): Effect.Effect<A, E | AnyRefusal, R> => {
-  const { totalTimeout } = plan.policies
-  return totalTimeout === undefined ?
-    run(effect, plan, passed, undefined) :
-    Effect.clockWith((clock) =>
-      run(effect, plan, passed, {
-        at: elapsedMillis(clock) + totalTimeout,
-        phase: "total",
-        limit: totalTimeout
-      })
-    )
-}
-
 /** Only the policies that are there refuse, and those are in the pipeline's type. */
 const asTyped = <A, E, R, Refused>(effect: Effect.Effect<A, E | AnyRefusal, R>): Effect.Effect<A, E | Refused, R> =>
   effect as Effect.Effect<A, E | Refused, R>
@@ -359,7 +314,7 @@ export const apply: {
 } = dual(
   2,
   <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Pipeline<Refused>): Effect.Effect<A, E | Refused, R> =>
-    asTyped(Effect.suspend(() => start(effect, self.cell.plan, self.cell.plan.gates)))
+    asTyped(Effect.suspend(() => guarded(effect, self.cell.plan.guards)))
 )
 
 /**
@@ -386,8 +341,11 @@ export const applyCost: {
     cost: RateLimiter.Cost<A>
   ): Effect.Effect<A, E | Refused, R> =>
     asTyped(Effect.suspend(() => {
-      const { plan } = self.cell
-      return start(effect, plan, plan.policies.rateLimiter === undefined ? plan.gates : gatesOf(plan.policies, cost))
+      const { guards, policies } = self.cell.plan
+      return guarded(
+        effect,
+        policies.rateLimiter === undefined ? guards : { ...guards, gates: gatesOf(policies, cost) }
+      )
     }))
 )
 

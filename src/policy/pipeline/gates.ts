@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { CircuitOpen, RateLimitExceeded } from "../../error/PolicyError.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import * as AdaptiveRetry from "../AdaptiveRetry.ts"
+import type * as AdaptiveRetry from "../AdaptiveRetry.ts"
+import * as Requests from "../adaptiveRetry/requests.ts"
 import * as Bulkhead from "../Bulkhead.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
 import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
@@ -35,7 +36,7 @@ export const circuitBreaker = (self: CircuitBreaker.CircuitBreaker): Gate<unknow
   enter: (now) => {
     const ticket = CircuitBreaker.unsafeAdmit(self, now)
     return ticket === CircuitBreaker.refused
-      ? { _tag: "Slow", enter: CircuitBreaker.refuse(self, now) }
+      ? { _tag: "Refused", refuse: CircuitBreaker.refuse(self, now) }
       : new BehindBreaker(self, ticket)
   }
 })
@@ -45,14 +46,14 @@ export const adaptiveRetry = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, 
   const entered: Entered<unknown> = {
     _tag: "Entered",
     leave: ({ exit, now, startedAt }) => {
-      if (startedAt !== undefined) AdaptiveRetry.unsafeSettle(self, exit, now)
+      if (startedAt !== undefined) Requests.settle(self, exit, now)
       return undefined
     }
   }
   return {
     enter: (_, restore) =>
-      AdaptiveRetry.unsafeHolds(self)
-        ? { _tag: "Slow", enter: Effect.as(AdaptiveRetry.acquireWith(self, restore), entered) }
+      Requests.isHolding(self)
+        ? { _tag: "Slow", enter: Effect.as(Requests.acquire(self, restore), entered) }
         : entered
   }
 }

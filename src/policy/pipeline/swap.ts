@@ -106,7 +106,7 @@ const keepHedge = (
     ...hedge,
     budget: hedge.budget === "none" || retryBudget === undefined ? hedge.budget : retryBudget,
     delay: before?._tag === "Learned" && delay._tag === "Learned" && isSame(before.settings, delay.settings)
-      ? { ...delay, cell: before.cell }
+      ? delay.learningWith(before)
       : delay
   }
 }
