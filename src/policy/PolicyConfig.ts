@@ -24,6 +24,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as Verdict from "../error/Verdict.ts"
+import * as Form from "../internal/form.ts"
+import { isRecord } from "../internal/record.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
@@ -59,8 +61,8 @@ export interface Options {
   readonly adaptiveRetry?: AdaptiveRetry.AdaptiveRetry | AdaptiveRetry.Options | undefined
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
   readonly hedge?: Hedge.Hedge | HedgeForm | undefined
-  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Named<CircuitBreaker.Options> | undefined
-  readonly rateLimiter?: RateLimiter.RateLimiter | Named<RateLimiter.Options> | undefined
+  readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
+  readonly rateLimiter?: RateLimiter.RateLimiter | Form.MayLeaveOut<RateLimiter.Options, "name"> | undefined
   /** An adaptive limit of the calls in flight. */
   readonly concurrencyLimit?: ConcurrencyLimit.ConcurrencyLimit | ConcurrencyLimit.Options | undefined
   /** A fixed limit of the calls in flight. */
@@ -71,9 +73,6 @@ export interface Options {
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
-/** The same options, where the name of the pipeline will do. */
-type Named<O extends { readonly name: string }> = Omit<O, "name"> & { readonly name?: string | undefined }
-
 /**
  * Options that were read: every policy ready to be used, under the name of its field; time-outs are milliseconds.
  *
@@ -81,6 +80,27 @@ type Named<O extends { readonly name: string }> = Omit<O, "name"> & { readonly n
  * @category models
  */
 export interface Policies extends Configuration.PoliciesOf<Known> {}
+
+const form = Form.of<Options>()(Configuration.formOf(sections))
+
+/** Until every policy has a form of its own. */
+const schemaOf = (): { readonly [keyword: string]: unknown } => {
+  const { $defs, properties, ...keywords } = Form.toJsonSchema(form, { title: "A pipeline of effect-llm-resilience" })
+  return {
+    ...keywords,
+    properties: {
+      ...(isRecord(properties) ? properties : {}),
+      ...Object.fromEntries(
+        Object.entries(isRecord(properties) ? properties : {}).flatMap(([name, value]) =>
+          isRecord(value) && value["$ref"] === name
+            ? [[name, isRecord(schema["properties"]) ? schema["properties"][name] : {}]]
+            : []
+        )
+      )
+    },
+    $defs: { ...(isRecord($defs) ? $defs : {}), ...(isRecord(schema["$defs"]) ? schema["$defs"] : {}) }
+  }
+}
 
 const readAs = (options: unknown, mode: "code" | "file"): Effect.Effect<Policies, InvalidOptions> =>
   Effect.map(
@@ -143,4 +163,4 @@ export const encode = (policies: Policies): { readonly [field: string]: unknown 
  * @since 0.1.0
  * @category schemas
  */
-export const jsonSchema: { readonly [keyword: string]: unknown } = schema
+export const jsonSchema: { readonly [keyword: string]: unknown } = schemaOf()

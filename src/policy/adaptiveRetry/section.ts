@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import type { Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
 
 const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
 
@@ -31,10 +31,10 @@ export const section = Section.make<
   AdaptiveRetry.AdaptiveRetry,
   never
 >({
-  ...readByConstructor("adaptiveRetry", ["window", "cap"]),
+  options: readByConstructor("adaptiveRetry", ["window", "cap"]),
   name: "adaptiveRetry",
   is: isAdaptiveRetry,
-  make: (own, peers) => AdaptiveRetry.make({ ...own, ...Section.fromPipeline(own, peers) }),
+  make: (own, peers) => AdaptiveRetry.make({ ...own, ...fromPipeline(own, peers) }),
   // Nobody waits for its turn only to be refused by an open circuit.
   stage: { _tag: "Gate", gate, behind: "circuitBreaker" },
   // What was seen of late goes on to count.

@@ -5,7 +5,7 @@ import * as Bulkhead from "../Bulkhead.ts"
 import * as Admission from "../shared/admission.ts"
 import type { Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { form } from "./options.ts"
 
 class InBulkhead implements Entered<unknown> {
   readonly _tag = "Entered"
@@ -38,17 +38,11 @@ const gate = (self: Bulkhead.Bulkhead): Gate<unknown, BulkheadFull | TimedOut> =
   }
 }
 
-export const section = Section.make<
-  "bulkhead",
-  Bulkhead.Options,
-  Bulkhead.Options,
-  Bulkhead.Bulkhead,
-  BulkheadFull | TimedOut
->({
-  ...readByConstructor("bulkhead", ["queueTimeout"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "bulkhead",
-  is: Section.marked(Bulkhead.TypeId),
-  make: (own, peers) => Bulkhead.make({ ...own, name: own.name === undefined ? peers.name : own.name }),
+  is: Section.marked<Bulkhead.Bulkhead>(Bulkhead.TypeId),
+  make: Bulkhead.make,
   stage: { _tag: "Gate", gate },
   keep: (now, next) =>
     now === undefined ? Effect.succeed(next) : Bulkhead.resize(now, {

@@ -6,9 +6,9 @@ import { words } from "../../internal/words.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
 
-type Given = Section.Named<CircuitBreaker.Options>
+type Given = Named<CircuitBreaker.Options>
 
 class BehindBreaker implements Entered<unknown> {
   readonly _tag = "Entered"
@@ -35,10 +35,10 @@ const gate = (self: CircuitBreaker.CircuitBreaker): Gate<unknown, CircuitOpen> =
 })
 
 export const section = Section.make<"circuitBreaker", Given, Given, CircuitBreaker.CircuitBreaker, CircuitOpen>({
-  ...readByConstructor("circuitBreaker", ["openFor", "longestHint", "probeLimit"]),
+  options: readByConstructor("circuitBreaker", ["openFor", "longestHint", "probeLimit"]),
   name: "circuitBreaker",
   is: CircuitBreaker.isCircuitBreaker,
-  make: (own, peers) => CircuitBreaker.make({ ...own, ...Section.fromPipeline(own, peers) }),
+  make: (own, peers) => CircuitBreaker.make({ ...own, ...fromPipeline(own, peers) }),
   stage: { _tag: "Gate", gate },
   // An open circuit stays open, and counts go on.
   keep: (now, next) =>

@@ -6,7 +6,7 @@ import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
 import * as Admission from "../shared/admission.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
 
 class InLimit implements Entered<unknown> {
   readonly _tag = "Entered"
@@ -47,10 +47,10 @@ export const section = Section.make<
   ConcurrencyLimit.ConcurrencyLimit,
   BulkheadFull | TimedOut
 >({
-  ...readByConstructor("concurrencyLimit", ["strategy.timeout", "queueTimeout"]),
+  options: readByConstructor("concurrencyLimit", ["strategy.timeout", "queueTimeout"]),
   name: "concurrencyLimit",
   is: Section.marked(ConcurrencyLimit.TypeId),
-  make: (own, peers) => ConcurrencyLimit.make({ ...own, ...Section.fromPipeline(own, peers) }),
+  make: (own, peers) => ConcurrencyLimit.make({ ...own, ...fromPipeline(own, peers) }),
   stage: { _tag: "Gate", gate },
   // What was learned stays, within the new bounds.
   keep: (now, next) =>

@@ -7,7 +7,7 @@ import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import * as Loop from "../shared/retryLoop.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
 
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
@@ -39,7 +39,7 @@ const make = (
   const issue = budgetIssue(budget, peers)
   const made = Hedge.make({
     ...own,
-    ...Section.fromPipeline(own, peers),
+    ...fromPipeline(own, peers),
     budget: budget === "none" ? budget : peers.find(isRetryBudget) ?? "none"
   })
   return issue === undefined ? made : Effect.flatMap(Effect.either(made), (other) =>
@@ -85,7 +85,7 @@ const contradictions = (self: Hedge.Hedge, peers: Section.Peers): ReadonlyArray<
 }
 
 export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, never>({
-  ...readByConstructor("hedge", ["delay", "delay.initial"]),
+  options: readByConstructor("hedge", ["delay", "delay.initial"]),
   name: "hedge",
   is: isHedge,
   make,

@@ -6,10 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
-import { fields, isFunction, optional, type Report, text, where } from "../../internal/reader.ts"
-import { definedFields, type Fields } from "../../internal/record.ts"
-import { emptyReport, refusal } from "../shared/options.ts"
-import type * as Section from "../shared/section.ts"
+import * as Form from "../../internal/form.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
+import * as Section from "../shared/section.ts"
 
 type Judge = (error: unknown) => Verdict.Verdict
 
@@ -79,22 +78,35 @@ const peersOf = (
   isGiven: (field) => given[field] !== undefined
 })
 
-const isJudge = (value: unknown): value is Judge => isFunction(value)
-const judge = where(isJudge, "a function from an error to a verdict")
+const isJudge = (value: unknown): value is Judge => typeof value === "function"
 
-/** The fields that are no policies, and whether there are others that nobody knows. `$schema` is for editors. */
-const readCommon = (
-  options: unknown,
+const judge = Form.fn<Judge>("a function from an error to a verdict", "judge errors")
+
+/** The whole options; `fieldOf` says how the field of a section is described. */
+const structOf = (
   sections: ReadonlyArray<Section.Any>,
-  mode: Section.Mode,
-  report: Report
-) => {
-  const known = ["name", ...sections.map(({ name }) => name), mode === "code" ? "verdict" : "$schema"]
-  const given = { ...fields(options, "", known, report, "an object with the policies of a pipeline") }
+  fieldOf: (section: Section.Any) => Form.Form<unknown, unknown>
+) =>
+  Form.struct("an object with the policies of a pipeline", {
+    name: Form.optional(Form.annotate(Form.text(), { description: "the name that events and errors carry" })),
+    ...Object.fromEntries(sections.map((section) => [section.name, Form.optional(fieldOf(section))])),
+    verdict: Form.optional(judge),
+    $schema: Form.fileOnly(
+      Form.annotate(Form.anything, { type: "string", description: "where this schema is, for editors" })
+    )
+  })
+
+/** The fields that are no policies, and whether there are others that nobody knows. */
+const readCommon = (options: unknown, sections: ReadonlyArray<Section.Any>, mode: Section.Mode) => {
+  const read = Form.read(structOf(sections, () => Form.anything), options, mode)
+  const given: Fields = isRecord(options) ? { ...options } : {}
+  const { name, verdict } = given
   return {
     given,
-    name: optional(given, "name", "", text, report) ?? "pipeline",
-    verdict: mode === "code" ? optional(given, "verdict", "", judge, report) : undefined
+    // A wrong name is told once, and not again of every policy that has it.
+    name: typeof name === "string" && name.trim() !== "" ? name : "pipeline",
+    verdict: mode === "code" && isJudge(verdict) ? verdict : undefined,
+    issues: Either.isLeft(read) ? read.left.map(Section.issueOf) : []
   }
 }
 
@@ -105,9 +117,8 @@ export const install = <Refused>(
   mode: Section.Mode
 ): Effect.Effect<Installation<Refused>, InvalidOptions> =>
   Effect.gen(function*() {
-    const report = emptyReport()
-    const { given, name, verdict } = readCommon(options, sections, mode, report)
-    const issues = [...refusal("Pipeline", report).issues]
+    const { given, name, verdict, ...common } = readCommon(options, sections, mode)
+    const issues = [...common.issues]
     const installed: Array<Section.Installed<unknown, Refused>> = []
     const peers = peersOf(name, verdict, given, installed)
     for (const section of sections) {
@@ -146,15 +157,7 @@ export const encode = ({ installed, name }: Installation<unknown>): Fields => ({
   ...definedFields(Object.fromEntries(installed.map((each) => [each.name, each.encode()])))
 })
 
-/** The JSON Schema (2020-12) of a policy file. */
-export const jsonSchema = (sections: ReadonlyArray<Section.Any>): Fields => ({
-  $schema: "https://json-schema.org/draft/2020-12/schema",
-  title: "A pipeline of effect-llm-resilience",
-  type: "object",
-  additionalProperties: false,
-  properties: {
-    $schema: { type: "string", description: "where this schema is, for editors" },
-    name: { type: "string", pattern: "\\S", description: "the name that events and errors carry" },
-    ...Object.fromEntries(sections.map((section) => [section.name, section.jsonSchema]))
-  }
-})
+/** The options of a pipeline as data. */
+export const formOf = <S extends Section.Any>(sections: ReadonlyArray<S>): Form.Form<unknown, OptionsOf<S>> =>
+  // The type names the same fields with the same forms.
+  structOf(sections, ({ form }) => form) as Form.Form<unknown, unknown> as Form.Form<unknown, OptionsOf<S>>

@@ -6,9 +6,9 @@ import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { readByConstructor } from "../shared/sectionOptions.ts"
+import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
 
-type Given = Section.Named<RateLimiter.Options>
+type Given = Named<RateLimiter.Options>
 
 class BehindLimiter<in A> implements Entered<A> {
   readonly _tag = "Entered"
@@ -48,10 +48,10 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
 }
 
 export const section = Section.make<"rateLimiter", Given, Given, RateLimiter.RateLimiter, RateLimitExceeded>({
-  ...readByConstructor("rateLimiter", ["maxWait"]),
+  options: readByConstructor("rateLimiter", ["maxWait"]),
   name: "rateLimiter",
   is: Section.marked(RateLimiter.TypeId),
-  make: (own, peers) => RateLimiter.make({ ...own, ...Section.fromPipeline(own, peers) }),
+  make: (own, peers) => RateLimiter.make({ ...own, ...fromPipeline(own, peers) }),
   stage: { _tag: "Gate", gate: (self) => gate(self, {}), gateAtCost: gate },
   // The store knows what was used; it is told the limits with every call.
   keep: (now, next, _, { key }) =>

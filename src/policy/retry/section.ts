@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Verdict from "../../error/Verdict.ts"
+import * as Form from "../../internal/form.ts"
 import { formatDuration, type Reader } from "../../internal/reader.ts"
 import { words } from "../../internal/words.ts"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
@@ -50,13 +51,15 @@ export const section = Section.make<
   never
 >({
   name: "retry",
-  jsonSchema: {},
-  read: (given) => {
-    const report = emptyReport()
-    const read = readPolicy(given, "", report)
-    return { read, issues: refusal("RetryPolicy", report).issues }
+  options: {
+    form: { node: { kind: "annotated", inner: Form.anything.node, keywords: { $ref: "retry" } }, presence: "required" },
+    read: (given) => {
+      const report = emptyReport()
+      const read = readPolicy(given, "", report)
+      return { read, issues: refusal("RetryPolicy", report).issues }
+    },
+    toFile: () => undefined
   },
-  toFile: () => undefined,
   // A policy has no state, so nothing is shared: what is given is always options, and checked as such.
   is: (_: unknown): _ is never => false,
   make: (policy) => Effect.succeed(policy),

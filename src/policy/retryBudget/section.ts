@@ -47,7 +47,7 @@ const underKind = (error: InvalidOptions, kind: string, more: ReadonlyArray<Sect
   })
 
 export const section = Section.make<"retryBudget", BudgetForm, BudgetForm, RetryBudget.RetryBudget, never>({
-  ...readByConstructor(
+  options: readByConstructor(
     "retryBudget",
     ["deposits.ttl"],
     isForm,

@@ -12,12 +12,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type { Covariant } from "effect/Types"
-import type { InvalidOptions } from "../../error/InvalidOptions.ts"
+import { found, type InvalidOptions } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
-import { at } from "../../internal/reader.ts"
-import { type DefinedFields, definedFields } from "../../internal/record.ts"
+import * as Form from "../../internal/form.ts"
+import { definedFields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
 import type { Ended, Gate } from "./attempt.ts"
@@ -91,9 +91,10 @@ export type InstalledStage<Refused> =
   | { readonly _tag: "Around"; readonly around: Around<Refused> }
 
 /** What an owner of a policy writes to have it in a pipeline. Paths of issues start at the field. */
-export interface Spec<Name extends string, Given, Read, Self, Refused> extends Options<Given, Read> {
+export interface Spec<Name extends string, Given, Read, Self, Refused> {
   /** The field of `Pipeline.make` and of a policy file. */
   readonly name: Name
+  readonly options: Options<Given, Read>
   /** Whether a value is such a policy: a shared one may stand in place of options. */
   readonly is: (value: unknown) => value is Self
   /** Makes the policy for this pipeline alone. */
@@ -117,19 +118,52 @@ export interface Spec<Name extends string, Given, Read, Self, Refused> extends O
   readonly encode?: (self: Self) => unknown
 }
 
-/** The description of options, and the way to read and write them. */
+/** The description of options, and how they are read. */
 export interface Options<Given, Read> {
-  readonly jsonSchema: { readonly [keyword: string]: unknown }
+  readonly form: Form.Form<unknown, Given>
   /** What was given, read; `undefined` where it is too wrong for that. */
   readonly read: (
     given: unknown,
-    mode: Mode
+    mode: Mode,
+    peers: Peers
   ) => { readonly read: Read | undefined; readonly issues: ReadonlyArray<Issue> }
   /** What was given, in the spelling of a file. */
   readonly toFile: (given: unknown) => unknown
-  /** What code may give; it is never there. */
-  readonly given?: Covariant<Given>
 }
+
+/** What a policy has from its pipeline, where its options say nothing. */
+const shared = ["name", "verdict"] as const
+
+/** Options as their form describes them. A policy that has a name or a judge of errors may leave it to its pipeline. */
+export const options = <Read, Given>(form: Form.Form<Read, Given>): Options<Form.MayLeaveOut<Given, "name">, Read> => {
+  const left = shared.filter((field) => Form.hasField(form, field))
+  return {
+    form: Form.mayLeaveOut(form, "name"),
+    read: (given, mode, peers) =>
+      Either.match(Form.read(form, filledIn(given, left, peers), mode), {
+        onLeft: (faults) => ({
+          read: undefined,
+          issues: faults.map(issueOf)
+        }),
+        onRight: (read) => ({ read, issues: [] })
+      }),
+    // It was read, so it is what code may give.
+    toFile: (given) => Form.toFile(form, given as Given)
+  }
+}
+
+/** A fault of a form as it is told: nothing of `found` that must not be seen. */
+export const issueOf = (fault: Form.Fault): Issue => ({ ...fault, found: found(fault.found) })
+
+const filledIn = (given: unknown, fields: ReadonlyArray<(typeof shared)[number]>, peers: Peers): unknown =>
+  isRecord(given) && fields.length > 0
+    ? {
+      ...given,
+      ...definedFields(
+        Object.fromEntries(fields.map((field) => [field, given[field] === undefined ? peers[field] : given[field]]))
+      )
+    }
+    : given
 
 /** A policy in a pipeline. */
 export interface Installed<out Self, out Refused> {
@@ -155,14 +189,13 @@ export interface Installed<out Self, out Refused> {
 /** A kind of policy as the pipeline sees it. */
 export interface Section<out Name extends string, out Given, out Self, out Refused> {
   readonly name: Name
-  readonly jsonSchema: { readonly [keyword: string]: unknown }
+  /** Its options as data. */
+  readonly form: Form.Form<unknown, Given>
   readonly install: (
     given: unknown,
     mode: Mode,
     peers: Peers
   ) => Effect.Effect<Installed<Self, Refused>, ReadonlyArray<Issue>>
-  /** What code may give in place of a policy; it is never there. */
-  readonly given?: Covariant<Given>
 }
 
 /** Any section. */
@@ -176,12 +209,12 @@ export const make = <const Name extends string, Given, Read, Self, Refused = nev
   spec: Spec<Name, Given, Read, Self, Refused>
 ): Section<Name, Given, Self, Refused> => ({
   name: spec.name,
-  jsonSchema: spec.jsonSchema,
+  form: spec.options.form,
   install: (given, mode, peers) =>
     mode === "code" && spec.is(given)
       ? Effect.succeed(install(spec, given, undefined))
       : Effect.gen(function*() {
-        const { issues, read } = spec.read(given, mode)
+        const { issues, read } = spec.options.read(given, mode, peers)
         if (read === undefined) return yield* Effect.fail(within(spec.name, issues))
         const made = yield* Effect.mapError(
           spec.make(read, peers),
@@ -200,7 +233,7 @@ const merged = (some: ReadonlyArray<Issue>, more: ReadonlyArray<Issue>): Readonl
 
 /** Issues under the name of their section. */
 const within = (name: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
-  issues.map((issue) => ({ ...issue, path: issue.path === "" ? name : at(name, issue.path) }))
+  issues.map((issue) => ({ ...issue, path: issue.path === "" ? name : Form.at(name, issue.path) }))
 
 /** `data` is left out where the policy is shared with others: it is used as it is, and others write it down. */
 const install = <Name extends string, Given, Read, Self, Refused>(
@@ -231,7 +264,7 @@ const install = <Name extends string, Given, Read, Self, Refused>(
         : Effect.map(spec.keep(policyOf(other), self, peers, data.read), (kept) => install(spec, kept, data)),
     encode: () =>
       spec.encode === undefined
-        ? data === undefined ? undefined : spec.toFile(data.given)
+        ? data === undefined ? undefined : spec.options.toFile(data.given)
         : spec.encode(self)
   }
 }
@@ -270,18 +303,6 @@ const changesOf = (
     found: next[field] === undefined ? "left out" : "another one",
     allowed: "what it was made with, because calls that wait or run go by it; for another one make another pipeline"
   }))
-
-/** The same options, where the name of the pipeline will do. */
-export type Named<O extends { readonly name: string }> = Omit<O, "name"> & { readonly name?: string | undefined }
-
-/** The name and the judge of errors that a policy has from its pipeline, where its options say none. */
-export const fromPipeline = <O extends { readonly name?: string | undefined; readonly verdict?: Peers["verdict"] }>(
-  own: O,
-  peers: Peers
-): { readonly name: string } & DefinedFields<{ readonly verdict: Peers["verdict"] }> => ({
-  name: own.name === undefined ? peers.name : own.name,
-  ...definedFields({ verdict: own.verdict === undefined ? peers.verdict : own.verdict })
-})
 
 /** Nothing where `millis` is less than the time that another field allows. */
 export const below = (

@@ -2,11 +2,12 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { found } from "../../error/InvalidOptions.ts"
+import * as Form from "../../internal/form.ts"
 import { allowedDuration, formatDuration, isFunction, parseDuration } from "../../internal/reader.ts"
-import { isRecord } from "../../internal/record.ts"
+import { type DefinedFields, definedFields, isRecord } from "../../internal/record.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import * as Tripping from "../Tripping.ts"
-import type { Issue, Options } from "./section.ts"
+import type { Issue, Options, Peers } from "./section.ts"
 
 const valueAt = (value: unknown, path: ReadonlyArray<string>): unknown =>
   path.reduce<unknown>((part, name) => isRecord(part) && !Duration.isDuration(part) ? part[name] : undefined, value)
@@ -53,6 +54,18 @@ const toJson = (value: unknown, durations: ReadonlyArray<string>, path = ""): un
     : value
 }
 
+/** The same options, where the name of the pipeline will do. */
+export type Named<O extends { readonly name: string }> = Form.MayLeaveOut<O, "name">
+
+/** The name and the judge of errors that a policy has from its pipeline, where its options say none. */
+export const fromPipeline = <O extends { readonly name?: string | undefined; readonly verdict?: Peers["verdict"] }>(
+  own: O,
+  peers: Peers
+): { readonly name: string } & DefinedFields<{ readonly verdict: Peers["verdict"] }> => ({
+  name: own.name === undefined ? peers.name : own.name,
+  ...definedFields({ verdict: own.verdict === undefined ? peers.verdict : own.verdict })
+})
+
 /** Options that the constructor of the policy checks; `durations` are the paths of those among them. */
 export const readByConstructor = <Given>(
   name: string,
@@ -60,7 +73,7 @@ export const readByConstructor = <Given>(
   is: (given: unknown) => given is Given = (given): given is Given => isRecord(given),
   allowed = `an object with the options of ${name}`
 ): Options<Given, Given> => ({
-  jsonSchema: {},
+  form: { node: { kind: "annotated", inner: Form.anything.node, keywords: { $ref: name } }, presence: "required" },
   read: (given, mode) =>
     is(given)
       ? { read: given, issues: mode === "file" ? notText(given, durations) : [] }
