@@ -84,6 +84,16 @@ const contradictions = (self: Hedge.Hedge, peers: Section.Peers): ReadonlyArray<
   ]
 }
 
+/**
+ * The last hedge begins when its delay is over, or when all before it have failed: with a delay of 2 s, two hedges and
+ * attempts of 10 s, at 4 s (and not at 20 s), so that the call is over at 14 s.
+ */
+const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
+  const { delay, maxHedges } = self
+  const millis = delay._tag === "Fixed" ? writtenDelay(self) ?? Infinity : Infinity
+  return Math.min(maxHedges * millis, maxHedges * duration) + duration
+}
+
 export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, never>({
   options: readByConstructor("hedge", ["delay", "delay.initial"]),
   name: "hedge",
@@ -99,5 +109,5 @@ export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, 
   keep: (now, next, peers) => Effect.succeed(keep(now, next, peers)),
   contradictions,
   describe: (self) => Section.titled("hedge", Hedge.describe(self)),
-  worst: (self, within) => ({ ...within, calls: within.calls * (1 + self.maxHedges) })
+  worst: (self, within) => ({ ...within, calls: within.calls * (1 + self.maxHedges), duration: longest(self, within) })
 })
