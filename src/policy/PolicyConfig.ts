@@ -31,13 +31,11 @@ import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
 import type * as Hedge from "./Hedge.ts"
-import type { HedgeForm } from "./hedge/section.ts"
 import * as Configuration from "./pipeline/configuration.ts"
 import { type Known, sections } from "./pipeline/sections.ts"
 import { schema } from "./policyConfig/schema.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
-import type { BudgetForm } from "./retryBudget/section.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { RefusedBy } from "./shared/section.ts"
 
@@ -71,6 +69,28 @@ export interface Options {
   readonly attemptTimeout?: Duration.DurationInput | undefined
   /** Judges errors that do not know their own verdict, for all policies. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+}
+
+/**
+ * A budget as data; what is left out of a form has the defaults of `RetryBudget`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BudgetForm =
+  | "standard"
+  | { readonly share: Partial<Omit<RetryBudget.Share, "_tag">> }
+  | { readonly tokens: Partial<Omit<RetryBudget.Tokens, "_tag">> }
+  | { readonly deposits: Partial<Omit<RetryBudget.Deposits, "_tag">> }
+
+/**
+ * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HedgeForm extends Omit<Hedge.Options, "budget"> {
+  readonly budget?: "shared" | "none" | undefined
 }
 
 /**

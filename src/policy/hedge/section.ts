@@ -13,9 +13,8 @@ const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
 
 /** A hedge as data. */
-export interface HedgeForm extends Omit<Hedge.Options, "budget" | "verdict"> {
+interface HedgeForm extends Omit<Hedge.Options, "budget"> {
   readonly budget?: "shared" | "none" | undefined
-  readonly verdict?: Hedge.Options["verdict"]
 }
 
 /** What is wrong with the choice of a budget. */

@@ -9,7 +9,7 @@ import { readByConstructor } from "../shared/sectionOptions.ts"
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 
 /** A budget as data; what is left out of a form has the defaults of `RetryBudget`. */
-export type BudgetForm =
+type BudgetForm =
   | "standard"
   | { readonly share: Partial<Omit<RetryBudget.Share, "_tag">> }
   | { readonly tokens: Partial<Omit<RetryBudget.Tokens, "_tag">> }
