@@ -37,6 +37,7 @@ import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
 import * as HedgeDelay from "./hedge/delay.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import { GuardedEffect } from "./shared/attempt.ts"
 import { surroundingsOf } from "./shared/childFiber.ts"
 import { HedgedAttempt } from "./shared/hedgedAttempt.ts"
 import * as HedgeRace from "./shared/hedgeRace.ts"
@@ -234,21 +235,13 @@ const noGates: ReadonlyArray<never> = []
 const run = <A, E, R, B>(
   effect: Effect.Effect<A, E, R>,
   self: Hedge,
-  report: (value: A, call: HedgedAttempt<A, E, R, never>) => B
+  report: (value: A, call: HedgedAttempt<A, E, R>) => B
 ): Effect.Effect<B, E, R> =>
   Effect.withFiberRuntime((fiber, status) => {
     const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
+    const inner = new GuardedEffect<A, E, R, never>(effect, noGates, undefined, undefined)
     return Effect.uninterruptibleMask((restore) => {
-      const call = new HedgedAttempt<A, E, R, never>(
-        effect,
-        noGates,
-        undefined,
-        undefined,
-        undefined,
-        self,
-        restore,
-        surroundings
-      )
+      const call = new HedgedAttempt(inner, self, undefined, restore, surroundings)
       return Effect.map(call.run(), (value) => report(value, call))
     })
   })

@@ -107,17 +107,66 @@ export interface Beside<A, E, R> {
   readonly join: (attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
+/**
+ * What a call is to whatever stands round it: something that runs once, or again. It is run in an uninterruptible region
+ * that `restore` belongs to.
+ */
+export interface Run<A, E, R> {
+  /** `current`: which attempt of a retry it is. `beside`: what may start further attempts beside this one. */
+  once(
+    current: Attempt | undefined,
+    beside: Beside<A, E, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ): Effect.Effect<A, E, R>
+}
+
+/** Runs it once, in a region of its own. */
+export const runOnce = <A, E, R>(
+  make: (surroundings: Surroundings<R>) => Run<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((caller, status) => {
+    const surroundings = surroundingsOf<R>(caller, status.runtimeFlags)
+    const run = make(surroundings)
+    return Effect.uninterruptibleMask((restore) => run.once(undefined, undefined, restore, surroundings))
+  })
+
 /** Runs the effect once, at most for the limit. */
 export const attempt = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
   limit: TimeLimit<Refused>
-): Effect.Effect<A, E | Refused, R> =>
-  Effect.withFiberRuntime<A, E | Refused, R>((caller, status) => {
-    const surroundings = surroundingsOf<R>(caller, status.runtimeFlags)
-    return Effect.uninterruptibleMask((restore) =>
-      new GuardedAttempt(effect, [], undefined, limit, undefined, undefined, restore, surroundings).run()
-    )
-  })
+): Effect.Effect<A, E | Refused, R> => runOnce(() => new GuardedEffect<A, E, R, Refused>(effect, [], undefined, limit))
+
+/** An effect with its gates and its two time limits: what a retry and a hedge run again. */
+export class GuardedEffect<A, E, R, Refusal> implements Run<A, E | Refusal, R> {
+  readonly effect: Effect.Effect<A, E, R>
+  readonly gates: ReadonlyArray<Gate<A, Refusal>>
+  /** For the whole call, whatever it waits for. */
+  readonly total: Deadline<Refusal> | undefined
+  /** For one attempt, from when all gates are passed. */
+  readonly limit: TimeLimit<Refusal> | undefined
+
+  constructor(
+    effect: Effect.Effect<A, E, R>,
+    gates: ReadonlyArray<Gate<A, Refusal>>,
+    total: Deadline<Refusal> | undefined,
+    limit: TimeLimit<Refusal> | undefined
+  ) {
+    this.effect = effect
+    this.gates = gates
+    this.total = total
+    this.limit = limit
+  }
+
+  once(
+    current: Attempt | undefined,
+    beside: Beside<A, E | Refusal, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ): Effect.Effect<A, E | Refusal, R> {
+    return new GuardedAttempt(this, current, beside, restore, surroundings).run()
+  }
+}
 
 const isAny = (): boolean => true
 const isHeld = (gate: { readonly held?: boolean }): boolean => gate.held === true
@@ -160,13 +209,8 @@ const slow = (): Effect.Effect<typeof isSlow> => Effect.succeed(isSlow)
  * was entered is left exactly once, whatever happens and whenever it is interrupted. It is run once, in
  * an uninterruptible region, to which `restore` belongs.
  */
-export class GuardedAttempt<A, E, R, Refusal> {
-  private readonly effect: Effect.Effect<A, E, R>
-  private readonly gates: ReadonlyArray<Gate<A, Refusal>>
-  /** For the whole call, whatever it waits for. */
-  private readonly total: Deadline<Refusal> | undefined
-  /** From when all gates are passed. */
-  private readonly limit: TimeLimit<Refusal> | undefined
+class GuardedAttempt<A, E, R, Refusal> {
+  private readonly guarded: GuardedEffect<A, E, R, Refusal>
   /** Which attempt of a retry it is. */
   private readonly current: Attempt | undefined
   /** Until a further attempt has begun beside it. */
@@ -178,19 +222,13 @@ export class GuardedAttempt<A, E, R, Refusal> {
   private child: Child<A, E> | undefined = undefined
 
   constructor(
-    effect: Effect.Effect<A, E, R>,
-    gates: ReadonlyArray<Gate<A, Refusal>>,
-    total: Deadline<Refusal> | undefined,
-    limit: TimeLimit<Refusal> | undefined,
+    guarded: GuardedEffect<A, E, R, Refusal>,
     current: Attempt | undefined,
     beside: Beside<A, E | Refusal, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ) {
-    this.effect = effect
-    this.gates = gates
-    this.total = total
-    this.limit = limit
+    this.guarded = guarded
     this.current = current
     this.beside = beside
     this.restore = restore
@@ -202,7 +240,7 @@ export class GuardedAttempt<A, E, R, Refusal> {
   }
 
   private enterFrom(from: number): Effect.Effect<A, E | Refusal, R> {
-    const { gates, surroundings, total } = this
+    const { guarded: { gates, total }, surroundings } = this
     for (let i = from; i < gates.length; i++) {
       let next: Entered<A> | Slow<A, Refusal> | Refused<Refusal> | undefined
       try {
@@ -229,7 +267,7 @@ export class GuardedAttempt<A, E, R, Refusal> {
     enter: Effect.Effect<Entered<A>, Refusal>,
     index: number
   ): Effect.Effect<A, E | Refusal, R> {
-    const { beside, total } = this
+    const { beside, guarded: { total } } = this
     const keep = Effect.map(enter, (gate) => {
       this.entered.push(gate)
     })
@@ -270,7 +308,7 @@ export class GuardedAttempt<A, E, R, Refusal> {
     const { beside, current, entered, surroundings } = this
     const startedAt = elapsedMillis(surroundings.clock)
     this.startedAt = startedAt
-    let call: Effect.Effect<A, E, R> = this.effect
+    let call: Effect.Effect<A, E, R> = this.guarded.effect
     for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call)
     const deadline = this.nearer(startedAt)
     if (deadline !== undefined || (beside !== undefined && beside.at !== Infinity)) {
@@ -288,7 +326,7 @@ export class GuardedAttempt<A, E, R, Refusal> {
   }
 
   private nearer(startedAt: number): Deadline<Refusal> | undefined {
-    const { limit, total } = this
+    const { limit, total } = this.guarded
     return limit === undefined || (total !== undefined && total.at < startedAt + limit.millis)
       ? total
       : new Deadline(startedAt, limit)

@@ -4,46 +4,58 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { elapsedMillis } from "../../internal/elapsed.ts"
-import { type Beside, type Deadline, type Gate, GuardedAttempt, type TimeLimit } from "./attempt.ts"
+import type { Beside, Run } from "./attempt.ts"
 import { Surroundings, surroundingsOf } from "./childFiber.ts"
 import { CountedCall, find } from "./countedCall.ts"
 import * as Retried from "./currentAttempt.ts"
 import { CurrentAttempt, HedgeRace, type Hedging, meaningOf, repeatable } from "./hedgeRace.ts"
 import type { Restore } from "./region.ts"
 
+/** A call with a hedge. */
+export class HedgedRun<A, E, R> implements Run<A, E, R> {
+  private readonly inner: Run<A, E, R>
+  private readonly hedge: Hedging
+
+  constructor(inner: Run<A, E, R>, hedge: Hedging) {
+    this.inner = inner
+    this.hedge = hedge
+  }
+
+  once(
+    current: Retried.Attempt | undefined,
+    // Whatever stands further out has no part in this race.
+    _: Beside<A, E, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ): Effect.Effect<A, E, R> {
+    return new HedgedAttempt(this.inner, this.hedge, current, restore, surroundings).run()
+  }
+}
+
 /** A hedged call on its way. It is run once, in an uninterruptible region, to which `restore` belongs. */
-export class HedgedAttempt<A, E, R, Refusal> implements Beside<A, E | Refusal, R> {
-  private readonly effect: Effect.Effect<A, E, R>
-  private readonly gates: ReadonlyArray<Gate<A, Refusal>>
-  private readonly total: Deadline<Refusal> | undefined
-  private readonly limit: TimeLimit<Refusal> | undefined
+export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
+  private readonly inner: Run<A, E, R>
   private readonly hedge: Hedging
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
   /** Which attempt of a retry it is, with the call that is counted. */
   private readonly current: Retried.Attempt | undefined
-  /** The call that the budget counts; `mine` where it was begun here. */
+  /** The call that the budget counts; it is ended here where it was begun here. */
   private readonly counted: CountedCall | undefined
   private readonly isMine: boolean
   private readonly startedAt: number
-  private race: HedgeRace<A, E | Refusal, R> | undefined = undefined
+  private race: HedgeRace<A, E, R> | undefined = undefined
   readonly at: number
 
   constructor(
-    effect: Effect.Effect<A, E, R>,
-    gates: ReadonlyArray<Gate<A, Refusal>>,
-    total: Deadline<Refusal> | undefined,
-    limit: TimeLimit<Refusal> | undefined,
-    current: Retried.Attempt | undefined,
+    inner: Run<A, E, R>,
     hedge: Hedging,
+    current: Retried.Attempt | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ) {
     const { budget } = hedge
-    this.effect = effect
-    this.gates = gates
-    this.total = total
-    this.limit = limit
+    this.inner = inner
     this.hedge = hedge
     this.restore = restore
     this.startedAt = elapsedMillis(surroundings.clock)
@@ -70,8 +82,8 @@ export class HedgedAttempt<A, E, R, Refusal> implements Beside<A, E | Refusal, R
     }
   }
 
-  run(): Effect.Effect<A, E | Refusal, R> {
-    return this.settling(this.attempt(this.surroundings, this.restore, this).run())
+  run(): Effect.Effect<A, E, R> {
+    return this.settling(this.inner.once(this.current, this, this.restore, this.surroundings))
   }
 
   /** How many attempts were started, the first included. */
@@ -90,35 +102,26 @@ export class HedgedAttempt<A, E, R, Refusal> implements Beside<A, E | Refusal, R
   }
 
   join(
-    attempt: Effect.Effect<A, E | Refusal, R>
-  ): Effect.Effect<A, E | Refusal, R> {
+    attempt: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       const race = this.newRace()
       return race.join(attempt, this.at - elapsedMillis(this.surroundings.clock), this.restore)
     })
   }
 
-  private newRace(): HedgeRace<A, E | Refusal, R> {
-    const again = Effect.withFiberRuntime<A, E | Refusal, R>((fiber, status) => {
+  private newRace(): HedgeRace<A, E, R> {
+    const again = Effect.withFiberRuntime<A, E, R>((fiber, status) => {
       const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
-      return Effect.uninterruptibleMask((restore) => this.attempt(surroundings, restore, undefined).run())
+      return Effect.uninterruptibleMask((restore) => this.inner.once(this.current, undefined, restore, surroundings))
     })
     this.race = new HedgeRace(this.hedge, again, this.counted, this.startedAt, this.surroundings)
     return this.race
   }
 
-  private attempt(
-    surroundings: Surroundings<R>,
-    restore: Restore,
-    beside: Beside<A, E | Refusal, R> | undefined
-  ): GuardedAttempt<A, E, R, Refusal> {
-    const { current, effect, gates, limit, total } = this
-    return new GuardedAttempt(effect, gates, total, limit, current, beside, restore, surroundings)
-  }
-
   private settling(
-    running: Effect.Effect<A, E | Refusal, R>
-  ): Effect.Effect<A, E | Refusal, R> {
+    running: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
     return Effect.matchCauseEffect(running, {
       onFailure: (cause) => this.failed(cause),
       onSuccess: (value) => this.succeeded(value)
@@ -137,8 +140,8 @@ export class HedgedAttempt<A, E, R, Refusal> implements Beside<A, E | Refusal, R
 
   /** The first attempt has failed, alone so far, or the whole race. */
   private failed(
-    cause: Cause.Cause<E | Refusal>
-  ): Effect.Effect<A, E | Refusal, R> {
+    cause: Cause.Cause<E>
+  ): Effect.Effect<A, E, R> {
     const failed = Effect.failCause(cause)
     const failure = this.race === undefined ? repeatable(cause) : Option.none()
     if (Option.isNone(failure)) return this.over(failed)

@@ -11,6 +11,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import type { Run } from "./attempt.ts"
 import { type Surroundings, surroundingsOf } from "./childFiber.ts"
 import { type Budget, CountedCall, find, type Grant, reportExhausted } from "./countedCall.ts"
 import {
@@ -110,19 +111,29 @@ const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: 
 
 const noBudget = "the budget for retries is used up"
 
-/** One attempt of a call, to be run in the region of the loop. It must tell the call which attempt it is. */
-export interface Once<A, E, R> {
-  readonly once: (current: Attempt, restore: Restore, surroundings: Surroundings<R>) => Effect.Effect<A, E, R>
-}
-
 /** Runs the effect as an attempt, with nothing else round it. */
-export class PlainAttempt<A, E, R> implements Once<A, E, R> {
+class PlainAttempt<A, E, R> implements Run<A, E, R> {
   private readonly effect: Effect.Effect<A, E, R>
   constructor(effect: Effect.Effect<A, E, R>) {
     this.effect = effect
   }
-  once(current: Attempt, restore: Restore): Effect.Effect<A, E, R> {
+  once(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
     return restore(Effect.provideService(this.effect, CurrentAttempt, current))
+  }
+}
+
+/** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
+export class RetriedRun<A, E, R> implements Run<A, E, R> {
+  private readonly inner: Run<A, E, R>
+  private readonly retry: Settings
+  private readonly deadline: number
+  constructor(inner: Run<A, E, R>, retry: Settings, deadline: number) {
+    this.inner = inner
+    this.retry = retry
+    this.deadline = deadline
+  }
+  once(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
+    return run(this.inner, this.retry, this.deadline, plain<A, E>(), restore, surroundings)
   }
 }
 
@@ -149,8 +160,8 @@ export const retried = <A, E, R, B, E2>(
  * `onExit` and a context of its own made a budget cost as much as a whole stack). No wait is begun that would end at
  * `deadline` (of `elapsedMillis`) or later: the call would be over before the next attempt.
  */
-export const run = <A, E, R, B, E2>(
-  once: Once<A, E, R>,
+const run = <A, E, R, B, E2>(
+  once: Run<A, E, R>,
   retry: Settings,
   deadline: number,
   ends: Ends<A, E, B, E2>,
@@ -177,7 +188,7 @@ const nested = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
 
 /** One call with its attempts. What changes with each attempt sits here alone. */
 class Loop<A, E, R, B, E2> implements HasProgress {
-  private readonly attempts: Once<A, E, R>
+  private readonly attempts: Run<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
   private readonly ends: Ends<A, E, B, E2>
@@ -196,7 +207,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly log: Array<FailedAttempt> | undefined
 
   constructor(
-    attempts: Once<A, E, R>,
+    attempts: Run<A, E, R>,
     retry: Settings,
     deadline: number,
     ends: Ends<A, E, B, E2>,
@@ -222,7 +233,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   run(): Effect.Effect<B, E2, R> {
-    return Effect.matchCauseEffect(this.attempts.once(this.current, this.restore, this.surroundings), {
+    return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
       onFailure: (cause) => this.failed(cause),
       onSuccess: (value) => this.succeeded(value)
     })
