@@ -4,6 +4,7 @@ import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import type { Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
 import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
+import * as Requests from "./requests.ts"
 
 const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
 
@@ -12,14 +13,14 @@ const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
   const entered: Entered<unknown> = {
     _tag: "Entered",
     leave: ({ exit, now, startedAt }) => {
-      if (startedAt !== undefined) AdaptiveRetry.unsafeSettle(self, exit, now)
+      if (startedAt !== undefined) Requests.settle(self, exit, now)
       return undefined
     }
   }
   return {
     enter: (_, restore) =>
-      AdaptiveRetry.unsafeHolds(self)
-        ? { _tag: "Slow", enter: Effect.as(AdaptiveRetry.acquireWith(self, restore), entered) }
+      Requests.isHolding(self)
+        ? { _tag: "Slow", enter: Effect.as(Requests.acquire(self, restore), entered) }
         : entered
   }
 }

@@ -29,7 +29,7 @@ const gate = (self: CircuitBreaker.CircuitBreaker): Gate<unknown, CircuitOpen> =
   enter: (now) => {
     const ticket = CircuitBreaker.unsafeAdmit(self, now)
     return ticket === CircuitBreaker.refused
-      ? { _tag: "Slow", enter: CircuitBreaker.refuse(self, now) }
+      ? { _tag: "Refused", refuse: CircuitBreaker.refuse(self, now) }
       : new BehindBreaker(self, ticket)
   }
 })

@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
 import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
-import * as Loop from "../shared/retryLoop.ts"
+import { HedgedRun } from "../shared/hedgedAttempt.ts"
 import * as Section from "../shared/section.ts"
 import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
 
@@ -56,7 +56,7 @@ const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Pe
     ...next,
     budget: next.budget === "none" ? next.budget : peers.find(isRetryBudget) ?? next.budget,
     delay: before?._tag === "Learned" && delay._tag === "Learned" && Section.isSame(before.settings, delay.settings)
-      ? { ...delay, cell: before.cell }
+      ? delay.learningWith(before)
       : delay
   }
 }
@@ -100,10 +100,7 @@ export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, 
   make,
   stage: {
     _tag: "Around",
-    around: (self) => (inner) => (current) => {
-      const hedged = Hedge.apply(inner(), self)
-      return current === undefined ? hedged : Loop.once(hedged)(current)
-    }
+    around: (self) => (inner) => new HedgedRun(inner, self)
   },
   keep: (now, next, peers) => Effect.succeed(keep(now, next, peers)),
   contradictions,

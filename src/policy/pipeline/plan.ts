@@ -2,11 +2,11 @@
  * A pipeline as it runs: the stages of its policies in their order, put together once for each configuration, so that a
  * call only walks through them.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { TimedOut } from "../../error/PolicyError.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { Cost } from "../RateLimiter.ts"
-import { attempt, type Deadline, type Gate, type Limits } from "../shared/attempt.ts"
-import { CurrentAttempt } from "../shared/currentAttempt.ts"
+import { Deadline, type Gate, GuardedEffect, type Run, runOnce, type TimeLimit, timeLimit } from "../shared/attempt.ts"
 import type * as Section from "../shared/section.ts"
 import type { Installation } from "./configuration.ts"
 
@@ -19,10 +19,10 @@ export interface Plan<out Refused> {
   readonly costed: ReadonlyArray<GateStage<Refused>> | undefined
   /** What runs an attempt more than once, innermost first. */
   readonly arounds: ReadonlyArray<Section.Around<Refused>>
-  /** The attempt's own time-out. */
-  readonly limits: Limits
-  /** Milliseconds; the call with all its attempts. */
-  readonly totalTimeout: number | undefined
+  /** For one attempt, once it is past its gates. */
+  readonly attemptTimeout: TimeLimit<TimedOut> | undefined
+  /** For the call with all its attempts. */
+  readonly totalTimeout: TimeLimit<TimedOut> | undefined
 }
 
 /** The gates in the order of the list, but for one that is to stand directly behind another. */
@@ -45,64 +45,49 @@ export const make = <Refused>({ installed, name, peers }: Installation<Refused>)
     if (stage?._tag === "Around") arounds.unshift(stage.around)
   }
   const stages = inOrder(gates)
-  const attemptTimeout = peers.attemptTimeout()
+  const limit = (phase: "attempt" | "total", millis: number | undefined): TimeLimit<TimedOut> | undefined =>
+    millis === undefined ? undefined : timeLimit(name, phase, millis)
   return {
     gates: stages.map(({ gate }) => gate),
     costed: stages.some(({ gateAtCost }) => gateAtCost !== undefined) ? stages : undefined,
     arounds,
-    limits: {
-      name,
-      attempt: attemptTimeout === undefined ? undefined : { limit: attemptTimeout, phase: "attempt" },
-      total: undefined
-    },
-    totalTimeout: peers.totalTimeout()
+    attemptTimeout: limit("attempt", peers.attemptTimeout()),
+    totalTimeout: limit("total", peers.totalTimeout())
   }
 }
 
 const run = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
-  { arounds, limits }: Plan<Refused>,
-  gates: ReadonlyArray<Gate<A, Refused>>,
-  total: Deadline | undefined
-): Effect.Effect<A, E | Refused | TimedOut, R> => {
-  const isBare = gates.length === 0 && limits.attempt === undefined && total === undefined
-  const bounded = total === undefined ? limits : { ...limits, total }
-  let once: Section.Run<A, E | Refused | TimedOut, R> = isBare
-    ? (current) => current === undefined ? effect : Effect.provideService(effect, CurrentAttempt, current)
-    : (current) => attempt(effect, gates, bounded, current)
-  for (const around of arounds) once = around(once, total?.at ?? Infinity)
-  return once()
-}
-
-const start = <A, E, R, Refused>(
-  effect: Effect.Effect<A, E, R>,
-  plan: Plan<Refused>,
+  { arounds, attemptTimeout, totalTimeout }: Plan<Refused>,
   gates: ReadonlyArray<Gate<A, Refused>>
 ): Effect.Effect<A, E | Refused | TimedOut, R> => {
-  const { totalTimeout } = plan
-  return totalTimeout === undefined ?
-    run(effect, plan, gates, undefined) :
-    Effect.clockWith((clock) =>
-      run(effect, plan, gates, {
-        at: clock.unsafeCurrentTimeMillis() + totalTimeout,
-        phase: "total",
-        limit: totalTimeout
-      })
+  const isBare = gates.length === 0 && attemptTimeout === undefined && totalTimeout === undefined
+  if (isBare && arounds.length === 0) return effect
+  return runOnce<A, E | Refused | TimedOut, R>(({ clock }) => {
+    const total = totalTimeout === undefined ? undefined : new Deadline(elapsedMillis(clock), totalTimeout)
+    let inner: Run<A, E | Refused | TimedOut, R> = new GuardedEffect<A, E, R, Refused | TimedOut>(
+      effect,
+      gates,
+      total,
+      attemptTimeout
     )
+    for (const around of arounds) inner = around(inner, total?.at ?? Infinity)
+    return inner
+  })
 }
 
 /** The effect through all stages, at the cost that holds where nothing is said of it. */
 export const apply = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
   plan: Plan<Refused>
-): Effect.Effect<A, E | Refused | TimedOut, R> => start(effect, plan, plan.gates)
+): Effect.Effect<A, E | Refused | TimedOut, R> => run(effect, plan, plan.gates)
 
 export const applyCost = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
   plan: Plan<Refused>,
   cost: Cost<A>
 ): Effect.Effect<A, E | Refused | TimedOut, R> =>
-  start(
+  run(
     effect,
     plan,
     plan.costed === undefined

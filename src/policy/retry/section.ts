@@ -74,7 +74,7 @@ export const section = Section.make<
         adaptive: peers.find(isAdaptiveRetry),
         maxAttempts: RetryPolicy.bounds(policy).attempts
       }
-      return (inner, deadline) => () => Loop.run(inner, settings, deadline, Loop.plain())
+      return (inner, deadline) => new Loop.RetriedRun(inner, settings, deadline)
     }
   },
   contradictions: (policy, peers) => {

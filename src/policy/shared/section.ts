@@ -20,8 +20,7 @@ import * as Form from "../../internal/form.ts"
 import { definedFields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
-import type { Ended, Gate } from "./attempt.ts"
-import type { Attempt } from "./currentAttempt.ts"
+import type { Ended, Gate, Run } from "./attempt.ts"
 
 /** One thing that is wrong with the options. */
 export type Issue = InvalidOptions["issues"][number]
@@ -56,10 +55,7 @@ export interface Worst {
   readonly duration: number
 }
 
-/** One run of what is within a policy. It is told which attempt it is, where it is one. */
-export type Run<A, E, R> = (current?: Attempt) => Effect.Effect<A, E, R>
-
-/** How often what is within runs. No wait should begin that ends at `deadline` or later. */
+/** How often what is within runs. No wait should begin that ends at `deadline` (of `elapsedMillis`) or later. */
 export type Around<Refused> = <A, E, R>(inner: Run<A, E, R>, deadline: number) => Run<A, E | Refused, R>
 
 /** How the policies of a kind stand round a call. */
