@@ -18,6 +18,7 @@ const durations: ReadonlyArray<ReadonlyArray<string>> = [
   ["circuitBreaker", "longestHint"],
   ["circuitBreaker", "probeLimit"],
   ["rateLimiter", "maxWait"],
+  ["rateLimiter", "longestHint"],
   ["concurrencyLimit", "strategy", "timeout"],
   ["concurrencyLimit", "queueTimeout"],
   ["bulkhead", "queueTimeout"]
