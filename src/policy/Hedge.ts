@@ -29,6 +29,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -295,7 +296,8 @@ const run = <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effec
           runtimeFlags: status.runtimeFlags
         })
         return Effect.onExit(
-          restore(Effect.async<HedgeRace.Won<A>, E>((resume) => race.begin(resume))),
+          // The attempts have no ids yet; a bulkhead must know that the caller waits for fibers all the same.
+          restore(Effect.async<HedgeRace.Won<A>, E>((resume) => race.begin(resume), FiberId.unsafeMake())),
           (exit) => {
             if (Exit.isSuccess(exit)) {
               unsafeRecord(self, exit.value.sample)

@@ -3,7 +3,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { CircuitOpen, RateLimitExceeded } from "../../error/PolicyError.ts"
-import * as Monitor from "../../telemetry/Monitor.ts"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import * as Bulkhead from "../Bulkhead.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
@@ -140,8 +139,7 @@ class InLimit implements Entered<unknown> {
     return true
   }
   leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
-    const event = ConcurrencyLimit.unsafeSettle(this.self, this.permit, causeOf(ended), ended.now)
-    return event === undefined ? undefined : Monitor.emit(event)
+    return ConcurrencyLimit.unsafeSettle(this.self, this.permit, causeOf(ended), ended.now)
   }
   protect<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return ConcurrencyLimit.protect(this.self, this.permit, effect)

@@ -232,7 +232,8 @@ const runUntil = <A, E, R>(
     return work.end ?? Effect.async<A, E | TimedOut>((resume) => {
       if (work.end === undefined) work.wake = resume
       else resume(work.end)
-    })
+      // Whom the caller waits for: a bulkhead asks that of the call that holds a permit.
+    }, work.fiber?.id())
   })
 
 /**
