@@ -193,7 +193,7 @@ describe("Bulkhead", () => {
           race: Effect.raceFirst(nested, Effect.never),
           timeout: Effect.timeout(nested, "1 minute"),
           ours: Timeout.apply(nested, yield* Timeout.make({ limit: "1 minute" })),
-          hedge: Hedge.apply(nested, yield* Hedge.make({ delay: "1 minute" })),
+          hedge: Hedge.apply(nested, yield* Hedge.make({ delay: "1 minute", budget: "none" })),
           joined: Effect.flatMap(Effect.fork(Effect.delay(nested, "1 second")), Fiber.join),
           deep: Effect.flatMap(Effect.fork(Effect.all([nested, Effect.void], { concurrency: 2 })), Fiber.join),
           daemon: Effect.flatMap(Effect.forkDaemon(Effect.delay(nested, "1 second")), Fiber.join)
