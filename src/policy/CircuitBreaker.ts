@@ -38,6 +38,7 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { CircuitOpen } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import type { Reader } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -75,7 +76,7 @@ export {
    */
   TypeId,
   /**
-   * Asks the circuit to let a call through at `now` (epoch milliseconds). Whoever gets a ticket must pass it to
+   * Asks the circuit to let a call through at `now` (elapsed milliseconds). Whoever gets a ticket must pass it to
    * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
    * {@link refused} has nothing to settle.
    * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
@@ -98,15 +99,7 @@ export {
    * @since 0.1.0
    * @category low level
    */
-  unsafeSettle,
-  /**
-   * Takes what the circuit has to report, oldest first; `undefined` where there is nothing. Ask after every
-   * {@link unsafeAdmit} and {@link unsafeSettle}, and emit what you get.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  unsafeTakeEvents
+  unsafeSettle
 } from "./circuitBreaker/cell.ts"
 export type {
   /**
@@ -238,7 +231,9 @@ export const layer = (options: Options): Layer.Layer<CircuitBreaker, InvalidOpti
  * @category low level
  */
 export const report = (self: CircuitBreaker): Effect.Effect<void> =>
-  Effect.forEach(Cell.unsafeTakeEvents(self) ?? [], Monitor.emit, { discard: true })
+  Effect.clockWith((clock) =>
+    Effect.forEach(Cell.takeEvents(self, clock.unsafeCurrentTimeMillis()) ?? [], Monitor.emit, { discard: true })
+  )
 
 /**
  * Fails with the refusal of a call at `now`, and reports it: what follows {@link refused}.
@@ -249,11 +244,15 @@ export const report = (self: CircuitBreaker): Effect.Effect<void> =>
 export const refuse = (self: CircuitBreaker, now: number): Effect.Effect<never, CircuitOpen> => {
   const error = Cell.unsafeRefusal(self, now)
   const fail = Effect.fail(error)
-  const told = Effect.flatMap(Monitor.Monitor, (monitor) =>
-    monitor === Monitor.silent ? fail : Effect.zipRight(
-      Monitor.emit(Event.CircuitRefused({ at: now, name: error.name, retryAfter: error.retryAfter })),
-      fail
-    ))
+  const told = Effect.flatMap(
+    Monitor.Monitor,
+    (monitor) =>
+      monitor === Monitor.silent ? fail : Effect.flatMap(Clock.currentTimeMillis, (at) =>
+        Effect.zipRight(
+          Monitor.emit(Event.CircuitRefused({ at, name: error.name, retryAfter: error.retryAfter })),
+          fail
+        ))
+  )
   return self.cell.pending === undefined ? told : Effect.zipRight(report(self), told)
 }
 
@@ -267,12 +266,12 @@ const settling = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.matchCauseEffect(effect, {
     onFailure: (cause) => {
-      Cell.unsafeSettle(self, ticket, startedAt, clock.unsafeCurrentTimeMillis(), cause)
+      Cell.unsafeSettle(self, ticket, startedAt, elapsedMillis(clock), cause)
       const failed = Effect.failCause(cause)
       return self.cell.pending === undefined ? failed : Effect.zipRight(report(self), failed)
     },
     onSuccess: (value) => {
-      Cell.unsafeSettle(self, ticket, startedAt, clock.unsafeCurrentTimeMillis(), undefined)
+      Cell.unsafeSettle(self, ticket, startedAt, elapsedMillis(clock), undefined)
       const succeeded = Effect.succeed(value)
       return self.cell.pending === undefined ? succeeded : Effect.zipRight(report(self), succeeded)
     }
@@ -285,7 +284,7 @@ const applyGuarded = <A, E, R>(
   clock: Clock.Clock
 ): Effect.Effect<A, E | CircuitOpen, R> =>
   Effect.uninterruptibleMask((restore): Effect.Effect<A, E | CircuitOpen, R> => {
-    const startedAt = clock.unsafeCurrentTimeMillis()
+    const startedAt = elapsedMillis(clock)
     const ticket = Cell.unsafeAdmit(self, startedAt)
     if (ticket === Cell.refused) return refuse(self, startedAt)
     const call = settling(restore(effect), self, ticket, startedAt, clock)
@@ -305,7 +304,7 @@ export const apply: {
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R> =>
     Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
-      const startedAt = clock.unsafeCurrentTimeMillis()
+      const startedAt = elapsedMillis(clock)
       const isShut = Cell.isShut(self.cell, startedAt)
       if (!isShut && self.cell.state._tag !== "Closed") return applyGuarded(effect, self, clock)
       // A call that is refused, or that goes through a closed circuit, holds nothing: interrupted, it counts for nothing,
@@ -317,7 +316,8 @@ export const apply: {
 
 /** Does something to the circuit in one step, and reports what came of it. */
 const step = <A>(self: CircuitBreaker, act: (cell: Cell.Cell, now: number) => A): Effect.Effect<A> =>
-  Effect.uninterruptible(Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  Effect.uninterruptible(Effect.clockWith((clock) => {
+    const now = elapsedMillis(clock)
     Cell.catchUp(self.cell, now)
     const result = act(self.cell, now)
     return self.cell.pending === undefined ? Effect.succeed(result) : Effect.as(report(self), result)

@@ -210,6 +210,7 @@ describe("a snapshot", () => {
 const clockAt = (now: () => number): Clock.Clock =>
   Object.assign(Object.create(Clock.make()), {
     unsafeCurrentTimeMillis: now,
+    unsafeCurrentTimeNanos: () => BigInt(now()) * 1_000_000n,
     currentTimeMillis: Effect.sync(now)
   })
 

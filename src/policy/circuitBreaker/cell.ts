@@ -34,14 +34,21 @@ export interface Change {
   readonly to: Circuit.State["_tag"]
 }
 
+/** A change that nobody has been told of. Its date is that of the report: here time is elapsed time, which has no dates. */
+export interface Moved {
+  readonly from: Circuit.State["_tag"]
+  readonly to: Circuit.State["_tag"]
+  readonly event: (at: number) => Event.Event
+}
+
 /** All that changes about a breaker. It is read and written within one synchronous step, never across a wait. */
 export interface Cell {
   settings: Settings
   kernel: Circuit.Settings
   verdict: (error: unknown) => Verdict.Verdict
   state: Circuit.State
-  /** What happened and has not been reported yet. */
-  pending: Array<Event.Event> | undefined
+  /** What happened and has not been reported yet, oldest first. */
+  pending: Array<Moved> | undefined
   refused: number
   readonly listeners: Set<(change: Change) => void>
 }
@@ -85,23 +92,21 @@ export const unsafeMake = (
 export const isCircuitBreaker = (value: unknown): value is CircuitBreaker =>
   typeof value === "object" && value !== null && TypeId in value
 
-const eventOf = (cell: Cell, state: Circuit.State, now: number): Event.Event => {
-  const common = { at: now, name: cell.settings.name }
+const eventOf = (cell: Cell, state: Circuit.State, now: number): Moved["event"] => {
+  const { name } = cell.settings
   switch (state._tag) {
     case "Closed":
-      return Event.CircuitClosed(common)
-    case "Open":
-      return Event.CircuitOpened({
-        ...common,
-        ...state.sum,
-        retryAfter: Duration.millis(Circuit.remaining(cell.kernel, state, now))
-      })
+      return (at) => Event.CircuitClosed({ at, name })
+    case "Open": {
+      const retryAfter = Duration.millis(Circuit.remaining(cell.kernel, state, now))
+      return (at) => Event.CircuitOpened({ at, name, ...state.sum, retryAfter })
+    }
     case "HalfOpen":
-      return Event.CircuitHalfOpened(common)
+      return (at) => Event.CircuitHalfOpened({ at, name })
     case "Isolated":
-      return Event.CircuitIsolated(common)
+      return (at) => Event.CircuitIsolated({ at, name })
     case "Disabled":
-      return Event.CircuitDisabled(common)
+      return (at) => Event.CircuitDisabled({ at, name })
   }
 }
 
@@ -109,10 +114,9 @@ export const move = (cell: Cell, next: Circuit.State, now: number): void => {
   const from = cell.state._tag
   cell.state = next
   if (from === next._tag) return
-  const event = eventOf(cell, next, now)
-  if (cell.pending === undefined) cell.pending = [event]
-  else cell.pending.push(event)
-  for (const listener of cell.listeners) listener({ at: now, name: cell.settings.name, from, to: next._tag })
+  const moved = { from, to: next._tag, event: eventOf(cell, next, now) }
+  if (cell.pending === undefined) cell.pending = [moved]
+  else cell.pending.push(moved)
 }
 
 /** Catches up with what time alone has decided. */
@@ -144,7 +148,7 @@ export const refused: Ticket = Circuit.refused
 const observed: Ticket = 0
 
 /**
- * Asks the circuit to let a call through at `now` (epoch milliseconds). Whoever gets a ticket must pass it to
+ * Asks the circuit to let a call through at `now` (elapsed milliseconds). Whoever gets a ticket must pass it to
  * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
  * {@link refused} has nothing to settle.
  * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
@@ -218,17 +222,15 @@ export const unsafeSettle = (
   if (next !== cell.state) move(cell, next, now)
 }
 
-/**
- * Takes what the circuit has to report, oldest first; `undefined` where there is nothing. Ask after every
- * {@link unsafeAdmit} and {@link unsafeSettle}, and emit what you get.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeTakeEvents = (self: CircuitBreaker): ReadonlyArray<Event.Event> | undefined => {
-  const { pending } = self.cell
-  self.cell.pending = undefined
-  return pending
+/** Takes what the circuit has to report at the date `at`, and tells its listeners; `undefined` where there is nothing. */
+export const takeEvents = ({ cell }: CircuitBreaker, at: number): ReadonlyArray<Event.Event> | undefined => {
+  const { pending } = cell
+  if (pending === undefined) return undefined
+  cell.pending = undefined
+  for (const { from, to } of pending) {
+    for (const listener of cell.listeners) listener({ at, name: cell.settings.name, from, to })
+  }
+  return pending.map(({ event }) => event(at))
 }
 
 /**
