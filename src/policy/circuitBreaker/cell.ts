@@ -128,20 +128,10 @@ export const catchUp = (cell: Cell, now: number): void => {
   }
 }
 
-/**
- * What a call holds while it runs. It is opaque: pass it on to {@link unsafeSettle}.
- *
- * @since 0.1.0
- * @category low level
- */
+/** What a call holds while it runs. It is told to {@link settle} when the call has ended. */
 export type Ticket = number
 
-/**
- * In place of a ticket: the call is not let through.
- *
- * @since 0.1.0
- * @category low level
- */
+/** In place of a ticket: the call is not let through. */
 export const refused: Ticket = Circuit.refused
 
 /** The ticket of a call that is let through although the circuit would refuse it; no state gives it out. */
@@ -149,18 +139,14 @@ const observed: Ticket = 0
 
 /**
  * Asks the circuit to let a call through at `now` (elapsed milliseconds). Whoever gets a ticket must pass it to
- * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
- * {@link refused} has nothing to settle.
- * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
- *
- * @since 0.1.0
- * @category low level
+ * {@link start} when the call is sent, and to {@link settle} whatever becomes of the call, interruption too: a probe keeps its
+ * place until then. Whoever gets {@link refused} has nothing to settle.
  */
-export const unsafeAdmit = (self: CircuitBreaker, now: number): Ticket => {
+export const admit = (self: CircuitBreaker, now: number): Ticket => {
   const { cell } = self
   if (cell.state._tag === "Closed") return cell.state.ticket
   catchUp(cell, now)
-  const [next, ticket] = Circuit.admit(cell.kernel, cell.state, now)
+  const [next, ticket] = Circuit.hold(cell.kernel, cell.state)
   cell.state = next
   if (ticket === refused) {
     cell.refused++
@@ -169,57 +155,79 @@ export const unsafeAdmit = (self: CircuitBreaker, now: number): Ticket => {
   return ticket === refused ? observed : ticket
 }
 
+/** Tells the circuit that a call which it let through is sent now: a probe's limit begins. */
+export const start = ({ cell }: CircuitBreaker, ticket: Ticket, now: number): void => {
+  cell.state = Circuit.start(cell.state, ticket, now)
+}
+
+/** Whether a ticket is that of a probe which has no result yet. */
+export const isProbe = ({ cell }: CircuitBreaker, ticket: Ticket): boolean => Circuit.isProbe(cell.state, ticket)
+
 /** Whether a call at `now` will get no ticket. */
 export const isShut = ({ settings, state }: Cell, now: number): boolean =>
   settings.mode === "enforce" && (state._tag === "Isolated" || (state._tag === "Open" && now < state.until))
 
-const nothing = { outcome: "nothing", hint: 0 } as const
-const success = { outcome: "success", hint: 0 } as const
-
-const failure = { outcome: "failure", hint: 0 } as const
-
 interface Weight {
   readonly outcome: Circuit.Outcome
+  /** How long the other side asked to wait, in milliseconds; 0 where it did not ask. */
   readonly hint: number
+  /** What the user's judge threw. */
+  readonly defect: Cause.Cause<never> | undefined
 }
 
-/** A defect is weighed as an error is; an interruption beside a failure does not hide it. */
-const weigh = (cell: Cell, cause: Cause.Cause<unknown>): Weight => {
-  const error = Option.orElse(Cause.failureOption(cause), () => Chunk.head(Cause.defects(cause)))
-  if (Option.isNone(error)) return nothing
+const success: Weight = { outcome: "success", hint: 0, defect: undefined }
+const nothing: Weight = { outcome: "nothing", hint: 0, defect: undefined }
+const failure: Weight = { outcome: "failure", hint: 0, defect: undefined }
+
+/** What counts of a cause: a defect as an error does; an interruption beside a failure does not hide it. */
+const errorOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Option.orElse(Cause.failureOption(cause), () => Chunk.head(Cause.defects(cause)))
+
+const weigh = (cell: Cell, error: unknown): Weight => {
   try {
-    const verdict = cell.verdict(error.value)
+    const verdict = cell.verdict(error)
     if (!verdict.weighs) return nothing
     return Option.isNone(verdict.retryAfter)
       ? failure
-      : { outcome: "failure", hint: Duration.toMillis(verdict.retryAfter.value) }
-  } catch {
-    // A judge that throws must not keep a probe's place; an error that nobody has judged weighs.
-    return failure
+      : { ...failure, hint: Duration.toMillis(verdict.retryAfter.value) }
+  } catch (thrown) {
+    // The call dies of it, and gives its place back like any other. An error that nobody has judged weighs.
+    return { ...failure, defect: Cause.die(thrown) }
+  }
+}
+
+/** From when to when a call ran, in elapsed milliseconds. */
+export class Span {
+  /** When it was sent; `undefined` where it never was, which says nothing of the other side. */
+  readonly startedAt: number | undefined
+  readonly now: number
+  constructor(startedAt: number | undefined, now: number) {
+    this.startedAt = startedAt
+    this.now = now
   }
 }
 
 /**
- * Tells the circuit what became of a call: `cause` is `undefined` where it succeeded. `startedAt` is when it was let
- * through, `now` when it ended.
- *
- * @since 0.1.0
- * @category low level
+ * Tells the circuit how a call ended: `cause` is `undefined` where it succeeded. What comes back is what the user's judge
+ * threw: the call is to die of it.
  */
-export const unsafeSettle = (
-  self: CircuitBreaker,
+export const settle = (
+  { cell }: CircuitBreaker,
   ticket: Ticket,
-  startedAt: number,
-  now: number,
+  { now, startedAt }: Span,
   cause: Cause.Cause<unknown> | undefined
-): void => {
-  const { cell } = self
+): Cause.Cause<never> | undefined => {
   if (cell.state._tag === "Closed") {
-    if (cell.state.ticket !== ticket) return
+    if (cell.state.ticket !== ticket) return undefined
   } else catchUp(cell, now)
-  const { hint, outcome } = cause === undefined ? success : weigh(cell, cause)
-  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - startedAt, hint, now)
+  const { defect, hint, outcome } = cause === undefined
+    ? success
+    : startedAt === undefined
+    ? nothing
+    : Option.match(errorOf(cause), { onNone: () => nothing, onSome: (error) => weigh(cell, error) })
+  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - (startedAt ?? now), hint, now)
   if (next !== cell.state) move(cell, next, now)
+  return defect
 }
 
 /** Takes what the circuit has to report at the date `at`, and tells its listeners; `undefined` where there is nothing. */
@@ -239,7 +247,7 @@ export const takeEvents = ({ cell }: CircuitBreaker, at: number): ReadonlyArray<
  * @since 0.1.0
  * @category low level
  */
-export const unsafeRefusal = (self: CircuitBreaker, now: number): CircuitOpen => {
+export const refusalAt = (self: CircuitBreaker, now: number): CircuitOpen => {
   const { kernel, settings, state } = self.cell
   return refusal(CircuitOpen, {
     name: settings.name,

@@ -25,15 +25,17 @@ export interface Settings {
   /** Probes at a time. */
   readonly probes: number
   readonly successesToClose: number
-  /** Milliseconds; a probe that has no result by then has failed. */
+  /** Milliseconds from when a probe is sent; one that has no result by then has failed. */
   readonly probeLimit: number
   /** Decides the jitter of breaks. */
   readonly seed: number
 }
 
+/** A call that was let through a half-open circuit. */
 export interface Probe {
   readonly ticket: number
-  readonly startedAt: number
+  /** When it was sent. It may hold its place before, while it waits for a limiter or in a queue. */
+  readonly startedAt: number | undefined
 }
 
 /** How often a circuit has opened since it was last closed, and the backoff that grows with it. */
@@ -118,8 +120,11 @@ const open = (
 const oneFailure: Tripping.Sum = { calls: 1, failures: 1, slow: 0 }
 const oneSlow: Tripping.Sum = { calls: 1, failures: 0, slow: 1 }
 
+/** When the first of the probes was sent: `Infinity` where none was. */
 const earliest = (probes: ReadonlyArray<Probe>): number =>
-  probes.reduce((least, probe) => Math.min(least, probe.startedAt), Infinity)
+  probes.reduce((least, { startedAt = Infinity }) => Math.min(least, startedAt), Infinity)
+
+const isLaterThan = (now: number) => ({ startedAt }: Probe): boolean => startedAt !== undefined && startedAt > now
 
 /**
  * The next state that time alone has brought about by now, or the same state. Ask again until it is the same: a break
@@ -134,14 +139,15 @@ export const due = (settings: Settings, state: State, now: number): State => {
     case "Open":
       return now >= state.until
         ? { _tag: "HalfOpen", ticket: state.ticket, series: state.series, probes: [], successes: 0 }
-        // The clock was set back: what is left of the break is not more than the whole of it.
+        // A virtual clock was set back: what is left of the break is not more than the whole of it.
         : now < state.since
         ? { ...state, since: now, until: now + (state.until - state.since) }
         : state
     case "HalfOpen": {
-      // The clock was set back: a probe cannot have started later than now, or its limit would never come.
-      if (state.probes.some((probe) => probe.startedAt > now)) {
-        const probes = state.probes.map((probe) => probe.startedAt > now ? { ...probe, startedAt: now } : probe)
+      // A virtual clock was set back: a probe cannot have started later than now, or its limit would never come.
+      const isLater = isLaterThan(now)
+      if (state.probes.some(isLater)) {
+        const probes = state.probes.map((probe) => isLater(probe) ? { ...probe, startedAt: now } : probe)
         return { ...state, probes }
       }
       const limit = earliest(state.probes) + settings.probeLimit
@@ -150,8 +156,11 @@ export const due = (settings: Settings, state: State, now: number): State => {
   }
 }
 
-/** Lets a call through, or not. What was {@link due} must have happened. */
-export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
+/**
+ * Lets a call through, or not. What was {@link due} must have happened. A probe has its place from now on, and its limit
+ * begins when it is sent: see {@link start}.
+ */
+export const hold = (settings: Settings, state: State): readonly [state: State, ticket: number] => {
   switch (state._tag) {
     case "Closed":
     case "Disabled":
@@ -162,9 +171,26 @@ export const admit = (settings: Settings, state: State, now: number): readonly [
     case "HalfOpen": {
       if (state.probes.length >= settings.probes) return [state, refused]
       const ticket = state.ticket + 1
-      return [{ ...state, ticket, probes: [...state.probes, { ticket, startedAt: now }] }, ticket]
+      return [{ ...state, ticket, probes: [...state.probes, { ticket, startedAt: undefined }] }, ticket]
     }
   }
+}
+
+/** Whether a ticket is that of a probe which has no result yet. */
+export const isProbe = (state: State, ticket: number): boolean =>
+  state._tag === "HalfOpen" && state.probes.some((probe) => probe.ticket === ticket)
+
+/** A probe is sent now: its limit begins. Of no effect on any other call. */
+export const start = (state: State, ticket: number, now: number): State =>
+  state._tag !== "HalfOpen" || !isProbe(state, ticket) ? state : {
+    ...state,
+    probes: state.probes.map((probe) => probe.ticket === ticket ? { ticket, startedAt: now } : probe)
+  }
+
+/** Lets a call through that is sent at once, or not. What was {@link due} must have happened. */
+export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
+  const [next, ticket] = hold(settings, state)
+  return [start(next, ticket, now), ticket]
 }
 
 const settleProbe = (
@@ -214,7 +240,10 @@ export const settle = (
   }
 }
 
-/** Milliseconds until the circuit lets the next call through, as far as that can be known; 0 where it cannot. */
+/**
+ * Milliseconds until the circuit lets the next call through, as far as that can be known; 0 where it cannot. A probe
+ * that waits to be sent is taken as sent now.
+ */
 export const remaining = (settings: Settings, state: State, now: number): number => {
   switch (state._tag) {
     case "Closed":
@@ -226,7 +255,7 @@ export const remaining = (settings: Settings, state: State, now: number): number
     case "HalfOpen":
       return state.probes.length < settings.probes
         ? 0
-        : Math.max(0, earliest(state.probes) + settings.probeLimit - now)
+        : Math.max(0, Math.min(now, earliest(state.probes)) + settings.probeLimit - now)
   }
 }
 

@@ -2,11 +2,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { CircuitOpen, RateLimitExceeded } from "../../error/PolicyError.ts"
+import type { RateLimitExceeded } from "../../error/PolicyError.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import * as Bulkhead from "../Bulkhead.ts"
-import * as CircuitBreaker from "../CircuitBreaker.ts"
 import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
 import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
@@ -16,29 +15,7 @@ import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 const causeOf = ({ exit, startedAt }: Ended<unknown>): Cause.Cause<unknown> | undefined =>
   Exit.isSuccess(exit) ? undefined : startedAt === undefined ? Cause.empty : exit.cause
 
-class BehindBreaker implements Entered<unknown> {
-  readonly _tag = "Entered"
-  readonly self: CircuitBreaker.CircuitBreaker
-  readonly ticket: CircuitBreaker.Ticket
-  constructor(self: CircuitBreaker.CircuitBreaker, ticket: CircuitBreaker.Ticket) {
-    this.self = self
-    this.ticket = ticket
-  }
-  leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
-    const { now, startedAt = now } = ended
-    CircuitBreaker.unsafeSettle(this.self, this.ticket, startedAt, now, causeOf(ended))
-    return this.self.cell.pending === undefined ? undefined : CircuitBreaker.report(this.self)
-  }
-}
-
-export const circuitBreaker = (self: CircuitBreaker.CircuitBreaker): Gate<unknown, CircuitOpen> => ({
-  enter: (now) => {
-    const ticket = CircuitBreaker.unsafeAdmit(self, now)
-    return ticket === CircuitBreaker.refused
-      ? { _tag: "Slow", enter: CircuitBreaker.refuse(self, now) }
-      : new BehindBreaker(self, ticket)
-  }
-})
+export { gate as circuitBreaker } from "../circuitBreaker/guard.ts"
 
 /** Holds requests back in the mode `"rate"`, and takes in what becomes of those that were sent. */
 export const adaptiveRetry = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
