@@ -23,13 +23,14 @@
  * })
  *
  * Effect.runPromise(Effect.flip(program)).then((error) => console.log(typeof error === "string" ? error : error.message))
- * // Circuit "openai" is open. It admits a probe in 10s.
+ * // Circuit "openai" is open. It admits a probe in 10s. It was opened by "down"
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -233,8 +234,8 @@ export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
   step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
 
 /**
- * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, and
- * counts are kept unless `tripping` changes. Fails with `InvalidOptions`, also when the name is another one.
+ * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, the next
+ * break is the new one, and counts are kept unless `tripping` changes. Fails with `InvalidOptions`, also when the name is another one.
  *
  * @since 0.1.0
  * @category operations
@@ -252,11 +253,14 @@ export const reconfigure: {
   }
   return Effect.flatMap(reading(options, read), (settings) =>
     step(self, (cell) => {
-      const isSameRule = String(cell.settings.tripping) === String(settings.tripping)
+      const changed = {
+        rule: !Equal.equals(cell.settings.tripping, settings.tripping),
+        breaks: !Equal.equals(cell.settings.openFor, settings.openFor)
+      }
       cell.settings = settings
       cell.kernel = toKernel(settings, cell.kernel.seed)
       cell.verdict = options.verdict ?? Verdict.of
-      cell.state = Circuit.reconfigure(cell.kernel, cell.state, isSameRule)
+      cell.state = Circuit.reconfigure(cell.kernel, cell.state, changed)
     }))
 })
 

@@ -23,7 +23,7 @@
  * })
  *
  * Effect.runPromise(program).then(console.log)
- * // down, Circuit "models/small" is open. It admits a probe in 10s., an answer
+ * // down, Circuit "models/small" is open. It admits a probe in 10s. It was opened by "down", an answer
  *
  * @since 0.1.0
  */

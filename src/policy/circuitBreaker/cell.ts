@@ -8,6 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
 import * as Verdict from "../../error/Verdict.ts"
+import { definedFields } from "../../internal/record.ts"
+import { describeCause, excerpt } from "../../internal/redact.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Circuit from "./kernel.ts"
 import { type Settings, toKernel } from "./options.ts"
@@ -99,7 +101,8 @@ const eventOf = (cell: Cell, state: Circuit.State, now: number): Moved["event"] 
       return (at) => Event.CircuitClosed({ at, name })
     case "Open": {
       const retryAfter = Duration.millis(Circuit.remaining(cell.kernel, state, now))
-      return (at) => Event.CircuitOpened({ at, name, ...state.sum, retryAfter })
+      const { openedBy, sum } = state
+      return (at) => Event.CircuitOpened({ at, name, ...sum, retryAfter, ...definedFields({ openedBy }) })
     }
     case "HalfOpen":
       return (at) => Event.CircuitHalfOpened({ at, name })
@@ -173,11 +176,11 @@ interface Weight {
   readonly hint: number
   /** What the user's judge threw. */
   readonly defect: Cause.Cause<never> | undefined
+  readonly error: Option.Option<unknown>
 }
 
-const success: Weight = { outcome: "success", hint: 0, defect: undefined }
-const nothing: Weight = { outcome: "nothing", hint: 0, defect: undefined }
-const failure: Weight = { outcome: "failure", hint: 0, defect: undefined }
+const success: Weight = { outcome: "success", hint: 0, defect: undefined, error: Option.none() }
+const nothing: Weight = { ...success, outcome: "nothing" }
 
 /** What counts of a cause: a defect as an error does; an interruption beside a failure does not hide it. */
 const errorOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
@@ -187,13 +190,20 @@ const weigh = (cell: Cell, error: unknown): Weight => {
   try {
     const verdict = cell.verdict(error)
     if (!verdict.weighs) return nothing
-    return Option.isNone(verdict.retryAfter)
-      ? failure
-      : { ...failure, hint: Duration.toMillis(verdict.retryAfter.value) }
+    const hint = Option.isNone(verdict.retryAfter) ? 0 : Duration.toMillis(verdict.retryAfter.value)
+    return { outcome: "failure", hint, defect: undefined, error: Option.some(error) }
   } catch (thrown) {
     // The call dies of it, and gives its place back like any other. An error that nobody has judged weighs.
-    return { ...failure, defect: Cause.die(thrown) }
+    return { outcome: "failure", hint: 0, defect: Cause.die(thrown), error: Option.some(error) }
   }
+}
+
+/** How much of its text is kept: a line, for it is repeated in every refusal. */
+export const openedByLength = 200
+
+const openedBy = (error: unknown): Circuit.OpenedBy => {
+  const { message, name } = describeCause(error)
+  return { tag: name, message: excerpt(message, openedByLength) }
 }
 
 /** From when to when a call ran, in elapsed milliseconds. */
@@ -220,13 +230,16 @@ export const settle = (
   if (cell.state._tag === "Closed") {
     if (cell.state.ticket !== ticket) return undefined
   } else catchUp(cell, now)
-  const { defect, hint, outcome } = cause === undefined
+  const { defect, error, hint, outcome } = cause === undefined
     ? success
     : startedAt === undefined
     ? nothing
-    : Option.match(errorOf(cause), { onNone: () => nothing, onSome: (error) => weigh(cell, error) })
+    : Option.match(errorOf(cause), { onNone: () => nothing, onSome: (found) => weigh(cell, found) })
   const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - (startedAt ?? now), hint, now)
-  if (next !== cell.state) move(cell, next, now)
+  if (next !== cell.state) {
+    const opens = next._tag === "Open" && cell.state._tag !== "Open" && Option.isSome(error)
+    move(cell, opens ? Circuit.withOpenedBy(next, openedBy(error.value)) : next, now)
+  }
   return defect
 }
 
@@ -249,9 +262,17 @@ export const takeEvents = ({ cell }: CircuitBreaker, at: number): ReadonlyArray<
  */
 export const refusalAt = (self: CircuitBreaker, now: number): CircuitOpen => {
   const { kernel, settings, state } = self.cell
-  return refusal(CircuitOpen, {
+  const fields = {
     name: settings.name,
     retryAfter: Duration.millis(Circuit.remaining(kernel, state, now)),
-    reason: state._tag === "Isolated" ? "isolated" : state._tag === "HalfOpen" ? "probing" : "open"
-  })
+    reason: state._tag === "Isolated"
+      ? "isolated" as const
+      : state._tag === "HalfOpen"
+      ? "probing" as const
+      : "open" as const
+  }
+  return refusal(
+    CircuitOpen,
+    "openedBy" in state && state.openedBy !== undefined ? { ...fields, openedBy: state.openedBy } : fields
+  )
 }

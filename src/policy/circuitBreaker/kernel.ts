@@ -9,6 +9,7 @@
  *
  * The counts of a closed circuit are written in place (see `tripping`), everything else is replaced.
  */
+import { definedFields } from "../../internal/record.ts"
 import { uniform } from "../../internal/seeded.ts"
 import * as Step from "../shared/retryStep.ts"
 import type { RetryTree } from "../shared/retryTree.ts"
@@ -39,11 +40,17 @@ export interface Probe {
 }
 
 /** How often a circuit has opened since it was last closed, and the backoff that grows with it. */
-interface Series {
+interface History {
   readonly openings: number
-  readonly backoff: Step.State
-  /** The last break, in milliseconds. */
-  readonly lasted: number
+  readonly backoffState: Step.State
+  /** The last break. */
+  readonly breakMillis: number
+}
+
+/** The error that opened a circuit, in words: its `_tag` or the name of its class, and its text without credentials. */
+export interface OpenedBy {
+  readonly tag: string
+  readonly message: string
 }
 
 /** `ticket` is the highest that was given out so far. */
@@ -54,14 +61,17 @@ export type State =
     readonly ticket: number
     readonly since: number
     readonly until: number
-    readonly series: Series
+    readonly history: History
     /** What the circuit opened for. */
     readonly sum: Tripping.Sum
+    /** The last error that opened it since it was closed; none where only slow calls or probes without a result did. */
+    readonly openedBy: OpenedBy | undefined
   }
   | {
     readonly _tag: "HalfOpen"
     readonly ticket: number
-    readonly series: Series
+    readonly history: History
+    readonly openedBy: OpenedBy | undefined
     readonly probes: ReadonlyArray<Probe>
     readonly successes: number
   }
@@ -84,36 +94,47 @@ export const isolated = (ticket: number): State => ({ _tag: "Isolated", ticket: 
 
 export const disabled = (ticket: number): State => ({ _tag: "Disabled", ticket: ticket + 1 })
 
-const noSeries = (settings: Settings): Series => ({ openings: 0, backoff: Step.start(settings.breaks, 0), lasted: 0 })
+const neverOpened = (settings: Settings): History => ({
+  openings: 0,
+  backoffState: Step.start(settings.breaks, 0),
+  breakMillis: 0
+})
 
 const opening: Step.Failure = { tag: "CircuitOpen", retryable: true, forbidden: false }
 
-const nextBreak = (settings: Settings, series: Series, chance: number): Series => {
-  const [backoff, decision] = Step.step(series.backoff, opening, 0, uniform(settings.seed, chance))
+const nextBreak = (settings: Settings, history: History, coordinate: number): History => {
+  const [backoffState, decision] = Step.step(history.backoffState, opening, 0, uniform(settings.seed, coordinate))
   return {
-    openings: series.openings + 1,
-    backoff,
+    openings: history.openings + 1,
+    backoffState,
     // A backoff that ends goes on with its last wait: a circuit must not stay open for ever.
-    lasted: decision._tag === "Wait" ? decision.delay : series.lasted
+    breakMillis: decision._tag === "Wait" ? decision.delay : history.breakMillis
   }
 }
 
-const open = (
-  settings: Settings,
-  ticket: number,
-  before: Series,
-  at: number,
-  hint: number,
-  sum: Tripping.Sum
-): State => {
-  const series = nextBreak(settings, before, ticket)
+/** What a circuit opens from. */
+interface Before {
+  readonly ticket: number
+  readonly history: History
+  readonly openedBy: OpenedBy | undefined
+}
+
+/** What it opens for: the counts, and how long the other side asked to wait, 0 where it did not ask. */
+interface Why {
+  readonly sum: Tripping.Sum
+  readonly hint: number
+}
+
+const open = (settings: Settings, before: Before, at: number, why: Why): State => {
+  const history = nextBreak(settings, before.history, before.ticket)
   return {
     _tag: "Open",
-    ticket,
+    ticket: before.ticket,
     since: at,
-    until: at + Math.max(series.lasted, Math.min(hint, settings.longestHint)),
-    series,
-    sum
+    until: at + Math.max(history.breakMillis, Math.min(why.hint, settings.longestHint)),
+    history,
+    sum: why.sum,
+    openedBy: before.openedBy
   }
 }
 
@@ -125,6 +146,15 @@ const earliest = (probes: ReadonlyArray<Probe>): number =>
   probes.reduce((least, { startedAt = Infinity }) => Math.min(least, startedAt), Infinity)
 
 const isLaterThan = (now: number) => ({ startedAt }: Probe): boolean => startedAt !== undefined && startedAt > now
+
+const halfOpen = ({ history, openedBy, ticket }: Before): State => ({
+  _tag: "HalfOpen",
+  ticket,
+  history,
+  openedBy,
+  probes: [],
+  successes: 0
+})
 
 /**
  * The next state that time alone has brought about by now, or the same state. Ask again until it is the same: a break
@@ -138,7 +168,7 @@ export const due = (settings: Settings, state: State, now: number): State => {
       return state
     case "Open":
       return now >= state.until
-        ? { _tag: "HalfOpen", ticket: state.ticket, series: state.series, probes: [], successes: 0 }
+        ? halfOpen(state)
         // A virtual clock was set back: what is left of the break is not more than the whole of it.
         : now < state.since
         ? { ...state, since: now, until: now + (state.until - state.since) }
@@ -151,7 +181,7 @@ export const due = (settings: Settings, state: State, now: number): State => {
         return { ...state, probes }
       }
       const limit = earliest(state.probes) + settings.probeLimit
-      return now >= limit ? open(settings, state.ticket, state.series, limit, 0, oneFailure) : state
+      return now >= limit ? open(settings, state, limit, { sum: oneFailure, hint: 0 }) : state
     }
   }
 }
@@ -205,8 +235,8 @@ const settleProbe = (
   const probes = state.probes.filter((probe) => probe.ticket !== ticket)
   if (probes.length === state.probes.length) return state
   if (outcome === "nothing") return { ...state, probes }
-  if (outcome === "failure") return open(settings, state.ticket, state.series, now, hint, oneFailure)
-  if (took > settings.slowerThan) return open(settings, state.ticket, state.series, now, hint, oneSlow)
+  if (outcome === "failure") return open(settings, state, now, { sum: oneFailure, hint })
+  if (took > settings.slowerThan) return open(settings, state, now, { sum: oneSlow, hint })
   const successes = state.successes + 1
   return successes < settings.successesToClose ? { ...state, probes, successes } : closed(settings, state.ticket)
 }
@@ -235,7 +265,10 @@ export const settle = (
     case "Closed":
       return state.ticket === ticket && outcome !== "nothing" &&
           Tripping.record(state.counts, outcome === "failure", took, now)
-        ? open(settings, ticket, noSeries(settings), now, hint, Tripping.sum(state.counts, now))
+        ? open(settings, { ticket, history: neverOpened(settings), openedBy: undefined }, now, {
+          sum: Tripping.sum(state.counts, now),
+          hint
+        })
         : state
   }
 }
@@ -259,15 +292,48 @@ export const remaining = (settings: Settings, state: State, now: number): number
   }
 }
 
-/** Takes over other settings. What it is doing goes on; counts start anew where they are counted otherwise now. */
-export const reconfigure = (settings: Settings, state: State, isSameRule: boolean): State =>
-  state._tag !== "Closed" || isSameRule ? state : closed(settings, state.ticket)
+/** What changes with other settings. */
+export interface Changed {
+  readonly rule: boolean
+  readonly breaks: boolean
+}
+
+/**
+ * Takes over other settings. What it is doing goes on: a break that runs ends when it would have ended, and the next one
+ * is the new backoff's for as many openings. Counts start anew where they are counted otherwise now.
+ */
+export const reconfigure = (settings: Settings, state: State, changed: Changed): State => {
+  switch (state._tag) {
+    case "Closed":
+      return changed.rule ? closed(settings, state.ticket) : state
+    case "Open":
+    case "HalfOpen":
+      return changed.breaks ? { ...state, history: replay(settings, state.history.openings) } : state
+    case "Isolated":
+    case "Disabled":
+      return state
+  }
+}
+
+/** The error that a circuit has just been opened by. */
+export const withOpenedBy = (state: State, openedBy: OpenedBy): State =>
+  state._tag === "Open" ? { ...state, openedBy } : state
 
 /** A state as plain data. Times are what is left, not moments, so that it may be restored on another machine. */
 export type Snapshot =
   | { readonly state: "Closed"; readonly counts: Tripping.Written }
-  | { readonly state: "Open"; readonly remainingMillis: number; readonly openings: number }
-  | { readonly state: "HalfOpen"; readonly openings: number; readonly successes: number }
+  | {
+    readonly state: "Open"
+    readonly remainingMillis: number
+    readonly openings: number
+    readonly openedBy?: OpenedBy | undefined
+  }
+  | {
+    readonly state: "HalfOpen"
+    readonly openings: number
+    readonly successes: number
+    readonly openedBy?: OpenedBy | undefined
+  }
   | { readonly state: "Isolated" | "Disabled" }
 
 export const write = (state: State, now: number): Snapshot => {
@@ -275,9 +341,19 @@ export const write = (state: State, now: number): Snapshot => {
     case "Closed":
       return { state: "Closed", counts: Tripping.write(state.counts, now) }
     case "Open":
-      return { state: "Open", remainingMillis: Math.max(0, state.until - now), openings: state.series.openings }
+      return {
+        state: "Open",
+        remainingMillis: Math.max(0, state.until - now),
+        openings: state.history.openings,
+        ...definedFields({ openedBy: state.openedBy })
+      }
     case "HalfOpen":
-      return { state: "HalfOpen", openings: state.series.openings, successes: state.successes }
+      return {
+        state: "HalfOpen",
+        openings: state.history.openings,
+        successes: state.successes,
+        ...definedFields({ openedBy: state.openedBy })
+      }
     case "Isolated":
     case "Disabled":
       return { state: state._tag }
@@ -287,10 +363,11 @@ export const write = (state: State, now: number): Snapshot => {
 /** More openings than this do not make a difference to any backoff. */
 export const mostOpenings = 1_000
 
-const replay = (settings: Settings, openings: number): Series => {
-  let series = noSeries(settings)
-  while (series.openings < Math.min(openings, mostOpenings)) series = nextBreak(settings, series, series.openings)
-  return { ...series, openings }
+/** The history of a circuit that has opened so often in a row. */
+const replay = (settings: Settings, openings: number): History => {
+  let history = neverOpened(settings)
+  while (history.openings < Math.min(openings, mostOpenings)) history = nextBreak(settings, history, history.openings)
+  return { ...history, openings }
 }
 
 /** The state that a snapshot tells of. Probes that were on their way are not waited for. */
@@ -307,14 +384,16 @@ export const restore = (settings: Settings, ticket: number, snapshot: Snapshot, 
         ticket: ticket + 1,
         since: now,
         until: now + snapshot.remainingMillis,
-        series: replay(settings, snapshot.openings),
-        sum: { calls: 0, failures: 0, slow: 0 }
+        history: replay(settings, snapshot.openings),
+        sum: { calls: 0, failures: 0, slow: 0 },
+        openedBy: snapshot.openedBy
       }
     case "HalfOpen":
       return {
         _tag: "HalfOpen",
         ticket: ticket + 1,
-        series: replay(settings, snapshot.openings),
+        history: replay(settings, snapshot.openings),
+        openedBy: snapshot.openedBy,
         probes: [],
         successes: Math.min(snapshot.successes, settings.successesToClose - 1)
       }
