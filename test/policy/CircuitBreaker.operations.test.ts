@@ -163,7 +163,7 @@ describe("a refusal", () => {
 
   it.effect("tells of no error where slow calls opened the circuit, or a hand", () =>
     Effect.gen(function*() {
-      const tripping = Tripping.slowCallRate({ longerThan: "1 second", window: "1 call", minimumCalls: 1 })
+      const tripping = Tripping.slowCallRate({ longerThan: "1 second", window: "1 calls", minimumCalls: 1 })
       const breaker = yield* breakerOf({ tripping })
       const call = yield* Effect.fork(CircuitBreaker.apply(Effect.sleep("2 seconds"), breaker))
       yield* TestClock.adjust("2 seconds")
