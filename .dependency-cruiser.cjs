@@ -93,8 +93,8 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The family of breakers still stands in a module of its own beside the breaker, and its gate has no section yet.
-const family = { circuitBreaker: "CircuitBreakers[.]ts$|pipeline/gates[.]ts$|" }
+// The gate of the breaker has no section yet.
+const sectionless = { circuitBreaker: "pipeline/gates[.]ts$|" }
 
 const partRules = rooms.flatMap((room) =>
   foldersOf(room).map((folder) =>
@@ -112,7 +112,7 @@ const partRules = rooms.flatMap((room) =>
           moduleOf(folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        from: { path: "^src/", pathNot: `^src/${room}/(${sectionless[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
         to: { path: `^src/${room}/${folder}/` }
       }
   )
