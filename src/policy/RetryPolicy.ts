@@ -48,6 +48,7 @@ import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
 import { capped, exponential, jittered } from "./Backoff.ts"
 import * as Bounds from "./retryPolicy/bounds.ts"
+import { canRetry as canRetryTree } from "./retryPolicy/canRetry.ts"
 import { durationInput, readOrThrow } from "./shared/options.ts"
 import * as Json from "./shared/retryJson.ts"
 import { describe as describeTree } from "./shared/retryText.ts"
@@ -365,7 +366,7 @@ export {
    */
   preview,
   /**
-   * The state before the first attempt, which starts at `now` (epoch milliseconds).
+   * The state before the first attempt, which starts at `now`: milliseconds on a clock that only goes forward.
    *
    * @since 0.1.0
    * @category interpreters
@@ -455,7 +456,7 @@ export const bounds = (
  * @since 0.1.0
  * @category interpreters
  */
-export const canRetry = (self: RetryPolicy): boolean => Bounds.canRetry(self.tree)
+export const canRetry = (self: RetryPolicy): boolean => canRetryTree(self.tree)
 
 // conversions
 

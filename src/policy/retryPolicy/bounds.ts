@@ -6,13 +6,16 @@
  * `andThen` moved on), numbered from 0. Its waits are bounded by a list of entries: entry i for failure i where the tree
  * keeps that order, otherwise in any order, one entry for each retry.
  */
-import { start, step } from "../shared/retryStep.ts"
-import { baseDelay, type ByError, jitterRange, leafDelay, longest, type RetryTree } from "../shared/retryTree.ts"
-
-const branches = (tree: ByError): ReadonlyArray<RetryTree> => [
-  ...tree.rules.map((rule) => rule.use),
-  ...(tree.otherwise === "fail" ? [] : [tree.otherwise])
-]
+import {
+  baseDelay,
+  branches,
+  jitterRange,
+  leafDelay,
+  longest,
+  parts,
+  remembered,
+  type RetryTree
+} from "../shared/retryTree.ts"
 
 /** How many failures a part can accept, and the number of the failure from which on it accepts none. */
 interface Extent {
@@ -20,7 +23,7 @@ interface Extent {
   readonly reach: number
 }
 
-const extent = (tree: RetryTree): Extent => {
+const extent: (tree: RetryTree) => Extent = remembered((tree): Extent => {
   switch (tree._tag) {
     case "Never":
       return { retries: 0, reach: 0 }
@@ -60,13 +63,13 @@ const extent = (tree: RetryTree): Extent => {
       return { retries, reach: retries === 0 ? 0 : Infinity }
     }
   }
-}
+})
 
 /** The most retries, deadlines aside. */
 export const maxRetries = (tree: RetryTree): number => extent(tree).retries
 
 /** How many failures, the first ones, a part accepts whatever happens (of those that may be retried at all). */
-const sure = (tree: RetryTree): number => {
+export const sure: (tree: RetryTree) => number = remembered((tree): number => {
   switch (tree._tag) {
     case "Immediate":
     case "Constant":
@@ -92,37 +95,25 @@ const sure = (tree: RetryTree): number => {
     case "ByError":
       return 0
   }
-}
+})
 
-const hasRules = (tree: RetryTree): boolean => {
-  switch (tree._tag) {
-    case "ByError":
-      return true
-    case "Union":
-    case "Intersect":
-      return hasRules(tree.left) || hasRules(tree.right)
-    case "AndThen":
-      return hasRules(tree.first) || hasRules(tree.second)
-    default:
-      return "policy" in tree && hasRules(tree.policy)
-  }
-}
+export const hasRules: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  tree._tag === "ByError" || parts(tree).some(hasRules)
+)
+
+const orderOf = (tree: RetryTree, keeps: (part: RetryTree) => boolean, certain: boolean): boolean =>
+  tree._tag === "AndThen"
+    ? certain && keeps(tree.first) && keeps(tree.second) && sure(tree.first) === maxRetries(tree.first)
+    : tree._tag !== "ByError" && parts(tree).every(keeps)
+
+const keepsCertainOrder: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  orderOf(tree, keepsCertainOrder, true)
+)
+const keepsAnyOrder: (tree: RetryTree) => boolean = remembered((tree): boolean => orderOf(tree, keepsAnyOrder, false))
 
 /** Whether entry i of the list is the one of failure i. `certain`: see {@link Scope}. */
-const keepsOrder = (tree: RetryTree, certain: boolean): boolean => {
-  switch (tree._tag) {
-    case "ByError":
-      return false
-    case "AndThen":
-      return certain && keepsOrder(tree.first, certain) && keepsOrder(tree.second, certain) &&
-        sure(tree.first) === maxRetries(tree.first)
-    case "Union":
-    case "Intersect":
-      return keepsOrder(tree.left, certain) && keepsOrder(tree.right, certain)
-    default:
-      return "policy" in tree ? keepsOrder(tree.policy, certain) : true
-  }
-}
+const keepsOrder = (tree: RetryTree, certain: boolean): boolean =>
+  certain ? keepsCertainOrder(tree) : keepsAnyOrder(tree)
 
 /** Bounds of one wait: `shortest` and `delay` of what the backoff asks for, `floor` of what a hint may ask for. */
 interface Entry {
@@ -215,6 +206,28 @@ const intersect = (tree: Extract<RetryTree, { readonly _tag: "Intersect" }>, at:
   return pairs.map(() => most)
 }
 
+/** An entry under a modifier. What depends on other entries (decorrelated jitter, attempts) is with the callers. */
+const modified = (
+  tree: Extract<RetryTree, { readonly _tag: "Jittered" | "AtLeast" | "Capped" | "Within" | "HonourHints" }>,
+  entry: Entry
+): Entry => {
+  switch (tree._tag) {
+    case "Jittered": {
+      if (tree.mode === "decorrelated") return entry
+      const [min, max] = jitterRange(tree.mode)
+      return { ...entry, shortest: entry.shortest * min, delay: Math.min(longest, entry.delay * max) }
+    }
+    case "AtLeast":
+      return { ...entry, shortest: Math.max(entry.shortest, tree.min), delay: Math.max(entry.delay, tree.min) }
+    case "Capped":
+      return { ...entry, shortest: Math.min(entry.shortest, tree.max), delay: Math.min(entry.delay, tree.max) }
+    case "Within":
+      return { ...entry, latest: Math.min(entry.latest, tree.limit) }
+    case "HonourHints":
+      return { ...entry, floor: Math.max(entry.floor, tree.max) }
+  }
+}
+
 const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
   switch (tree._tag) {
     case "Never":
@@ -231,16 +244,8 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       })
     }
     case "Jittered": {
-      const { mode } = tree
       const inner = entries(tree.policy, at)
-      if (mode !== "decorrelated") {
-        const [min, max] = jitterRange(mode)
-        return inner.map((entry) => ({
-          ...entry,
-          shortest: entry.shortest * min,
-          delay: Math.min(longest, entry.delay * max)
-        }))
-      }
+      if (tree.mode !== "decorrelated") return inner.map((entry) => modified(tree, entry))
       const base = baseDelay(tree.policy)
       // It grows with every failure it is asked about, whether it accepts it or not.
       const grown = keepsOrder(tree.policy, at.certain) ? (i: number) => i + 1 : () => at.count
@@ -251,23 +256,14 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       }))
     }
     case "AtLeast":
-      return entries(tree.policy, at).map((entry) => ({
-        ...entry,
-        shortest: Math.max(entry.shortest, tree.min),
-        delay: Math.max(entry.delay, tree.min)
-      }))
+    case "Within":
+    case "HonourHints":
+      return entries(tree.policy, at).map((entry) => modified(tree, entry))
     case "Capped":
-      return entries(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) }).map((entry) => ({
-        ...entry,
-        shortest: Math.min(entry.shortest, tree.max),
-        delay: Math.min(entry.delay, tree.max)
-      }))
+      return entries(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
+        .map((entry) => modified(tree, entry))
     case "Attempts":
       return entries(tree.policy, { ...at, count: Math.min(at.count, tree.max - 1) })
-    case "Within":
-      return entries(tree.policy, at).map((entry) => ({ ...entry, latest: Math.min(entry.latest, tree.limit) }))
-    case "HonourHints":
-      return entries(tree.policy, at).map((entry) => ({ ...entry, floor: Math.max(entry.floor, tree.max) }))
     case "Union":
       return union(tree, at)
     case "Intersect":
@@ -291,6 +287,60 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
 }
 
 const inOrder = (i: number): number => i
+
+/** How many entries {@link entries} would make of a tree, its parts included. */
+const work = (tree: RetryTree, count: number): number => {
+  switch (tree._tag) {
+    case "Attempts":
+      return work(tree.policy, Math.min(count, tree.max - 1))
+    default:
+      return Math.min(count, maxRetries(tree)) + parts(tree).reduce((sum, part) => sum + work(part, count), 0)
+  }
+}
+
+/** One entry that bounds every wait of a tree in its first `count` failures, and after that many of the call. */
+const extreme = (tree: RetryTree, count: number, ceiling: number): Entry => {
+  switch (tree._tag) {
+    case "Never":
+      return worst([])
+    case "Immediate":
+    case "Constant":
+    case "Linear":
+    case "Exponential":
+    case "Fibonacci":
+      return { shortest: leafDelay(tree, 0), delay: leafDelay(tree, count - 1), floor: 0, latest: Infinity }
+    case "Jittered": {
+      const inner = extreme(tree.policy, count, ceiling)
+      if (tree.mode !== "decorrelated") return modified(tree, inner)
+      const base = baseDelay(tree.policy)
+      return { ...inner, shortest: Math.min(ceiling, base), delay: Math.min(ceiling, longest, base * 3 ** count) }
+    }
+    case "Capped":
+      return modified(tree, extreme(tree.policy, count, Math.min(ceiling, tree.max)))
+    case "AtLeast":
+    case "Within":
+    case "HonourHints":
+      return modified(tree, extreme(tree.policy, count, ceiling))
+    case "Attempts":
+      // Under `growth: "call"` delays grow with failures that are not counted here.
+      return extreme(tree.policy, count, ceiling)
+    case "Intersect":
+      return both(extreme(tree.left, count, ceiling), extreme(tree.right, count, ceiling))
+    case "Union":
+    case "AndThen":
+    case "ByError":
+      return worst(parts(tree).map((part) => extreme(part, count, ceiling)))
+  }
+}
+
+/** More entries than these would take too much time and memory: then every wait counts as the longest of all. */
+const mostWork = 4_000_000
+
+/** The waits of the first `count` retries. */
+const waitsOf = (tree: RetryTree, count: number): ReadonlyArray<Entry> =>
+  work(tree, count) > mostWork
+    ? new Array<Entry>(Math.min(count, maxRetries(tree))).fill(extreme(tree, count, longest))
+    : entries(tree, { count, ceiling: longest, index: inOrder, certain: true })
 
 /** The time from the first attempt's start after which no wait can end. */
 const deadline = (tree: RetryTree): number => {
@@ -331,8 +381,6 @@ export interface Bounds {
 /** Past this many retries only a deadline bounds the waits: a list of them all would only cost memory. */
 const listed = 100_000
 
-const root = (count: number): Scope => ({ count, ceiling: longest, index: inOrder, certain: true })
-
 /** How many waits, even the shortest ones, end before the deadline. */
 const fitting = (shortest: ReadonlyArray<number>, end: number): number => {
   let sum = 0
@@ -346,7 +394,7 @@ const retriesWithin = (tree: RetryTree, end: number): number => {
   const most = maxRetries(tree)
   if (end === Infinity) return most
   for (let count = 128; count <= listed; count *= 8) {
-    const all = entries(tree, root(Math.min(most, count))).map((entry) => entry.shortest)
+    const all = waitsOf(tree, Math.min(most, count)).map((entry) => entry.shortest)
     const retries = fitting(keepsOrder(tree, true) ? all : all.sort(byOrder), end)
     if (retries < count) return retries
     // Waits that may be nothing after so many failures most likely always may: no deadline limits them.
@@ -359,7 +407,7 @@ export const bounds = (tree: RetryTree, attemptTimeout: number): Bounds => {
   const end = deadline(tree)
   const retries = retriesWithin(tree, end)
   const waits = retries <= listed
-    ? entries(tree, root(retries))
+    ? waitsOf(tree, retries)
       .reduce((sum, { delay, floor, latest }) => sum + Math.min(Math.max(delay, floor), latest), 0)
     : Infinity
   const wait = Math.min(waits, end)
@@ -368,50 +416,4 @@ export const bounds = (tree: RetryTree, attemptTimeout: number): Bounds => {
     wait,
     duration: Math.min((attemptTimeout === 0 ? 0 : (retries + 1) * attemptTimeout) + wait, end + attemptTimeout)
   }
-}
-
-const tags = (tree: RetryTree): ReadonlyArray<string> => {
-  switch (tree._tag) {
-    case "ByError":
-      return [...tree.rules.flatMap((rule) => rule.on), ...branches(tree).flatMap(tags)]
-    case "Union":
-    case "Intersect":
-      return [...tags(tree.left), ...tags(tree.right)]
-    case "AndThen":
-      return [...tags(tree.first), ...tags(tree.second)]
-    default:
-      return "policy" in tree ? tags(tree.policy) : []
-  }
-}
-
-/** The tree with `andThen` replaced by what it may do about the first failure, so that luck only ever helps. */
-const eitherPart = (tree: RetryTree): RetryTree => {
-  switch (tree._tag) {
-    case "AndThen": {
-      const first = eitherPart(tree.first)
-      return sure(tree.first) > 0 && !hasRules(tree.second)
-        ? first
-        : { _tag: "Union", left: first, right: eitherPart(tree.second) }
-    }
-    case "Union":
-    case "Intersect":
-      return { ...tree, left: eitherPart(tree.left), right: eitherPart(tree.right) }
-    case "ByError":
-      return {
-        ...tree,
-        rules: tree.rules.map(({ on, use }) => ({ on, use: eitherPart(use) })),
-        otherwise: tree.otherwise === "fail" ? "fail" : eitherPart(tree.otherwise)
-      }
-    default:
-      return "policy" in tree ? { ...tree, policy: eitherPart(tree.policy) } : tree
-  }
-}
-
-/** Whether any retry can ever happen: the first failure, at once, with the luckiest draw and no hint. */
-export const canRetry = (tree: RetryTree): boolean => {
-  const named = tags(tree)
-  const state = start(eitherPart(tree), 0)
-  return [...named, `not ${named.join()}`].some((tag) =>
-    step(state, { tag, retryable: true, forbidden: false }, 0, 0)[1]._tag === "Wait"
-  )
 }

@@ -67,6 +67,57 @@ export interface ByError {
   readonly used?: ReadonlyArray<number>
 }
 
+/** How many policies may be in one another, the innermost included: in code, in a file and in a tree. */
+export const maxDepth = 500
+
+export const allowedDepth = `at most ${maxDepth} levels of policies in one another`
+
+/** Remembers what is worked out for each part of a tree, so that asking again at every level costs nothing. */
+export const remembered = <A extends {}>(f: (tree: RetryTree) => A): (tree: RetryTree) => A => {
+  const known = new WeakMap<RetryTree, A>()
+  return (tree) => {
+    const before = known.get(tree)
+    if (before !== undefined) return before
+    const now = f(tree)
+    known.set(tree, now)
+    return now
+  }
+}
+
+/** The policies of the rules, and the one for errors that no rule names. */
+export const branches = (tree: ByError): ReadonlyArray<RetryTree> => {
+  const uses = tree.rules.map((rule) => rule.use)
+  if (tree.otherwise !== "fail") uses.push(tree.otherwise)
+  return uses
+}
+
+/** The policies that a policy is made of. */
+export const parts = (tree: RetryTree): ReadonlyArray<RetryTree> => {
+  switch (tree._tag) {
+    case "Never":
+    case "Immediate":
+    case "Constant":
+    case "Linear":
+    case "Exponential":
+    case "Fibonacci":
+      return []
+    case "Union":
+    case "Intersect":
+      return [tree.left, tree.right]
+    case "AndThen":
+      return [tree.first, tree.second]
+    case "ByError":
+      return branches(tree)
+    default:
+      return [tree.policy]
+  }
+}
+
+/** How many levels a tree has. Those of its parts are known since they were built, so this does not go deep. */
+export const depthOf: (tree: RetryTree) => number = remembered((tree) =>
+  1 + parts(tree).reduce((most, part) => Math.max(most, depthOf(part)), 0)
+)
+
 /** The longest delay: what an overflowing formula gives. */
 export const longest = Number.MAX_SAFE_INTEGER
 
@@ -151,10 +202,7 @@ export const baseDelay = (tree: RetryTree): number => {
     case "AndThen":
       return baseDelay(tree.first)
     case "ByError":
-      return Math.min(
-        ...tree.rules.map((rule) => baseDelay(rule.use)),
-        tree.otherwise === "fail" ? longest : baseDelay(tree.otherwise)
-      )
+      return branches(tree).reduce((least, use) => Math.min(least, baseDelay(use)), longest)
   }
 }
 
