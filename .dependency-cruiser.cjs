@@ -141,12 +141,27 @@ module.exports = {
       name: "kernels-are-effect-free",
       comment: "Kernels decide with plain data: no Effect, Schedule, Layer, Stream, Ref, no other package, no Node.",
       severity: "error",
-      // The one reading of a clock that all rooms share needs the type of Effect's clocks.
-      from: { path: kernels, pathNot: "^src/internal/elapsed[.]ts$" },
+      // The one reading of a clock that all rooms share needs the type of Effect's clocks. A form decides nothing while
+      // calls run: it describes options for all rooms, and is a Schema for whoever composes it, and so knows that family.
+      from: { path: kernels, pathNot: ["^src/internal/elapsed[.]ts$", "^src/internal/form/schema[.]ts$"] },
       to: {
         pathNot: [
           ...kernels,
           `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(${dataModules.join("|")})[.](d[.]ts|js|ts)$`
+        ]
+      }
+    },
+    {
+      name: "forms-know-schemas",
+      comment: "A form is an Effect Schema too: of Effect it takes that family beside plain data, and nothing else.",
+      severity: "error",
+      from: { path: "^src/internal/form/schema[.]ts$" },
+      to: {
+        pathNot: [
+          ...kernels,
+          `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(Schema|SchemaAST|ParseResult|${
+            dataModules.join("|")
+          })[.](d[.]ts|js|ts)$`
         ]
       }
     },

@@ -41,6 +41,7 @@ import * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { InvalidToolCall, Truncated } from "../error/ModelError.ts"
 import type { SpendLimitExceeded } from "../error/PolicyError.ts"
+import type { ReplyError } from "../error/ReplyError.ts"
 import type * as ToolCallError from "../error/ToolCallError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { describeCause } from "../internal/redact.ts"
@@ -84,6 +85,17 @@ export interface Options<
   readonly concurrency?: number | undefined
   /** The name its events carry. Default: `"toolLoop"`. */
   readonly name?: string | undefined
+  /**
+   * What a reply without a word and without a call is: `"refuse"` asks again (`EmptyReply`), and so where the reply says
+   * that it calls tools and holds no call; `"accept"` takes it for the end, for agents that may end in silence. Default:
+   * `"refuse"`.
+   */
+  readonly emptyReplies?: "refuse" | "accept" | undefined
+  /**
+   * What a text is that holds the call of a tool in the markup of some model: `"refuse"` asks again (`WrittenAsText`),
+   * `"accept"` takes it for the answer. It is never run. Default: `"refuse"`.
+   */
+  readonly writtenCalls?: "refuse" | "accept" | undefined
 }
 
 /**
@@ -163,13 +175,13 @@ export interface RunOptions<
 }
 
 /**
- * Why a reply was refused: a call of it is bad, the provider itself could not read the call, or the reply reached its
- * token limit before the first word.
+ * Why a reply was refused: a call of it is bad, the provider itself could not read the call, the reply reached its token
+ * limit before the first word, it is empty, or its text is a call.
  *
  * @since 0.1.0
  * @category models
  */
-export type Refused = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated
+export type Refused = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated | ReplyError
 
 /**
  * What came of a call: the model's last reply, its decoded calls and their results.

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Circuit from "../../src/policy/circuitBreaker/kernel.ts"
 import * as Tripping from "../../src/policy/shared/trippingRule.ts"
+import { runs } from "../runs.ts"
 
 type Happening =
   | { readonly _tag: "Start" }
@@ -149,7 +150,9 @@ const law = (text: string, look: (s: Circuit.Settings) => (seen: Seen) => void) 
   it(
     text,
     () =>
-      FastCheck.assert(FastCheck.property(settings, stories, (s, story) => play(s, story, look(s))), { numRuns: 400 })
+      FastCheck.assert(FastCheck.property(settings, stories, (s, story) => play(s, story, look(s))), {
+        numRuns: runs(100, 400)
+      })
   )
 
 describe("whatever happens to a circuit", () => {

@@ -7,6 +7,7 @@ import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import { BulkheadFull, refusal, TimedOut } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
+import * as Form from "../../internal/form.ts"
 import { at, integer, optional, type Report } from "../../internal/reader.ts"
 import { words } from "../../internal/words.ts"
 import * as Event from "../../telemetry/Event.ts"
@@ -237,6 +238,19 @@ export const describe = (self: Admission<unknown>, limit: string): string => {
 export const most = 1_000_000
 
 /** The options about waiting, which both have. */
+export const queueFields = {
+  maxQueued: Form.withDefault(Form.count(0, most), () => 0),
+  queueTimeout: Form.optional(Form.millis())
+}
+
+/** A time-out for a queue in which nobody stands would mislead. */
+export const queueCheck: Form.Check<typeof queueFields> = ({ maxQueued, queueTimeout }) =>
+  queueTimeout === undefined || maxQueued !== 0 ? [] : [{
+    path: ["queueTimeout"],
+    allowed: "nothing while maxQueued is 0 (its default), because nobody waits then; or set maxQueued too"
+  }]
+
+/** The same, for a reader by hand. */
 export const readQueue = (
   given: Readonly<Record<string, unknown>>,
   path: string,

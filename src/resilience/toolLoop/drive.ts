@@ -110,7 +110,10 @@ export const make = (settings: Settings, voice: Voice) =>
     const judged = (response: Response) =>
       Either.match(ToolCall.decode(toolkit, response), {
         onLeft: (error) => ({ response, refusal: Ask.refusedReply(toolkit, response, error) }),
-        onRight: (calls) => ({ response, calls })
+        onRight: (calls) => {
+          const refusal = Ask.refusedAnswer(toolkit, response, settings)
+          return refusal === undefined ? { response, calls } : { response, refusal }
+        }
       })
 
     /** One question; a reply that may not be run is a value here, so that the loop below reads as a table. */
