@@ -40,7 +40,8 @@ const retryWait = (
   totalTimeout: number | undefined
 ): ReadonlyArray<Issue> => {
   if (retry === undefined || totalTimeout === undefined) return []
-  const wait = Duration.toMillis(RetryPolicy.bounds(retry).wait)
+  // A hint that nobody spoke of and that cannot be waited for in time stops the retry at once, and is no contradiction.
+  const wait = Duration.toMillis(RetryPolicy.bounds(retry, { hints: "written" }).wait)
   return wait <= totalTimeout ? [] : [{
     path: "retry",
     found: `a worst-case wait of ${wait === Infinity ? "for ever" : words(wait)}`,

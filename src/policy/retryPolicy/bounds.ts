@@ -9,12 +9,17 @@
 import {
   baseDelay,
   branches,
+  type HintRule,
+  hintRuleWithin,
+  type HonourHints,
   jitterRange,
   leafDelay,
   longest,
+  longestHint,
   parts,
   remembered,
-  type RetryTree
+  type RetryTree,
+  speaksOfHints
 } from "../shared/retryTree.ts"
 
 /** How many failures a part can accept, and the number of the failure from which on it accepts none. */
@@ -68,52 +73,90 @@ const extent: (tree: RetryTree) => Extent = remembered((tree): Extent => {
 /** The most retries, deadlines aside. */
 export const maxRetries = (tree: RetryTree): number => extent(tree).retries
 
-/** How many failures, the first ones, a part accepts whatever happens (of those that may be retried at all). */
-export const sure: (tree: RetryTree) => number = remembered((tree): number => {
-  switch (tree._tag) {
-    case "Immediate":
-    case "Constant":
-    case "Linear":
-    case "Exponential":
-    case "Fibonacci":
-      return Infinity
-    case "Jittered":
-    case "AtLeast":
-    case "Capped":
-      return sure(tree.policy)
-    case "Attempts":
-      return Math.min(tree.max - 1, sure(tree.policy))
-    case "Union":
-      return Math.max(sure(tree.left), sure(tree.right))
-    case "Intersect":
-      return Math.min(sure(tree.left), sure(tree.right))
-    case "AndThen":
-      return sure(tree.first) + sure(tree.second)
-    case "Never":
-    case "Within":
-    case "HonourHints":
-    case "ByError":
-      return 0
-  }
-})
+/**
+ * What holds for hints: as in a step, and `"everywhere"` where no part of the whole policy speaks of hints. Then one
+ * that is too long ends every part at once, as an error does that may not be retried.
+ */
+export type Hints = HintRule | "everywhere"
+
+export const hintsOf = (tree: RetryTree): Hints => speaksOfHints(tree) ? "default" : "everywhere"
+
+export const hintsWithin = (above: Hints, tree: HonourHints): Hints =>
+  above === "everywhere" ? above : hintRuleWithin(above, tree)
+
+/** Whether the node itself limits hints, rather than leave that to what is round it. */
+const limitsHints = (tree: HonourHints, above: Hints): boolean => tree.max !== "never" && above !== "never"
 
 export const hasRules: (tree: RetryTree) => boolean = remembered((tree): boolean =>
   tree._tag === "ByError" || parts(tree).some(hasRules)
 )
 
-const orderOf = (tree: RetryTree, keeps: (part: RetryTree) => boolean, certain: boolean): boolean =>
-  tree._tag === "AndThen"
-    ? certain && keeps(tree.first) && keeps(tree.second) && sure(tree.first) === maxRetries(tree.first)
-    : tree._tag !== "ByError" && parts(tree).every(keeps)
+interface Analysis {
+  /** How many failures, the first ones, a part accepts whatever happens (of those that may be retried at all). */
+  readonly sure: (tree: RetryTree) => number
+  /** Whether entry i of the list is the one of failure i, in a certain scope: see {@link Scope}. */
+  readonly keepsOrder: (tree: RetryTree) => boolean
+}
 
-const keepsCertainOrder: (tree: RetryTree) => boolean = remembered((tree): boolean =>
-  orderOf(tree, keepsCertainOrder, true)
+const analysisUnder = (hints: Hints): Analysis => {
+  const sure: Analysis["sure"] = remembered((tree): number => {
+    switch (tree._tag) {
+      case "Immediate":
+      case "Constant":
+      case "Linear":
+      case "Exponential":
+      case "Fibonacci":
+        return hints === "default" ? 0 : Infinity
+      case "Jittered":
+      case "AtLeast":
+      case "Capped":
+        return sure(tree.policy)
+      case "Attempts":
+        return Math.min(tree.max - 1, sure(tree.policy))
+      case "HonourHints":
+        return limitsHints(tree, hints) ? 0 : under[hintsWithin(hints, tree)].sure(tree.policy)
+      case "Union":
+        return Math.max(sure(tree.left), sure(tree.right))
+      case "Intersect":
+        return Math.min(sure(tree.left), sure(tree.right))
+      case "AndThen":
+        return sure(tree.first) + sure(tree.second)
+      case "Never":
+      case "Within":
+      case "ByError":
+        return 0
+    }
+  })
+  const keepsOrder: Analysis["keepsOrder"] = remembered((tree): boolean => {
+    switch (tree._tag) {
+      case "ByError":
+        return false
+      case "HonourHints":
+        return under[hintsWithin(hints, tree)].keepsOrder(tree.policy)
+      case "AndThen":
+        return keepsOrder(tree.first) && keepsOrder(tree.second) && sure(tree.first) === maxRetries(tree.first)
+      default:
+        return parts(tree).every(keepsOrder)
+    }
+  })
+  return { sure, keepsOrder }
+}
+
+const under: { readonly [H in Hints]: Analysis } = {
+  default: analysisUnder("default"),
+  everywhere: analysisUnder("everywhere"),
+  limit: analysisUnder("limit"),
+  never: analysisUnder("never")
+}
+
+export const sure = (tree: RetryTree, hints: Hints): number => under[hints].sure(tree)
+
+const keepsAnyOrder: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  tree._tag !== "ByError" && tree._tag !== "AndThen" && parts(tree).every(keepsAnyOrder)
 )
-const keepsAnyOrder: (tree: RetryTree) => boolean = remembered((tree): boolean => orderOf(tree, keepsAnyOrder, false))
 
-/** Whether entry i of the list is the one of failure i. `certain`: see {@link Scope}. */
-const keepsOrder = (tree: RetryTree, certain: boolean): boolean =>
-  certain ? keepsCertainOrder(tree) : keepsAnyOrder(tree)
+const keepsOrder = (tree: RetryTree, { certain, hints }: Pick<Scope, "certain" | "hints">): boolean =>
+  certain ? under[hints].keepsOrder(tree) : keepsAnyOrder(tree)
 
 /** Bounds of one wait: `shortest` and `delay` of what the backoff asks for, `floor` of what a hint may ask for. */
 interface Entry {
@@ -133,6 +176,7 @@ interface Scope {
   readonly index: (i: number) => number
   /** Nothing goes on after a failure that may not be retried, so parts cannot come to an end early by one. */
   readonly certain: boolean
+  readonly hints: Hints
 }
 
 const byOrder = (a: number, b: number): number => a - b
@@ -169,8 +213,8 @@ const eitherInOrder = (left: Entry, right: Entry, leftIsSure: boolean, rightIsSu
 const union = (tree: Extract<RetryTree, { readonly _tag: "Union" }>, at: Scope): ReadonlyArray<Entry> => {
   const left = entries(tree.left, { ...at, certain: at.certain && !hasRules(tree.right) })
   const right = entries(tree.right, { ...at, certain: at.certain && !hasRules(tree.left) })
-  if (!keepsOrder(tree, at.certain)) return anyOf([...left, ...right], Math.min(at.count, maxRetries(tree)))
-  const [sureLeft, sureRight] = [sure(tree.left), sure(tree.right)]
+  if (!keepsOrder(tree, at)) return anyOf([...left, ...right], Math.min(at.count, maxRetries(tree)))
+  const [sureLeft, sureRight] = [sure(tree.left, at.hints), sure(tree.right, at.hints)]
   const [more, less] = left.length >= right.length ? [left, right] : [right, left]
   return more.map((entry, i) => {
     const other = less[i]
@@ -201,10 +245,13 @@ const intersect = (tree: Extract<RetryTree, { readonly _tag: "Intersect" }>, at:
   const left = entries(tree.left, at)
   const right = entries(tree.right, at)
   const pairs = left.slice(0, right.length)
-  if (keepsOrder(tree, at.certain)) return pairs.map((entry, i) => both(entry, right[i] ?? entry))
+  if (keepsOrder(tree, at)) return pairs.map((entry, i) => both(entry, right[i] ?? entry))
   const most = both(worst(left), worst(right))
   return pairs.map(() => most)
 }
+
+/** How long a hint may be that a leaf honours by itself. */
+const defaultFloor = (hints: Hints): number => hints === "default" || hints === "everywhere" ? longestHint : 0
 
 /** An entry under a modifier. What depends on other entries (decorrelated jitter, attempts) is with the callers. */
 const modified = (
@@ -224,7 +271,7 @@ const modified = (
     case "Within":
       return { ...entry, latest: Math.min(entry.latest, tree.limit) }
     case "HonourHints":
-      return { ...entry, floor: Math.max(entry.floor, tree.max) }
+      return tree.max === "never" ? entry : { ...entry, floor: Math.max(entry.floor, tree.max) }
   }
 }
 
@@ -238,9 +285,10 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
     case "Exponential":
     case "Fibonacci": {
       const shortest = leafDelay(tree, 0)
+      const floor = defaultFloor(at.hints)
       return Array.from({ length: at.count }, (_, i): Entry => {
         const delay = leafDelay(tree, at.index(i))
-        return { shortest: at.index === inOrder ? delay : shortest, delay, floor: 0, latest: Infinity }
+        return { shortest: at.index === inOrder ? delay : shortest, delay, floor, latest: Infinity }
       })
     }
     case "Jittered": {
@@ -248,7 +296,7 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       if (tree.mode !== "decorrelated") return inner.map((entry) => modified(tree, entry))
       const base = baseDelay(tree.policy)
       // It grows with every failure it is asked about, whether it accepts it or not.
-      const grown = keepsOrder(tree.policy, at.certain) ? (i: number) => i + 1 : () => at.count
+      const grown = keepsOrder(tree.policy, at) ? (i: number) => i + 1 : () => at.count
       return inner.map((entry, i) => ({
         ...entry,
         shortest: Math.min(at.ceiling, base),
@@ -257,8 +305,11 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
     }
     case "AtLeast":
     case "Within":
-    case "HonourHints":
       return entries(tree.policy, at).map((entry) => modified(tree, entry))
+    case "HonourHints": {
+      const inner = entries(tree.policy, { ...at, hints: hintsWithin(at.hints, tree) })
+      return limitsHints(tree, at.hints) ? inner.map((entry) => modified(tree, entry)) : inner
+    }
     case "Capped":
       return entries(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
         .map((entry) => modified(tree, entry))
@@ -272,7 +323,7 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       const first = entries(tree.first, { ...at, certain: at.certain && !hasRules(tree.second) })
       const second = entries(tree.second, { ...at, index: inOrder })
       const all = [...first, ...second]
-      return keepsOrder(tree, at.certain) ? all.slice(0, at.count) : anyOf(all, at.count)
+      return keepsOrder(tree, at) ? all.slice(0, at.count) : anyOf(all, at.count)
     }
     case "ByError": {
       const last = at.index(Math.max(0, at.count - 1))
@@ -299,7 +350,7 @@ const work = (tree: RetryTree, count: number): number => {
 }
 
 /** One entry that bounds every wait of a tree in its first `count` failures, and after that many of the call. */
-const extreme = (tree: RetryTree, count: number, ceiling: number): Entry => {
+const extreme = (tree: RetryTree, at: Pick<Scope, "count" | "ceiling" | "hints">): Entry => {
   switch (tree._tag) {
     case "Never":
       return worst([])
@@ -308,28 +359,40 @@ const extreme = (tree: RetryTree, count: number, ceiling: number): Entry => {
     case "Linear":
     case "Exponential":
     case "Fibonacci":
-      return { shortest: leafDelay(tree, 0), delay: leafDelay(tree, count - 1), floor: 0, latest: Infinity }
+      return {
+        shortest: leafDelay(tree, 0),
+        delay: leafDelay(tree, at.count - 1),
+        floor: defaultFloor(at.hints),
+        latest: Infinity
+      }
     case "Jittered": {
-      const inner = extreme(tree.policy, count, ceiling)
+      const inner = extreme(tree.policy, at)
       if (tree.mode !== "decorrelated") return modified(tree, inner)
       const base = baseDelay(tree.policy)
-      return { ...inner, shortest: Math.min(ceiling, base), delay: Math.min(ceiling, longest, base * 3 ** count) }
+      return {
+        ...inner,
+        shortest: Math.min(at.ceiling, base),
+        delay: Math.min(at.ceiling, longest, base * 3 ** at.count)
+      }
     }
     case "Capped":
-      return modified(tree, extreme(tree.policy, count, Math.min(ceiling, tree.max)))
+      return modified(tree, extreme(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) }))
     case "AtLeast":
     case "Within":
-    case "HonourHints":
-      return modified(tree, extreme(tree.policy, count, ceiling))
+      return modified(tree, extreme(tree.policy, at))
+    case "HonourHints": {
+      const inner = extreme(tree.policy, { ...at, hints: hintsWithin(at.hints, tree) })
+      return limitsHints(tree, at.hints) ? modified(tree, inner) : inner
+    }
     case "Attempts":
       // Under `growth: "call"` delays grow with failures that are not counted here.
-      return extreme(tree.policy, count, ceiling)
+      return extreme(tree.policy, at)
     case "Intersect":
-      return both(extreme(tree.left, count, ceiling), extreme(tree.right, count, ceiling))
+      return both(extreme(tree.left, at), extreme(tree.right, at))
     case "Union":
     case "AndThen":
     case "ByError":
-      return worst(parts(tree).map((part) => extreme(part, count, ceiling)))
+      return worst(parts(tree).map((part) => extreme(part, at)))
   }
 }
 
@@ -337,10 +400,10 @@ const extreme = (tree: RetryTree, count: number, ceiling: number): Entry => {
 const mostWork = 4_000_000
 
 /** The waits of the first `count` retries. */
-const waitsOf = (tree: RetryTree, count: number): ReadonlyArray<Entry> =>
+const waitsOf = (tree: RetryTree, count: number, hints: Hints): ReadonlyArray<Entry> =>
   work(tree, count) > mostWork
-    ? new Array<Entry>(Math.min(count, maxRetries(tree))).fill(extreme(tree, count, longest))
-    : entries(tree, { count, ceiling: longest, index: inOrder, certain: true })
+    ? new Array<Entry>(Math.min(count, maxRetries(tree))).fill(extreme(tree, { count, ceiling: longest, hints }))
+    : entries(tree, { count, ceiling: longest, index: inOrder, certain: true, hints })
 
 /** The time from the first attempt's start after which no wait can end. */
 const deadline = (tree: RetryTree): number => {
@@ -390,12 +453,12 @@ const fitting = (shortest: ReadonlyArray<number>, end: number): number => {
 }
 
 /** The most retries, deadlines included. */
-const retriesWithin = (tree: RetryTree, end: number): number => {
+const retriesWithin = (tree: RetryTree, end: number, hints: Hints): number => {
   const most = maxRetries(tree)
   if (end === Infinity) return most
   for (let count = 128; count <= listed; count *= 8) {
-    const all = waitsOf(tree, Math.min(most, count)).map((entry) => entry.shortest)
-    const retries = fitting(keepsOrder(tree, true) ? all : all.sort(byOrder), end)
+    const all = waitsOf(tree, Math.min(most, count), hints).map((entry) => entry.shortest)
+    const retries = fitting(keepsOrder(tree, { certain: true, hints }) ? all : all.sort(byOrder), end)
     if (retries < count) return retries
     // Waits that may be nothing after so many failures most likely always may: no deadline limits them.
     if (count > 1_000 && all.at(-1) === 0) return most
@@ -403,11 +466,15 @@ const retriesWithin = (tree: RetryTree, end: number): number => {
   return most
 }
 
-export const bounds = (tree: RetryTree, attemptTimeout: number): Bounds => {
+/**
+ * With `hints` of `"limit"` only hints count that the policy speaks of: how long it waits where nobody asks for more
+ * than what was written.
+ */
+export const bounds = (tree: RetryTree, attemptTimeout: number, hints: Hints = hintsOf(tree)): Bounds => {
   const end = deadline(tree)
-  const retries = retriesWithin(tree, end)
+  const retries = retriesWithin(tree, end, hints)
   const waits = retries <= listed
-    ? waitsOf(tree, retries)
+    ? waitsOf(tree, retries, hints)
       .reduce((sum, { delay, floor, latest }) => sum + Math.min(Math.max(delay, floor), latest), 0)
     : Infinity
   const wait = Math.min(waits, end)

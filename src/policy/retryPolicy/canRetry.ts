@@ -12,7 +12,7 @@ import {
   longest,
   type RetryTree
 } from "../shared/retryTree.ts"
-import { hasRules, sure } from "./bounds.ts"
+import { hasRules, type Hints, hintsOf, hintsWithin, sure } from "./bounds.ts"
 
 /** The waits that are accepted after the first failure, by the tag of the error. */
 interface Answers {
@@ -22,32 +22,34 @@ interface Answers {
 }
 
 export const canRetry = (tree: RetryTree): boolean => {
-  const { byTag, others } = answersOf(eitherPart(tree), longest)
+  const { byTag, others } = answersOf(eitherPart(tree, hintsOf(tree)), longest)
   if (leastOf(others) !== undefined) return true
   for (const waits of byTag.values()) if (leastOf(waits) !== undefined) return true
   return false
 }
 
 /** The tree with `andThen` replaced by what it may do about the first failure, so that luck only ever helps. */
-const eitherPart = (tree: RetryTree): RetryTree => {
+const eitherPart = (tree: RetryTree, hints: Hints): RetryTree => {
   switch (tree._tag) {
     case "AndThen": {
-      const first = eitherPart(tree.first)
-      return sure(tree.first) > 0 && !hasRules(tree.second)
+      const first = eitherPart(tree.first, hints)
+      return sure(tree.first, hints) > 0 && !hasRules(tree.second)
         ? first
-        : { _tag: "Union", left: first, right: eitherPart(tree.second) }
+        : { _tag: "Union", left: first, right: eitherPart(tree.second, hints) }
     }
     case "Union":
     case "Intersect":
-      return { ...tree, left: eitherPart(tree.left), right: eitherPart(tree.right) }
+      return { ...tree, left: eitherPart(tree.left, hints), right: eitherPart(tree.right, hints) }
     case "ByError":
       return {
         ...tree,
-        rules: tree.rules.map(({ on, use }) => ({ on, use: eitherPart(use) })),
-        otherwise: tree.otherwise === "fail" ? "fail" : eitherPart(tree.otherwise)
+        rules: tree.rules.map(({ on, use }) => ({ on, use: eitherPart(use, hints) })),
+        otherwise: tree.otherwise === "fail" ? "fail" : eitherPart(tree.otherwise, hints)
       }
+    case "HonourHints":
+      return { ...tree, policy: eitherPart(tree.policy, hintsWithin(hints, tree)) }
     default:
-      return "policy" in tree ? { ...tree, policy: eitherPart(tree.policy) } : tree
+      return "policy" in tree ? { ...tree, policy: eitherPart(tree.policy, hints) } : tree
   }
 }
 

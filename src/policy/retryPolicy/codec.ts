@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import type { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { readAll } from "../shared/options.ts"
 import * as Json from "../shared/retryJson.ts"
-import { describe } from "../shared/retryText.ts"
+import { describePart } from "../shared/retryText.ts"
 import type { RetryTree } from "../shared/retryTree.ts"
 import { isRetryPolicy, make, type RetryPolicy } from "../shared/retryValue.ts"
 import { maxRetries } from "./bounds.ts"
@@ -49,7 +49,7 @@ export const decode = (
     const tree = Json.read(value, path, report)
     if (tree === undefined) return undefined
     if (report.problems.length === 0 && tree._tag !== "Never" && !canRetry(tree)) {
-      report.problems.push({ path, found: describe(tree), allowed: neverRetries(tree) })
+      report.problems.push({ path, found: describePart(tree), allowed: neverRetries(tree) })
     }
     return make(tree)
   })

@@ -44,6 +44,7 @@ export const ranges = {
   share: number(0, 10, "a number from 0 to 10"),
   delay: duration(`${allowedDuration} (for no wait at all, use "immediate")`),
   duration: duration(),
+  hint: duration(`${allowedDuration}, or "never"`),
   tags: list(text, "a list of error tags that is not empty")
 }
 
@@ -170,7 +171,7 @@ const wrap = (
       return limit === undefined ? policy : { _tag: "Within", policy, limit }
     }
     case "honourHints": {
-      const max = millis()
+      const max = value[name] === "never" ? "never" : read(value, name, path, ranges.hint, report)
       return max === undefined ? policy : { _tag: "HonourHints", policy, max }
     }
   }
@@ -194,8 +195,9 @@ const writeModifier = (tree: Wrapped): unknown => {
     case "AtLeast":
       return formatDuration(tree.min)
     case "Capped":
-    case "HonourHints":
       return formatDuration(tree.max)
+    case "HonourHints":
+      return tree.max === "never" ? "never" : formatDuration(tree.max)
     case "Attempts":
       return tree.max
     case "Within":

@@ -11,15 +11,22 @@
  * left side accepts waits from 100 ms to 150 - 80 = 70 ms, so none; the right side accepts 300 ms and more. Together
  * that is 300 ms and more, and the policy waits 300 ms. At 20 ms the left side accepts 100 to 130 ms, and the policy
  * waits 100 ms. With a hint of 120 ms both sides accept nothing shorter, and the policy waits 120 ms.
+ *
+ * Hints belong to the set of a leaf as well: it accepts no wait shorter than the hint, and none at all after a hint of
+ * more than a minute. A `HonourHints` above it sets another limit or none.
  */
 import {
   baseDelay,
   type ByError,
   decorrelated,
+  type HintRule,
+  hintRuleWithin,
   type Jittered,
   jittered,
+  type Leaf,
   leafDelay,
   longest,
+  longestHint,
   type RetryTree
 } from "./retryTree.ts"
 
@@ -76,6 +83,7 @@ interface Moment {
   readonly random: number
   /** The tightest cap above this node, which decorrelated jitter must know to grow from what was really waited. */
   readonly ceiling: number
+  readonly hints: HintRule
 }
 
 export const start = (tree: RetryTree, now: number): State => ({ startedAt: now, failures: 0, remaining: tree })
@@ -93,7 +101,8 @@ export const step = (
     used: state.failures,
     elapsed: Math.max(0, now - state.startedAt),
     random,
-    ceiling: longest
+    ceiling: longest,
+    hints: "default"
   })
   const next: State = { ...state, failures: state.failures + 1, remaining: answer.remaining }
   const delay = leastOf(answer.waits)
@@ -118,13 +127,7 @@ const answerOf = (tree: RetryTree, at: Moment): Answer => {
     case "Linear":
     case "Exponential":
     case "Fibonacci":
-      return !at.failure.retryable || at.failure.forbidden
-        ? none("NotRetryable", tree)
-        : {
-          waits: [{ delay: leafDelay(tree, at.index), floor: 0, latest: Infinity }],
-          reason: "NotRetryable",
-          remaining: tree
-        }
+      return leaf(tree, at)
     case "Jittered": {
       const { mode } = tree
       if (mode === "decorrelated") return decorrelate(tree, at)
@@ -156,8 +159,11 @@ const answerOf = (tree: RetryTree, at: Moment): Answer => {
       }
     }
     case "HonourHints": {
-      const inner = answerOf(tree.policy, at)
-      return honour(inner, at.failure.hint, tree.max, { ...tree, policy: inner.remaining })
+      const inner = answerOf(tree.policy, { ...at, hints: hintRuleWithin(at.hints, tree) })
+      const remaining: RetryTree = { ...tree, policy: inner.remaining }
+      return tree.max === "never" || at.hints === "never"
+        ? { ...inner, remaining }
+        : honour(inner, at.failure.hint, tree.max, remaining)
     }
     case "Union": {
       const left = answerOf(tree.left, at)
@@ -189,6 +195,16 @@ const answerOf = (tree: RetryTree, at: Moment): Answer => {
     case "ByError":
       return byError(tree, at)
   }
+}
+
+const leaf = (tree: Leaf, at: Moment): Answer => {
+  if (!at.failure.retryable || at.failure.forbidden) return none("NotRetryable", tree)
+  const answer: Answer = {
+    waits: [{ delay: leafDelay(tree, at.index), floor: 0, latest: Infinity }],
+    reason: "NotRetryable",
+    remaining: tree
+  }
+  return at.hints === "default" ? honour(answer, at.failure.hint, longestHint, tree) : answer
 }
 
 const none = (reason: StopReason, remaining: RetryTree): Answer => ({ waits: [], reason, remaining })
