@@ -160,7 +160,8 @@ describe("hints", () => {
       for (const silent of [everySecond, inFile]) {
         const { call, starts } = yield* flaky([limited(7), limited(60)])
         yield* finish(call.pipe(Retry.apply(silent)))
-        expect(yield* starts).toEqual([0, 7_000, 67_000])
+        const [first = 0, ...later] = yield* starts
+        expect(later.map((at) => at - first)).toEqual([7_000, 67_000])
         const tooLong = yield* flaky(always(limited(61)))
         yield* finish(tooLong.call.pipe(Retry.apply(silent)))
         expect(yield* tooLong.starts).toHaveLength(1)
