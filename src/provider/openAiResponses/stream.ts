@@ -409,6 +409,7 @@ export const decoder = (facts: decode.Facts, replies: "one" | "all"): decode.Dec
     const step = started(read(named(state, json, type), json, type, here), facts)
     return step.state.over && replies === "one" ? { ...step, done: true } : step
   },
+  closing: ({ over }) => over ? "whole" : "open",
   end: (state, ending) => {
     if (state.over) return nothing
     // A gateway that drops the terminal event but says that it is done: how the reply ended is then unknown.
