@@ -92,15 +92,26 @@ export const requestIdOf = (headers: { readonly [name: string]: string }): strin
   header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
     header(headers, "x-ms-request-id")
 
-const causeOf = (error: HttpClientError.HttpClientError): CauseInfo =>
-  error.cause === undefined || error.cause === null
-    ? { name: error._tag, message: error.description === undefined ? error.reason : excerpt(error.description) }
-    : describeCause(error.cause)
+const causeOf = (error: HttpClientError.HttpClientError): CauseInfo => {
+  if (error.cause === undefined || error.cause === null) {
+    return { name: error._tag, message: error.description === undefined ? error.reason : excerpt(error.description) }
+  }
+  const cause = describeCause(error.cause)
+  return cause.code === "UND_ERR_BODY_TIMEOUT" ? { ...cause, message: bodyLimit } : cause
+}
 
 const where = (url: string): string => {
   const parsed = new URL(url)
   return `${parsed.protocol}//${parsed.host}`
 }
+
+/** Node's fetch has limits of its own, which no option of a request changes: https://undici.nodejs.org, `headersTimeout`. */
+const headersLimit =
+  "the HTTP client itself gave up waiting for the head of the reply (Node's fetch waits 300 s unless " +
+  "told otherwise); ask for a stream, or raise headersTimeout of the client's dispatcher (undici's Agent)"
+
+const bodyLimit = "the HTTP client itself gave up waiting for more of the body (Node's fetch waits 300 s unless told " +
+  "otherwise); raise bodyTimeout of the client's dispatcher (undici's Agent)"
 
 const connectionFailed = (
   error: HttpClientError.RequestError,
@@ -109,6 +120,9 @@ const connectionFailed = (
 ): ModelError.ModelError => {
   const cause = causeOf(error)
   if (error.reason !== "Transport") return new ModelError.InvalidRequest({ ...who, cause, billed: "no" })
+  if (cause.code === "UND_ERR_HEADERS_TIMEOUT") {
+    return new ModelError.ConnectionFailed({ ...who, reason: headersLimit, billed: "maybe", cause })
+  }
   const unsent = cause.code !== undefined && unsentCodes.has(cause.code)
   const code = cause.code === undefined ? "" : ` (${cause.code})`
   return new ModelError.ConnectionFailed({
