@@ -106,6 +106,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
    * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.

@@ -96,6 +96,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * How the server calls the limit of output tokens. Default: `"max_completion_tokens"` for the hosts of OpenAI and Azure,
    * `"max_tokens"` for all others, which mostly know no other name.
@@ -131,12 +133,22 @@ export const defaults = {
   provider: "openai",
   maxBodyBytes: checks.defaults.maxBodyBytes,
   maxEventBytes: checks.defaults.maxEventBytes,
+  maxToolCalls: checks.defaults.maxToolCalls,
   dialects: openAi.ownDialects,
   reasoningField: "none",
   streamUsage: "ask"
 } as const
 
 const path = "/chat/completions"
+
+/** Unless several alternatives are asked for, all that comes is one reply. */
+const expectedOf = ({ providerOptions, tools }: LanguageModel.Request): openAiChatStream.Expected => {
+  const asked = providerOptions?.["n"]
+  return {
+    choices: typeof asked === "number" && asked > 1 ? "several" : "one",
+    tools: tools === undefined ? undefined : new Set(tools.tools.map(({ name }) => name))
+  }
+}
 
 const provider = vendor.provider<Options, openAiChatStream.State>({
   module: "OpenAiChat",
@@ -168,7 +180,7 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
       lacks: [],
       encode: (asked) => openAiChatWire.encode(options.model, asked, dialect),
       reply: openAiChatReply.decode,
-      decoder: openAiChatStream.decoder
+      decoder: (facts, request) => openAiChatStream.decoder(facts, expectedOf(request))
     }
   },
   variableNames: openAi.variableNames,

@@ -107,6 +107,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * Whether the provider keeps the reply, to be continued with `previous_response_id` or read in its console. The API's
    * own default is true; ours is false, as nothing here needs it. Default: `false`.

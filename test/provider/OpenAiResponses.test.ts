@@ -345,6 +345,7 @@ describe("OpenAiResponses", () => {
         dialects: { tools: "plain", output: "openai-strict" },
         maxBodyBytes: 16 * 1024 * 1024,
         maxEventBytes: 4 * 1024 * 1024,
+        maxToolCalls: 256,
         store: false,
         reasoningItems: "none",
         encryptedReasoning: "auto"

@@ -50,7 +50,7 @@ export interface Protocol<S> {
     who: httpExchange.Who,
     now: DateTime.Utc
   ) => Either.Either<Response, ModelError.ModelError>
-  readonly decoder: (facts: decode.Facts) => decode.Decoder<S>
+  readonly decoder: (facts: decode.Facts, request: LanguageModel.Request) => decode.Decoder<S>
 }
 
 /** Options that work. */
@@ -62,6 +62,7 @@ export interface Settings {
   readonly secretHeaders: ReadonlyArray<string>
   readonly maxBodyBytes: number
   readonly maxEventBytes: number
+  readonly maxToolCalls: number
   readonly capabilities: Partial<LanguageModel.Capabilities> | undefined
   readonly dialects: Dialects
 }
@@ -108,6 +109,11 @@ const encodeBody = <S>(
 const isWhole = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*(application\/(problem\+)?json|text\/html)\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
+const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
+  /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
+
+const utf8 = new TextEncoder()
+
 /** What a reply's body does not tell: its headers and its request do. */
 interface Beside {
   readonly rateLimit?: RateLimitInfo
@@ -140,7 +146,7 @@ export const make = <S>(
   Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
-    const { maxBodyBytes, maxEventBytes, model, provider, secretHeaders } = settings
+    const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
@@ -160,9 +166,13 @@ export const make = <S>(
       Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
         const { headers, status, text } = incoming
         return status >= 200 && status <= 299
-          ? Either.map(
-            protocol.reply(incoming, who, now),
-            (response) => complete(response, beside(limitsOf(headers, now), dialects))
+          ? Either.filterOrLeft(
+            Either.map(
+              protocol.reply(incoming, who, now),
+              (response) => complete(response, beside(limitsOf(headers, now), dialects))
+            ),
+            ({ toolCalls }) => toolCalls.length <= maxToolCalls,
+            () => new ModelError.MalformedResponse({ ...who, status, reason: decode.tooManyCalls(maxToolCalls) })
           )
           : Either.left(ProviderError.fromResponse({ provider, model, status, headers, body: text, now }))
       })
@@ -170,30 +180,63 @@ export const make = <S>(
     const started = (part: StreamPart.StreamPart, more: Beside): StreamPart.StreamPart =>
       part._tag === "Start" ? { ...part, ...more } : part
 
+    const isGood = (status: number): boolean => status >= 200 && status <= 299
+
+    /** The parts of a reply that comes as events. */
+    const eventParts = (
+      { headers, status }: Pick<httpExchange.Opened, "headers" | "status">,
+      bytes: httpExchange.Opened["bytes"],
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined
+    ) =>
+      Effect.map(DateTime.now, (now) => {
+        const more = beside(limitsOf(headers, now), dialects)
+        const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
+        const parts = decode.bytes(protocol.decoder(facts, request), settings)(bytes)
+        return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
+      })
+
+    /** A reply in one piece. The first bytes outrank the content type: some servers send events although none were asked for. */
+    const wholeReply = (
+      incoming: httpExchange.Incoming,
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined
+    ): Effect.Effect<Response, ModelError.ModelError> =>
+      isGood(incoming.status) && httpExchange.looksLikeEvents(incoming.text)
+        ? Effect.flatMap(
+          eventParts(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects),
+          (parts) => StreamPart.collect(parts, who)
+        )
+        : read(incoming, dialects)
+
+    const generated = (request: LanguageModel.Request) =>
+      Effect.gen(function*() {
+        const { dialects, sent } = yield* outgoing(request, "generate")
+        const response = yield* httpExchange.post(client, sent, who, isEventStream)
+        if (response._tag === "Whole") return yield* wholeReply(response.incoming, request, dialects)
+        const parts = yield* eventParts(response, response.bytes, request, dialects)
+        return yield* StreamPart.collect(parts, who)
+      })
+
+    const streamed = (request: LanguageModel.Request) =>
+      Effect.gen(function*() {
+        const { dialects, sent } = yield* outgoing(request, "stream")
+        const opened = yield* httpExchange.open(client, sent, who)
+        const inOnePiece = (incoming: httpExchange.Incoming) =>
+          Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
+        if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
+        if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
+        const body = yield* opened.byFirstBytes
+        return yield* body._tag === "Events"
+          ? eventParts(opened, body.bytes, request, dialects)
+          : inOnePiece(body.incoming)
+      })
+
     return LanguageModel.make({
       name: model,
       provider,
       capabilities: settings.capabilities,
-      generate: (request) =>
-        outgoing(request, "generate").pipe(
-          Effect.flatMap(({ dialects, sent }) =>
-            Effect.flatMap(httpExchange.post(client, sent, who), (incoming) => read(incoming, dialects))
-          ),
-          Effect.mapError(hide)
-        ),
-      stream: (request) =>
-        Stream.unwrapScoped(Effect.gen(function*() {
-          const { dialects, sent } = yield* outgoing(request, "stream")
-          const opened = yield* httpExchange.open(client, sent, who)
-          const { headers, status } = opened
-          if (status < 200 || status > 299 || isWhole(headers)) {
-            const whole = yield* Effect.flatMap(opened.whole, (incoming) => read(incoming, dialects))
-            return Stream.fromIterable(StreamPart.fromResponse(whole))
-          }
-          const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
-          const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-          const parts = decode.bytes(protocol.decoder(facts), { maxEventBytes })(opened.bytes)
-          return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
-        })).pipe(Stream.mapError(hide))
+      generate: (request) => Effect.mapError(generated(request), hide),
+      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), hide)
     })
   })

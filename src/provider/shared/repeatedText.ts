@@ -39,6 +39,9 @@ const compared = 65_536
 /** Fewer letters repeat by chance: `1` and `10`, `-` and `---`. */
 const fewestLetters = 3
 
+/** Pieces that are held back at most, so that a text is never far behind. */
+const mostHeld = 4
+
 const letters = (text: string): number => text.match(/\p{L}/gu)?.length ?? 0
 
 const beginsWith = (text: string, { length, text: start }: Spoken): boolean =>
@@ -76,7 +79,8 @@ const hearWhole = (spoken: Spoken, whole: string): Said => {
 
 /** A piece behind others that are held back. */
 const hearBehindHeld = (spoken: Spoken, last: string, piece: string): Said => {
-  if (!piece.startsWith(last)) {
+  // A whole text grows: the same piece time after time is plain text.
+  if (piece.length <= last.length || spoken.held.length >= mostHeld || !piece.startsWith(last)) {
     const [plain, before] = release(spoken, "pieces")
     const [next, news] = hear(plain, piece)
     return [next, before + news]
