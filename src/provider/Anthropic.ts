@@ -46,9 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as anthropicReply from "./anthropic/reply.ts"
 import * as anthropicStream from "./anthropic/stream.ts"
 import * as anthropicWire from "./anthropic/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
+import { plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -171,6 +173,13 @@ const thinkingOf = ({ thinking }: Options): Fields | undefined => {
   }
 }
 
+/** The API takes 64 letters, digits, `_` and `-` as an id, and in the name of a property a dot besides. */
+const wire: Wire = {
+  ids: plainIds(64),
+  toolName: /^[a-zA-Z0-9_-]{1,64}$/,
+  floor: { numericEnums: "taken", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+}
+
 const path = (baseUrl: string): string =>
   new URL(baseUrl).pathname.replace(/\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
 
@@ -210,6 +219,7 @@ const provider = vendor.provider<Options, anthropicStream.State>({
       url: () => url,
       api: "the Messages API",
       lacks: [],
+      wire,
       fault: (request) => fault(request, provider),
       encode: (asked) => anthropicWire.encode(options.model, asked, dialect),
       reply: anthropicReply.decode,

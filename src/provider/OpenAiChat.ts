@@ -37,9 +37,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiChatReply from "./openAiChat/reply.ts"
 import * as openAiChatStream from "./openAiChat/stream.ts"
 import * as openAiChatWire from "./openAiChat/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
+import { nineLetters, plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -141,6 +143,16 @@ export const defaults = {
 
 const path = "/chat/completions"
 
+/** OpenAI takes 40 characters as the id of a call. */
+const ownWire: Wire = { ids: plainIds(40), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
+
+/** Mistral takes nine letters and digits, also where another server serves its models. */
+const mistralWire: Wire = { ...ownWire, ids: nineLetters }
+
+const isMistral = ({ model, provider }: Options, baseUrl: string): boolean =>
+  /mistral/i.test(provider ?? "") || /(?:^|\.)mistral\.ai$/.test(checks.hostOf(baseUrl) ?? "") ||
+  /(?:mistral|ministral|magistral|codestral|devstral|pixtral|mixtral)/i.test(model)
+
 /** Unless several alternatives are asked for, all that comes is one reply. */
 const expectedOf = ({ providerOptions, tools }: LanguageModel.Request): openAiChatStream.Expected => {
   const asked = providerOptions?.["n"]
@@ -178,6 +190,7 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
       url: () => url,
       api: "the chat completions API",
       lacks: [],
+      wire: isMistral(options, baseUrl) ? mistralWire : ownWire,
       encode: (asked) => openAiChatWire.encode(options.model, asked, dialect),
       reply: openAiChatReply.decode,
       decoder: (facts, request) => openAiChatStream.decoder(facts, expectedOf(request))

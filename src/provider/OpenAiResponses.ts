@@ -46,9 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
+import { plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -153,6 +155,9 @@ export const defaults = {
 
 const path = "/responses"
 
+/** The API takes 64 characters as the id of a call. */
+const wire: Wire = { ids: plainIds(64), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
+
 const storeIssues = (store: unknown): ReadonlyArray<Issue> =>
   store === undefined || typeof store === "boolean"
     ? []
@@ -201,6 +206,7 @@ const provider = vendor.provider<Options, openAiResponsesStream.State>({
       url: () => url,
       api: "the Responses API",
       lacks: ["stop"],
+      wire,
       encode: (asked) => openAiResponsesWire.encode(options.model, asked, dialect),
       reply: openAiResponsesReply.decode,
       decoder: (facts) => openAiResponsesStream.decoder(facts, "one")

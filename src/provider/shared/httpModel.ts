@@ -37,6 +37,8 @@ export interface Protocol<S> {
   /** The API as a sentence names it, and the options it has no place for (see `asked.ts`). */
   readonly api: string
   readonly lacks: ReadonlyArray<asked.Lacking>
+  /** What the wire takes of names and schemas. */
+  readonly wire: asked.Wire
   /** What this API wants of a request beyond what all of them want. */
   readonly fault?: ((request: LanguageModel.Request) => Fault | undefined) | undefined
   /**
@@ -72,6 +74,7 @@ interface Encoded {
   readonly body: string
   /** Absent where all is plain. */
   readonly dialects: Dialects | undefined
+  readonly restoreCall: asked.RestoreCall | undefined
 }
 
 /** The body as JSON text. What cannot be written is the request's fault, and is said before anything is sent. */
@@ -88,7 +91,14 @@ const encodeBody = <S>(
     return Effect.fail(invalid(fault.param, { name: "RequestCheck", message: fault.message }))
   }
   return Effect.flatMap(
-    asked.prepare(request, kind, { provider, model, api: protocol.api, lacks: protocol.lacks, dialects }),
+    asked.prepare(request, kind, {
+      provider,
+      model,
+      api: protocol.api,
+      lacks: protocol.lacks,
+      dialects,
+      wire: protocol.wire
+    }),
     (ready) =>
       Either.try({
         try: (): Encoded => {
@@ -98,7 +108,11 @@ const encodeBody = <S>(
           }
           const { output, tools } = ready.dialects
           const isPlain = tools === "plain" && output === "plain"
-          return { body: JSON.stringify(body), dialects: isPlain ? undefined : ready.dialects }
+          return {
+            body: JSON.stringify(body),
+            dialects: isPlain ? undefined : ready.dialects,
+            restoreCall: ready.restoreCall
+          }
         },
         catch: (cause) => invalid("providerOptions", describeCause(cause))
       })
@@ -108,6 +122,23 @@ const encodeBody = <S>(
 /** A reply in one piece although a stream was asked for: some servers know no streams, others answer errors so. */
 const isWhole = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*(application\/(problem\+)?json|text\/html)\b/i.test(httpExchange.header(headers, "content-type") ?? "")
+
+/** The reply with its calls in the words of the toolkit. */
+const ownCalls = (response: Response, restoreCall: asked.RestoreCall): Response =>
+  response.toolCalls.length === 0 ? response : new Response({
+    ...response,
+    parts: response.parts.map((part) =>
+      part._tag === "ToolCall" ? { ...part, ...restoreCall(part.name, part.arguments) } : part
+    )
+  })
+
+/** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
+const ownCall = (part: StreamPart.StreamPart, restoreCall: asked.RestoreCall): StreamPart.StreamPart =>
+  part._tag === "ToolCall"
+    ? { ...part, ...restoreCall(part.name, part.arguments) }
+    : part._tag === "ToolCallStart"
+    ? { ...part, name: restoreCall(part.name, "").name }
+    : part
 
 const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
@@ -152,14 +183,18 @@ export const make = <S>(
 
     const outgoing = (request: LanguageModel.Request, kind: asked.Kind) =>
       Effect.gen(function*() {
-        const { body, dialects } = yield* encodeBody(request, kind, settings, protocol)
+        const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
         const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
         const headers = {
           accept: kind === "stream" ? "text/event-stream" : "application/json",
           "idempotency-key": idempotencyKey,
           ...settings.headers
         }
-        return { dialects, sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit } }
+        return {
+          dialects,
+          restoreCall,
+          sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit }
+        }
       })
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
@@ -211,16 +246,30 @@ export const make = <S>(
 
     const generated = (request: LanguageModel.Request) =>
       Effect.gen(function*() {
-        const { dialects, sent } = yield* outgoing(request, "generate")
+        const { dialects, restoreCall, sent } = yield* outgoing(request, "generate")
         const response = yield* httpExchange.post(client, sent, who, isEventStream)
-        if (response._tag === "Whole") return yield* wholeReply(response.incoming, request, dialects)
-        const parts = yield* eventParts(response, response.bytes, request, dialects)
-        return yield* StreamPart.collect(parts, who)
+        const reply = yield* response._tag === "Whole"
+          ? wholeReply(response.incoming, request, dialects)
+          : Effect.flatMap(
+            eventParts(response, response.bytes, request, dialects),
+            (parts) => StreamPart.collect(parts, who)
+          )
+        return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
       })
 
     const streamed = (request: LanguageModel.Request) =>
       Effect.gen(function*() {
-        const { dialects, sent } = yield* outgoing(request, "stream")
+        const { dialects, restoreCall, sent } = yield* outgoing(request, "stream")
+        const parts = yield* streamedParts(request, dialects, sent)
+        return restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall))
+      })
+
+    const streamedParts = (
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined,
+      sent: httpExchange.Outgoing
+    ) =>
+      Effect.gen(function*() {
         const opened = yield* httpExchange.open(client, sent, who)
         const inOnePiece = (incoming: httpExchange.Incoming) =>
           Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
