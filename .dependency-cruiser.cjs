@@ -93,8 +93,12 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The family of breakers still stands in a module of its own beside the breaker.
-const family = { circuitBreaker: "CircuitBreakers[.]ts$|" }
+// The family of breakers still stands in a module of its own beside the breaker. The options of a pipeline are data of
+// their own, read by what the pipeline is made of.
+const family = { circuitBreaker: "CircuitBreakers[.]ts$|", pipeline: "PolicyConfig[.]ts$|" }
+
+// The section of a policy is what the pipeline knows of it.
+const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}
 
 const partRules = rooms.flatMap((room) =>
   foldersOf(room).map((folder) =>
@@ -113,7 +117,7 @@ const partRules = rooms.flatMap((room) =>
         }.ts, which alone imports them.`,
         severity: "error",
         from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
-        to: { path: `^src/${room}/${folder}/` }
+        to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )
 )
@@ -122,6 +126,13 @@ module.exports = {
   forbidden: [
     ...roomRules,
     ...partRules,
+    {
+      name: "sections-are-listed",
+      comment: "A section is imported by the list of the pipeline, and by nobody else.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/policy/pipeline/sections[.]ts$" },
+      to: { path: "^src/policy/[^/]+/section[.]ts$", pathNot: "^src/policy/shared/" }
+    },
     {
       name: "no-circles",
       comment: "Two modules that import each other, types included, are one module or lack a third.",
@@ -141,12 +152,27 @@ module.exports = {
       name: "kernels-are-effect-free",
       comment: "Kernels decide with plain data: no Effect, Schedule, Layer, Stream, Ref, no other package, no Node.",
       severity: "error",
-      // The one reading of a clock that all rooms share needs the type of Effect's clocks.
-      from: { path: kernels, pathNot: "^src/internal/elapsed[.]ts$" },
+      // The one reading of a clock that all rooms share needs the type of Effect's clocks. A form decides nothing while
+      // calls run: it describes options for all rooms, and is a Schema for whoever composes it, and so knows that family.
+      from: { path: kernels, pathNot: ["^src/internal/elapsed[.]ts$", "^src/internal/form/schema[.]ts$"] },
       to: {
         pathNot: [
           ...kernels,
           `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(${dataModules.join("|")})[.](d[.]ts|js|ts)$`
+        ]
+      }
+    },
+    {
+      name: "forms-know-schemas",
+      comment: "A form is an Effect Schema too: of Effect it takes that family beside plain data, and nothing else.",
+      severity: "error",
+      from: { path: "^src/internal/form/schema[.]ts$" },
+      to: {
+        pathNot: [
+          ...kernels,
+          `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(Schema|SchemaAST|ParseResult|${
+            dataModules.join("|")
+          })[.](d[.]ts|js|ts)$`
         ]
       }
     },

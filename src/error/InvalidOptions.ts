@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { excerpt } from "../internal/redact.ts"
@@ -104,6 +105,7 @@ export const found = (value: unknown): string => {
   if (value === undefined) return "nothing"
   if (value === null) return "null"
   if (Redacted.isRedacted(value)) return "<redacted>"
+  if (Duration.isDuration(value)) return Duration.format(value)
   switch (typeof value) {
     case "string":
       return excerpt(JSON.stringify(value), longest)

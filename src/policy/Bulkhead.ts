@@ -30,15 +30,15 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
-import { fields, integer, optional, required } from "../internal/reader.ts"
+import { form, type Limits, limitsForm, type Options } from "./bulkhead/options.ts"
 import * as Admission from "./shared/admission.ts"
-import { policyName, readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 import * as Gate from "./shared/permits.ts"
 import type * as Region from "./shared/region.ts"
 
@@ -71,34 +71,31 @@ export interface Bulkhead<out Refused = BulkheadFull | TimedOut> {
  */
 export const Bulkhead: Context.Tag<Bulkhead, Bulkhead> = Context.GenericTag<Bulkhead>("effect-llm-resilience/Bulkhead")
 
-/**
- * What a bulkhead is made from.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events and errors carry. Default: `"bulkhead"`. */
-  readonly name?: string | undefined
-  /** Calls that may run at a time: 1 to 1 000 000. */
-  readonly maxConcurrent: number
-  /** Calls that may wait at a time: 0 to 1 000 000. Default: 0, whoever finds no room is refused. */
-  readonly maxQueued?: number | undefined
-  /** How long a call may wait before it fails with `TimedOut`; needs `maxQueued`. Default: without end. */
-  readonly queueTimeout?: Duration.DurationInput | undefined
-}
-
-/**
- * What holds where an option is left out.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = { name: "bulkhead", maxQueued: 0 } as const
-
-const known = ["name", "maxConcurrent", "maxQueued", "queueTimeout"]
-
-const concurrency = integer(1, Admission.most, `a whole number, 1 to ${Admission.most}`)
+export type {
+  /**
+   * The limits that may change while it is in use.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Limits,
+  /**
+   * What a bulkhead is made from.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options
+} from "./bulkhead/options.ts"
+export {
+  /**
+   * What holds where an option is left out.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./bulkhead/options.ts"
 
 /**
  * A bulkhead; without a queue time-out its type has no `TimedOut`. Fails with `InvalidOptions` that lists every wrong
@@ -112,18 +109,11 @@ export const make: {
   (options: Options): Effect.Effect<Bulkhead, InvalidOptions>
 } = (options: Options) =>
   Effect.suspend(() =>
-    readAll("Bulkhead", options, (value, path, report): Bulkhead | undefined => {
-      const given = fields(value, path, known, report, "an object with the options of a bulkhead")
-      if (given === undefined) return undefined
-      const name = optional(given, "name", path, policyName, report) ?? defaults.name
-      const limit = required(given, "maxConcurrent", path, concurrency, report)
-      const { maxQueued = defaults.maxQueued, queueTimeout } = Admission.readQueue(given, path, report)
-      return limit === undefined ? undefined : {
-        [TypeId]: TypeId,
-        name,
-        admission: Admission.make({ name, limit, floor: limit, maxQueued, queueTimeout })
-      }
-    }) as Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
+    Either.map(readForm("Bulkhead", form, options), ({ maxConcurrent, maxQueued, name, queueTimeout }): Bulkhead => ({
+      [TypeId]: TypeId,
+      name,
+      admission: Admission.make({ name, limit: maxConcurrent, floor: maxConcurrent, maxQueued, queueTimeout })
+    })) as Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
   )
 
 /**
@@ -254,22 +244,13 @@ export const stats = <Refused>(self: Bulkhead<Refused>): Effect.Effect<Stats> =>
  */
 export const resize = <Refused>(
   self: Bulkhead<Refused>,
-  options: { readonly maxConcurrent?: number | undefined; readonly maxQueued?: number | undefined }
+  limits: Limits
 ): Effect.Effect<void, InvalidOptions> =>
   Effect.suspend(() =>
-    Effect.map(
-      readAll("Bulkhead", options, (value, path, report) => {
-        const given = fields(value, path, ["maxConcurrent", "maxQueued"], report, "an object with the new limits")
-        if (given === undefined) return undefined
-        const limit = optional(given, "maxConcurrent", path, concurrency, report)
-        const { maxQueued } = Admission.readQueue(given, path, report)
-        return { limit, maxQueued }
-      }),
-      ({ limit, maxQueued }) => {
-        const { gate } = self.admission
-        Admission.resize(self.admission, limit ?? gate.limit, maxQueued ?? gate.maxQueued)
-      }
-    )
+    Either.map(readForm("Bulkhead", limitsForm, limits), ({ maxConcurrent, maxQueued }) => {
+      const { gate } = self.admission
+      Admission.resize(self.admission, maxConcurrent ?? gate.limit, maxQueued ?? gate.maxQueued)
+    })
   )
 
 /**

@@ -23,14 +23,14 @@
  * })
  *
  * Effect.runPromise(Effect.flip(program)).then((error) => console.log(typeof error === "string" ? error : error.message))
- * // Circuit "openai" is open. It admits a probe in 10s.
+ * // Circuit "openai" is open. It admits a probe in 10s. It was opened by "down"
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -38,13 +38,13 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { CircuitOpen } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import type { Reader } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
 import type * as Backoff from "./Backoff.ts"
 import * as Cell from "./circuitBreaker/cell.ts"
 import { changesOf } from "./circuitBreaker/changes.ts"
+import * as Guard from "./circuitBreaker/guard.ts"
 import * as Circuit from "./circuitBreaker/kernel.ts"
 import { readJson, readOptions, type Settings, toKernel, write } from "./circuitBreaker/options.ts"
 import { readSnapshot } from "./circuitBreaker/snapshot.ts"
@@ -61,52 +61,12 @@ export {
    */
   isCircuitBreaker,
   /**
-   * In place of a ticket: the call is not let through.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  refused,
-  /**
    * Marks a circuit breaker.
    *
    * @since 0.1.0
    * @category symbols
    */
-  TypeId,
-  /**
-   * Asks the circuit to let a call through at `now` (epoch milliseconds). Whoever gets a ticket must pass it to
-   * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
-   * {@link refused} has nothing to settle.
-   * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  unsafeAdmit,
-  /**
-   * The refusal of a call at `now`.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  unsafeRefusal,
-  /**
-   * Tells the circuit what became of a call: `cause` is `undefined` where it succeeded. `startedAt` is when it was let
-   * through, `now` when it ended.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  unsafeSettle,
-  /**
-   * Takes what the circuit has to report, oldest first; `undefined` where there is nothing. Ask after every
-   * {@link unsafeAdmit} and {@link unsafeSettle}, and emit what you get.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  unsafeTakeEvents
+  TypeId
 } from "./circuitBreaker/cell.ts"
 export type {
   /**
@@ -115,14 +75,7 @@ export type {
    * @since 0.1.0
    * @category models
    */
-  Change,
-  /**
-   * What a call holds while it runs. It is opaque: pass it on to {@link unsafeSettle}.
-   *
-   * @since 0.1.0
-   * @category low level
-   */
-  Ticket
+  Change
 } from "./circuitBreaker/cell.ts"
 export {
   /**
@@ -232,67 +185,6 @@ export const layer = (options: Options): Layer.Layer<CircuitBreaker, InvalidOpti
   Layer.effect(CircuitBreaker, make(options))
 
 /**
- * Reports what the circuit has to tell, if anything.
- *
- * @since 0.1.0
- * @category low level
- */
-export const report = (self: CircuitBreaker): Effect.Effect<void> =>
-  Effect.forEach(Cell.unsafeTakeEvents(self) ?? [], Monitor.emit, { discard: true })
-
-/**
- * Fails with the refusal of a call at `now`, and reports it: what follows {@link refused}.
- *
- * @since 0.1.0
- * @category low level
- */
-export const refuse = (self: CircuitBreaker, now: number): Effect.Effect<never, CircuitOpen> => {
-  const error = Cell.unsafeRefusal(self, now)
-  const fail = Effect.fail(error)
-  const told = Effect.flatMap(Monitor.Monitor, (monitor) =>
-    monitor === Monitor.silent ? fail : Effect.zipRight(
-      Monitor.emit(Event.CircuitRefused({ at: now, name: error.name, retryAfter: error.retryAfter })),
-      fail
-    ))
-  return self.cell.pending === undefined ? told : Effect.zipRight(report(self), told)
-}
-
-/** The call with a ticket that it got at `startedAt`: its end is told to the circuit. */
-const settling = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  self: CircuitBreaker,
-  ticket: Cell.Ticket,
-  startedAt: number,
-  clock: Clock.Clock
-): Effect.Effect<A, E, R> =>
-  Effect.matchCauseEffect(effect, {
-    onFailure: (cause) => {
-      Cell.unsafeSettle(self, ticket, startedAt, clock.unsafeCurrentTimeMillis(), cause)
-      const failed = Effect.failCause(cause)
-      return self.cell.pending === undefined ? failed : Effect.zipRight(report(self), failed)
-    },
-    onSuccess: (value) => {
-      Cell.unsafeSettle(self, ticket, startedAt, clock.unsafeCurrentTimeMillis(), undefined)
-      const succeeded = Effect.succeed(value)
-      return self.cell.pending === undefined ? succeeded : Effect.zipRight(report(self), succeeded)
-    }
-  })
-
-/** For a circuit that is not closed: uninterruptible but for the call itself, so that every probe gives its place back. */
-const applyGuarded = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  self: CircuitBreaker,
-  clock: Clock.Clock
-): Effect.Effect<A, E | CircuitOpen, R> =>
-  Effect.uninterruptibleMask((restore): Effect.Effect<A, E | CircuitOpen, R> => {
-    const startedAt = clock.unsafeCurrentTimeMillis()
-    const ticket = Cell.unsafeAdmit(self, startedAt)
-    if (ticket === Cell.refused) return refuse(self, startedAt)
-    const call = settling(restore(effect), self, ticket, startedAt, clock)
-    return self.cell.pending === undefined ? call : Effect.zipRight(report(self), call)
-  })
-
-/**
  * Runs the effect if the circuit lets it through; fails with `CircuitOpen` at once if not.
  *
  * @since 0.1.0
@@ -301,26 +193,15 @@ const applyGuarded = <A, E, R>(
 export const apply: {
   (self: CircuitBreaker): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R>
-} = dual(
-  2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, self: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R> =>
-    Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
-      const startedAt = clock.unsafeCurrentTimeMillis()
-      const isShut = Cell.isShut(self.cell, startedAt)
-      if (!isShut && self.cell.state._tag !== "Closed") return applyGuarded(effect, self, clock)
-      // A call that is refused, or that goes through a closed circuit, holds nothing: interrupted, it counts for nothing,
-      // and there is nothing to give back. So it needs no protection, which would cost more than all the rest.
-      const ticket = Cell.unsafeAdmit(self, startedAt)
-      return isShut ? refuse(self, startedAt) : settling(effect, self, ticket, startedAt, clock)
-    })
-)
+} = dual(2, Guard.apply)
 
 /** Does something to the circuit in one step, and reports what came of it. */
 const step = <A>(self: CircuitBreaker, act: (cell: Cell.Cell, now: number) => A): Effect.Effect<A> =>
-  Effect.uninterruptible(Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  Effect.uninterruptible(Effect.clockWith((clock) => {
+    const now = elapsedMillis(clock)
     Cell.catchUp(self.cell, now)
     const result = act(self.cell, now)
-    return self.cell.pending === undefined ? Effect.succeed(result) : Effect.as(report(self), result)
+    return self.cell.pending === undefined ? Effect.succeed(result) : Effect.as(Guard.report(self), result)
   }))
 
 // by hand
@@ -353,8 +234,8 @@ export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
   step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
 
 /**
- * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, and
- * counts are kept unless `tripping` changes. Fails with `InvalidOptions`, also when the name is another one.
+ * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, the next
+ * break is the new one, and counts are kept unless `tripping` changes. Fails with `InvalidOptions`, also when the name is another one.
  *
  * @since 0.1.0
  * @category operations
@@ -372,11 +253,14 @@ export const reconfigure: {
   }
   return Effect.flatMap(reading(options, read), (settings) =>
     step(self, (cell) => {
-      const isSameRule = String(cell.settings.tripping) === String(settings.tripping)
+      const changed = {
+        rule: !Equal.equals(cell.settings.tripping, settings.tripping),
+        breaks: !Equal.equals(cell.settings.openFor, settings.openFor)
+      }
       cell.settings = settings
       cell.kernel = toKernel(settings, cell.kernel.seed)
       cell.verdict = options.verdict ?? Verdict.of
-      cell.state = Circuit.reconfigure(cell.kernel, cell.state, isSameRule)
+      cell.state = Circuit.reconfigure(cell.kernel, cell.state, changed)
     }))
 })
 

@@ -23,11 +23,10 @@
  * })
  *
  * Effect.runPromise(program).then(console.log)
- * // down, Circuit "models/small" is open. It admits a probe in 10s., an answer
+ * // down, Circuit "models/small" is open. It admits a probe in 10s. It was opened by "down", an answer
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -38,6 +37,7 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { CircuitOpen } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { duration, integer, optional, type Reader } from "../internal/reader.ts"
 import { isRecord } from "../internal/record.ts"
 import { excerpt } from "../internal/redact.ts"
@@ -263,7 +263,7 @@ export const get: {
 } = dual(
   2,
   (self: CircuitBreakers, key: string): Effect.Effect<CircuitBreaker.CircuitBreaker> =>
-    Effect.map(Clock.currentTimeMillis, (now) => entryOf(self, key, now).breaker)
+    Effect.clockWith((clock) => Effect.succeed(entryOf(self, key, elapsedMillis(clock)).breaker))
 )
 
 /**
@@ -283,14 +283,14 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: CircuitBreakers, key: string): Effect.Effect<A, E | CircuitOpen, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.clockWith((clock) => {
-        const entry = entryOf(self, key, clock.unsafeCurrentTimeMillis())
+        const entry = entryOf(self, key, elapsedMillis(clock))
         entry.running++
         return Effect.ensuring(
           restore(CircuitBreaker.apply(effect, entry.breaker)),
           Effect.sync(() => {
             entry.running--
             // It was in use until now, however long the call took.
-            touch(self, key, entry, clock.unsafeCurrentTimeMillis())
+            touch(self, key, entry, elapsedMillis(clock))
           })
         )
       })
@@ -345,7 +345,8 @@ export const register: {
     key: string,
     options?: OwnOptions
   ): Effect.Effect<CircuitBreaker.CircuitBreaker, InvalidOptions> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    Effect.clockWith((clock) => {
+      const now = elapsedMillis(clock)
       const { entries, verdict } = self.family
       const judge = options?.verdict ?? verdict
       const name = `${self.name}/${key}`
@@ -383,8 +384,8 @@ export const register: {
  * @category getters
  */
 export const states = (self: CircuitBreakers): Effect.Effect<ReadonlyMap<string, CircuitBreaker.State>> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    sweep(self, now)
+  Effect.clockWith((clock) => {
+    sweep(self, elapsedMillis(clock))
     return Effect.map(
       Effect.forEach(
         [...self.family.entries],

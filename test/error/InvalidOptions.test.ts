@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as InvalidOptions from "../../src/error/InvalidOptions.ts"
@@ -42,6 +43,7 @@ describe("InvalidOptions", () => {
     cyclic["self"] = cyclic
     expect([undefined, null, Number.NaN, -1, "", "a\nb", 1n, true].map(InvalidOptions.found))
       .toEqual(["nothing", "null", "NaN", "-1", "\"\"", "\"a\\nb\"", "1n", "true"])
+    expect([Duration.zero, Duration.minutes(90)].map(InvalidOptions.found)).toEqual(["0", "1h 30m"])
     expect(InvalidOptions.found({ a: [1] })).toBe("{\"a\":[1]}")
     expect(InvalidOptions.found(cyclic)).toBe("an object that cannot be written as JSON")
     expect(InvalidOptions.found(() => 1)).toBe("a function")

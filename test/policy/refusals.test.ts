@@ -48,9 +48,10 @@ describe("what policies refuse with", () => {
     Effect.gen(function*() {
       const refused = yield* refusalsOf("openai")
       const retryAfter = Duration.seconds(10)
+      const openedBy = { tag: "string", message: "down" }
       expect(refused).toEqual({
-        circuit: new CircuitOpen({ name: "openai", retryAfter }),
-        keyed: new CircuitOpen({ name: "openai/key", retryAfter }),
+        circuit: new CircuitOpen({ name: "openai", retryAfter, openedBy }),
+        keyed: new CircuitOpen({ name: "openai/key", retryAfter, openedBy }),
         rate: new RateLimitExceeded({ name: "openai", retryAfter: Duration.minutes(1) }),
         cost: new RateLimitExceeded({
           name: "openai",

@@ -6,14 +6,17 @@ import {
   list,
   number,
   oneOf,
+  optional,
   type Reader,
   type Report,
   required,
   where
 } from "../../internal/reader.ts"
-import { isRecord } from "../../internal/record.ts"
+import { definedFields, isRecord } from "../../internal/record.ts"
+import { excerpt } from "../../internal/redact.ts"
 import type { Written } from "../shared/trippingRule.ts"
-import { mostOpenings, type Snapshot } from "./kernel.ts"
+import { openedByLength } from "./cell.ts"
+import { mostOpenings, type OpenedBy, type Snapshot } from "./kernel.ts"
 
 type Held = Written[number]
 
@@ -74,14 +77,26 @@ const readHeld: Reader<Held> = (value, path, report) => {
   }
 }
 
+/** Redacted again: who has written the snapshot is not known. */
+const readOpenedBy: Reader<OpenedBy> = (value, path, report) => {
+  const record = fields(value, path, ["tag", "message"], report, "an object with tag and message")
+  if (record === undefined) return undefined
+  const tag = required(record, "tag", path, anyText, report)
+  const message = required(record, "message", path, anyText, report)
+  return tag === undefined || message === undefined
+    ? undefined
+    : { tag: excerpt(tag, openedByLength), message: excerpt(message, openedByLength) }
+}
+
 const readState = oneOf("Closed", "Open", "HalfOpen", "Isolated", "Disabled")
 const fieldsOf = {
   Closed: ["state", "counts"],
-  Open: ["state", "remainingMillis", "openings"],
-  HalfOpen: ["state", "openings", "successes"],
+  Open: ["state", "remainingMillis", "openings", "openedBy"],
+  HalfOpen: ["state", "openings", "successes", "openedBy"],
   Isolated: ["state"],
   Disabled: ["state"]
 } as const
+const anyText = where((value): value is string => typeof value === "string", "a text")
 const whatSnapshotIs = "what CircuitBreaker.snapshot gave"
 
 /** Reads what `CircuitBreaker.snapshot` gave, after it went through JSON. */
@@ -101,14 +116,18 @@ export const readSnapshot: Reader<Snapshot> = (value, path, report: Report) => {
     case "Open": {
       const remainingMillis = required(value, "remainingMillis", path, millis, report)
       const opened = required(value, "openings", path, openings, report)
+      const openedBy = optional(value, "openedBy", path, readOpenedBy, report)
       return remainingMillis === undefined || opened === undefined
         ? undefined
-        : { state, remainingMillis, openings: opened }
+        : { state, remainingMillis, openings: opened, ...definedFields({ openedBy }) }
     }
     case "HalfOpen": {
       const opened = required(value, "openings", path, openings, report)
+      const openedBy = optional(value, "openedBy", path, readOpenedBy, report)
       const successes = required(value, "successes", path, count, report)
-      return opened === undefined || successes === undefined ? undefined : { state, openings: opened, successes }
+      return opened === undefined || successes === undefined
+        ? undefined
+        : { state, openings: opened, successes, ...definedFields({ openedBy }) }
     }
     case "Isolated":
     case "Disabled":

@@ -41,13 +41,13 @@ export const view = (cell: Cell, now: number): State => {
     case "Open":
       return State.Open({
         retryAfter: Duration.millis(Circuit.remaining(kernel, state, now)),
-        openings: state.series.openings
+        openings: state.history.openings
       })
     case "HalfOpen":
       return State.HalfOpen({
         probing: state.probes.length,
         successes: state.successes,
-        openings: state.series.openings
+        openings: state.history.openings
       })
     case "Isolated":
       return State.Isolated()

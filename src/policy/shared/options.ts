@@ -1,6 +1,7 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
 import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
+import * as Form from "../../internal/form.ts"
 import { type Reader, type Report, text } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
 
@@ -15,6 +16,28 @@ export const refusal = (module: string, report: Report): InvalidOptions =>
       allowed: problem.allowed
     }))
   })
+
+/** Reads options by their form; everything that is wrong is in the one error. */
+export const readForm = <Read>(
+  module: string,
+  form: Form.Form<Read, unknown>,
+  value: unknown,
+  mode: Form.Mode = "code",
+  path = ""
+): Either.Either<Read, InvalidOptions> =>
+  Either.mapLeft(Form.read(form, value, mode, path), (problems) => refusal(module, { problems: [...problems] }))
+
+/** The same for constructors of values, which have no error channel: throws the typed error where the value is written. */
+export const readFormOrThrow = <Read>(
+  module: string,
+  path: string,
+  form: Form.Form<Read, unknown>,
+  value: unknown
+): Read => {
+  const read = Form.read(form, value, "code", path)
+  if (Either.isLeft(read)) throw refusal(module, { problems: [...read.left] })
+  return read.right
+}
 
 /** Runs a reader over options; every problem it reports is in the one error. */
 export const readAll = <A>(module: string, value: unknown, read: Reader<A>): Either.Either<A, InvalidOptions> => {
