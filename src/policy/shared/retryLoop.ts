@@ -65,12 +65,14 @@ export interface Ends<in A, in E, out B, out E2> {
   readonly log: "kept" | "dropped"
 }
 
-/** Nothing but the value, nothing but the error. */
-export const plain = <A, E>(): Ends<A, E, A, E> => ({
-  succeeded: (value) => value,
-  stopped: (error) => error,
+const unchanged = {
+  succeeded: <A>(value: A): A => value,
+  stopped: <E>(error: E): E => error,
   log: "dropped"
-})
+} as const
+
+/** Nothing but the value, nothing but the error. */
+export const plain = <A, E>(): Ends<A, E, A, E> => unchanged
 
 /**
  * The typed failure of an attempt. A defect beside it makes it none. An interruption beside it does not: where work runs
@@ -275,7 +277,11 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   private failed(cause: Cause.Cause<E>): Effect.Effect<B, E2, R> {
     const failure = retriable(cause)
-    if (Option.isSome(failure)) return Effect.flatMap(Random.next, (random) => this.decide(failure.value, random))
+    if (Option.isSome(failure)) {
+      const { caller } = this.surroundings
+      const { next } = Context.get(caller.currentDefaultServices, Random.Random)
+      return Effect.flatMap(next, (random) => this.decide(failure.value, random))
+    }
     // Only typed failures change their type, and a cause without a retriable one is passed on as it is.
     this.over(false)
     return Effect.failCause(Cause.map(cause, (error) => this.ends.stopped(error, this)))
@@ -344,12 +350,12 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   private stop(error: E, reason: string): Effect.Effect<never, E2> {
     this.note(error, { decision: "stop", reason })
-    const gaveUp = Event.GaveUp({ ...this.failure(error), reason })
     this.over(false)
-    return Effect.zipRight(
-      this.restore(Monitor.emit(gaveUp)),
-      Effect.suspend(() => Effect.fail(this.ends.stopped(error, this)))
-    )
+    const stopped = Effect.fail(this.ends.stopped(error, this))
+    // Where nobody listens, an event is not even made: calls that are refused come in their thousands.
+    return Context.get(this.surroundings.context, Monitor.Monitor) === Monitor.silent
+      ? stopped
+      : Effect.zipRight(this.restore(Monitor.emit(Event.GaveUp({ ...this.failure(error), reason }))), stopped)
   }
 
   private failure(error: E) {
