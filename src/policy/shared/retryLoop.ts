@@ -201,6 +201,8 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly isMine: boolean
   /** The innermost of all calls that are counted round the attempts. */
   private readonly innermost: CountedCall | undefined
+  /** The failures that the budget had counted before the attempt that runs. */
+  private failuresBefore = 0
   /** Of the further attempt that waits or runs. */
   private grant: Grant | undefined = undefined
   private state: RetryRun.State
@@ -235,6 +237,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   run(): Effect.Effect<B, E2, R> {
+    if (this.counted !== undefined) this.failuresBefore = this.counted.failures
     return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
       onFailure: (cause) => this.failed(cause),
       onSuccess: (value) => this.succeeded(value)
@@ -303,6 +306,9 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     const verdict = retry.verdict(error)
     const [state, chosen] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
     this.settle(false)
+    if (this.counted !== undefined && verdict.action === "Retry" && this.counted.failures === this.failuresBefore) {
+      this.counted.fail()
+    }
     const decision = this.stretched(chosen, verdict, now)
     if (decision._tag === "Stop") return this.stop(error, RetryRun.reasonText[decision.reason])
     if (this.counted !== undefined) {
