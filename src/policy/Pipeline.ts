@@ -102,8 +102,8 @@ export const isPipeline = (value: unknown): value is Pipeline =>
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options>(
-  options: O & { readonly [Unknown in Exclude<keyof O, keyof Options>]: never }
+export const make = <Field extends string = never>(
+  options: Options & { readonly [Each in Field]?: Each extends keyof Options ? unknown : never }
 ): Effect.Effect<Pipeline, InvalidOptions> => operations.make(options)
 
 /**

@@ -197,7 +197,7 @@ const pipelineOf = (
     ? Effect.succeed(Either.right(pipeline))
     : Effect.either(
       Effect.mapError(
-        Pipeline.make<Pipeline.Options>({ name: `${plan}/${name}`, ...pipeline }),
+        Pipeline.make({ name: `${plan}/${name}`, ...pipeline }),
         (error) =>
           error.issues.map((issue) => ({
             ...issue,

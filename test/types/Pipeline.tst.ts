@@ -54,6 +54,10 @@ describe("Pipeline.make", () => {
     expect(Pipeline.make).type.not.toBeCallableWith({ circuitBreaker: rateLimiter })
     expect(Pipeline.make).type.not.toBeCallableWith({ rateLimiter: { requestsPerMinute: "many" } })
     expect(Pipeline.make).type.not.toBeCallableWith({ attemptTimeouts: "1 second" })
+    expect(Pipeline.make).type.not.toBeCallableWith({ circuitBreaker: { openFr: "1 second" } })
+    expect(Pipeline.make).type.not.toBeCallableWith({ bulkhead: { maxConcurrent: 1, maxQueue: 2 } })
+    expect(Pipeline.make).type.not.toBeCallableWith({ hedge: { delay: { quantil: 0.9 } } })
+    expect(Pipeline.make).type.not.toBeCallableWith({ retryBudget: { share: { minimun: 3 } } })
     const misspelt = { attemptTimeouts: "1 second" } as const
     expect(Pipeline.make).type.not.toBeCallableWith(misspelt)
   })
