@@ -54,11 +54,11 @@ export interface Options {
   /** A policy, or one as JSON in the spelling of `RetryPolicy.decode`. */
   readonly retry?: RetryPolicy.RetryPolicy | { readonly [field: string]: unknown } | undefined
   /** Bounds retries and hedges together. `"standard"` is a share of 20 % of the calls in flight, at least 3. */
-  readonly retryBudget?: RetryBudget.RetryBudget | BudgetForm | undefined
+  readonly retryBudget?: RetryBudget.RetryBudget | RetryBudget.Input | undefined
   /** Stretches the waits between attempts while much fails. */
   readonly adaptiveRetry?: AdaptiveRetry.AdaptiveRetry | AdaptiveRetry.Options | undefined
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
-  readonly hedge?: Hedge.Hedge | HedgeForm | undefined
+  readonly hedge?: Hedge.Hedge | Hedge.Input | undefined
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
   readonly rateLimiter?: RateLimiter.RateLimiter | Form.MayLeaveOut<RateLimiter.Options, "name"> | undefined
   /** An adaptive limit of the calls in flight. */
@@ -69,28 +69,6 @@ export interface Options {
   readonly attemptTimeout?: Duration.DurationInput | undefined
   /** Judges errors that do not know their own verdict, for all policies. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
-
-/**
- * A budget as data; what is left out of a form has the defaults of `RetryBudget`.
- *
- * @since 0.1.0
- * @category models
- */
-export type BudgetForm =
-  | "standard"
-  | { readonly share: Partial<Omit<RetryBudget.Share, "_tag">> }
-  | { readonly tokens: Partial<Omit<RetryBudget.Tokens, "_tag">> }
-  | { readonly deposits: Partial<Omit<RetryBudget.Deposits, "_tag">> }
-
-/**
- * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface HedgeForm extends Omit<Hedge.Options, "budget"> {
-  readonly budget?: "shared" | "none" | undefined
 }
 
 /**

@@ -6,6 +6,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
  * import * as RetryBudget from "effect-llm-resilience/policy/RetryBudget"
  *
  * const program = Effect.gen(function*() {
@@ -21,19 +22,26 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import { optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import { Cell } from "./retryBudget/cell.ts"
-import { readForm } from "./retryBudget/form.ts"
-import type * as Kernel from "./retryBudget/kernel.ts"
+import {
+  type BudgetForm as Form,
+  defaults,
+  type Deposits,
+  form,
+  type Options,
+  type Share,
+  type Tokens
+} from "./retryBudget/options.ts"
 import { CountedCall, find } from "./shared/countedCall.ts"
 import { countedRound, CurrentAttempt, withCounted } from "./shared/currentAttempt.ts"
-import { readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * What marks a value as a budget.
@@ -43,61 +51,66 @@ import { readAll } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RetryBudget")
 
-/**
- * Further attempts in flight as a share of the calls in flight, with a minimum. An attempt counts from the moment it is
- * decided on, its wait included, until it ends. A call that is being retried counts as a retry and no longer as a call,
- * so that retries stay at 20 % of calls, and not of calls and retries together.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Share extends Kernel.Share {}
-
-/**
- * A bucket of tokens: a retry takes its cost before it waits; a retry that succeeds gives its cost back; a call that
- * succeeds at once puts in the reward; an error gives nothing back. A hedge takes `cost` and never gives it back.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Tokens extends Kernel.Tokens {}
-
-/**
- * Every call deposits a part (`ratio`) of a retry, which is lost after `ttl`; beside that a reserve of
- * `minimumPerSecond` retries a second. It bounds the number of retries however short the calls are.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Deposits {
-  readonly _tag: "Deposits"
-  readonly ttl: Duration.DurationInput
-  readonly minimumPerSecond: number
-  /** Retries for each call: 0 to 1000. */
-  readonly ratio: number
-}
-
-/**
- * What kind of budget it is, as data.
- *
- * @since 0.1.0
- * @category models
- */
-export type Form = Share | Tokens | Deposits
-
-/**
- * The defaults of each form. `share`: Envoy's `RetryBudget` (20 %, at least 3). `tokens`: the AWS SDKs' standard retry
- * quota of 2026 (500 tokens, 14 for a retry, 5 after a throttle, 1 for a success). `deposits`: Finagle's `RetryBudget`
- * (20 %, 10 a second, 10 seconds).
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  share: { ratio: 0.2, minimum: 3 },
-  tokens: { capacity: 500, cost: 14, throttlingCost: 5, reward: 1 },
-  deposits: { ttl: "10 seconds", minimumPerSecond: 10, ratio: 0.2 }
-} as const
+export {
+  /**
+   * The defaults of each form. `share`: Envoy's `RetryBudget` (20 %, at least 3). `tokens`: the AWS SDKs' standard retry
+   * quota of 2026 (500 tokens, 14 for a retry, 5 after a throttle, 1 for a success). `deposits`: Finagle's `RetryBudget`
+   * (20 %, 10 a second, 10 seconds).
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./retryBudget/options.ts"
+export type {
+  /**
+   * What kind of budget it is, as data.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BudgetForm as Form,
+  /**
+   * Every call deposits a part (`ratio`) of a retry, which is lost after `ttl`; beside that a reserve of
+   * `minimumPerSecond` retries a second. It bounds the number of retries however short the calls are.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Deposits,
+  /**
+   * A budget as data, for a pipeline and its file. What is left out of a kind has its default; `"standard"` is a share with
+   * its defaults.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Input,
+  /**
+   * What a budget is made from; everything may be left out.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options,
+  /**
+   * Further attempts in flight as a share of the calls in flight, with a minimum. An attempt counts from the moment it is
+   * decided on, its wait included, until it ends. A call that is being retried counts as a retry and no longer as a call,
+   * so that retries stay at 20 % of calls, and not of calls and retries together.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Share,
+  /**
+   * A bucket of tokens: a retry takes its cost before it waits; a retry that succeeds gives its cost back; a call that
+   * succeeds at once puts in the reward; an error gives nothing back. A hedge takes `cost` and never gives it back.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Tokens
+} from "./retryBudget/options.ts"
 
 /**
  * A share of the calls in flight. Default: 20 %, at least 3 at a time, as in Envoy. Where calls fail at once and are
@@ -164,39 +177,20 @@ export interface RetryBudget {
 export const RetryBudget = Context.GenericTag<RetryBudget>("effect-llm-resilience/RetryBudget")
 
 /**
- * What a budget is made from; everything may be left out.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events carry. Default: `"retryBudget"`. */
-  readonly name?: string | undefined
-  /** Default: {@link share} with its defaults. */
-  readonly form?: Form | undefined
-}
-
-/**
  * A budget with a state of its own. Fails with one `InvalidOptions` that lists every number out of range, and every
  * cost that is above the capacity.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<RetryBudget, InvalidOptions> =>
+export const make = (options: Options = {}): Effect.Effect<RetryBudget, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("RetryBudget", { ...options }, (_, path, report): RetryBudget | undefined => {
-      const given = { form: share(), ...options }
-      const name = optional({ ...given }, "name", path, text, report) ?? "retryBudget"
-      const read = readForm(given.form ?? share(), "form", report)
-      if (read === undefined) return undefined
-      return {
-        [TypeId]: TypeId,
-        name,
-        form: given.form ?? share(),
-        cell: new Cell(read)
-      }
-    })
+    Either.map(readForm("RetryBudget", form, options), (read): RetryBudget => ({
+      [TypeId]: TypeId,
+      name: read.name,
+      form: options.form ?? share(),
+      cell: new Cell(read.form ?? share())
+    }))
   )
 
 /**
