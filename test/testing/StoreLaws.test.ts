@@ -60,6 +60,25 @@ describe("A law notices", () => {
     ["a store that keeps what is released", StoreLaws.givenBack, broken(() => ({ release: () => Effect.void }))],
     ["a store that never settles", StoreLaws.settled, broken(() => ({ settle: () => Effect.void }))],
     ["a store that does not pause", StoreLaws.paused, broken(() => ({ pause: () => Effect.succeed(true) }))],
+    ["a store that does not resume", StoreLaws.resumed, broken(() => ({ resume: () => Effect.succeed(true) }))],
+    [
+      "a store whose debts have no bound",
+      StoreLaws.boundedDebt,
+      broken((store) => ({
+        settle: (reservation, tokens) => store.pause(reservation.key, reservation.limits, tokens)
+      }))
+    ],
+    [
+      "a store that believes for ever",
+      StoreLaws.learnedExpires,
+      broken((store) => {
+        let told: RateLimitStore.Learned = {}
+        return {
+          learn: (key, limits, learned) => store.learn(key, limits, told = learned),
+          state: (key, limits) => Effect.zipRight(store.learn(key, limits, told), store.state(key, limits))
+        }
+      })
+    ],
     ["a store that does not listen", StoreLaws.learned, broken(() => ({ learn: () => Effect.succeed(false) }))],
     [
       "a store with one bucket for all",

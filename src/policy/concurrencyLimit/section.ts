@@ -1,7 +1,6 @@
 /** The adaptive limit of the calls in flight of a pipeline. */
 import * as Effect from "effect/Effect"
 import type { BulkheadFull, TimedOut } from "../../error/PolicyError.ts"
-import * as Monitor from "../../telemetry/Monitor.ts"
 import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
 import * as Admission from "../shared/admission.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
@@ -20,8 +19,7 @@ class InLimit implements Entered<unknown> {
     return true
   }
   leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
-    const event = ConcurrencyLimit.unsafeSettle(this.self, this.permit, Section.causeOf(ended), ended.now)
-    return event === undefined ? undefined : Monitor.emit(event)
+    return ConcurrencyLimit.unsafeSettle(this.self, this.permit, Section.causeOf(ended), ended.now)
   }
   protect<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return ConcurrencyLimit.protect(this.self, this.permit, effect)

@@ -45,7 +45,11 @@ const modifiers = {
   cap: { ...wait, description: "no delay is longer; it holds after jitter" },
   attempts: { ...count(2, 100_000), description: "attempts in total, the first included" },
   within: { ...wait, description: "no wait may end later than this after the first attempt's start" },
-  honourHints: { ...wait, description: "waits as long as the other side asks, up to this; longer: stops at once" }
+  honourHints: {
+    anyOf: [wait, { const: "never" }],
+    description: "waits as long as the other side asks, up to this; longer: stops at once",
+    default: "60 seconds"
+  }
 }
 
 const leaves = {
@@ -152,7 +156,7 @@ const rate = {
 }
 const backoffRatio = { type: "number", minimum: 0.01, maximum: 0.99 } as const
 const queue = { maxQueued: count(0, 1_000_000), queueTimeout: wait }
-const perMinute = { anyOf: [{ type: "number", exclusiveMinimum: 0 }, { const: "learned" }] }
+const perMinute = { anyOf: [{ type: "number", minimum: 1e-4 }, { const: "learned" }] }
 
 export const schema: { readonly [keyword: string]: unknown } = {
   $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -208,6 +212,7 @@ export const schema: { readonly [keyword: string]: unknown } = {
         burst: share,
         onExceeded: literal("delay", "fail"),
         maxWait: wait,
+        longestHint: wait,
         key: text
       }),
       anyOf: [{ required: ["requestsPerMinute"] }, { required: ["tokensPerMinute"] }]

@@ -164,7 +164,8 @@ export class Child<A, E> {
         this.wake = undefined
         resume(late())
       })
-    })
+      // Whom the caller waits for: a bulkhead asks that of the call that holds a permit.
+    }, this.fiber.id())
   }
 
   /** Nobody waits any more. */

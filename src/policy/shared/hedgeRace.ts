@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
@@ -15,6 +16,9 @@ import * as Monitor from "../../telemetry/Monitor.ts"
 import { fork, inherited, noTimer, startTimer, type Surroundings, uninterruptibly } from "./childFiber.ts"
 import { type Budget, type CountedCall, type Grant, reportExhausted } from "./countedCall.ts"
 import type { Restore } from "./region.ts"
+
+/** The attempts have no ids yet; a bulkhead must know that the caller waits for fibers all the same. */
+const someFiber = (): FiberId.FiberId => FiberId.unsafeMake()
 
 /** Which attempt of a hedged call is running: 1 is the first, 2 and more are hedges. */
 export class CurrentAttempt extends Context.Reference<CurrentAttempt>()("effect-llm-resilience/Hedge/CurrentAttempt", {
@@ -118,7 +122,7 @@ export class HedgeRace<A, E, R> {
         this.start(first, uninterruptibly(this.surroundings), this.surroundings.context, this.startedAt)
         if (!this.done) this.armTimer(delay)
       })
-    })
+    }, someFiber())
     return Effect.onError(
       restore(racing),
       // Interrupted before the race has begun, the first attempt ends here, in the fiber of its caller.
@@ -136,7 +140,7 @@ export class HedgeRace<A, E, R> {
         this.replace(error)
         if (!this.done && this.running.size === 0) this.finish(failed)
       })
-    })
+    }, someFiber())
     return Effect.onError(restore(racing), () => this.abandon())
   }
 
