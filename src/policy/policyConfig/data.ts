@@ -21,7 +21,9 @@ const durations: ReadonlyArray<ReadonlyArray<string>> = [
   ["rateLimiter", "longestHint"],
   ["concurrencyLimit", "strategy", "timeout"],
   ["concurrencyLimit", "queueTimeout"],
-  ["bulkhead", "queueTimeout"]
+  ["concurrencyLimit", "priorityAgeing"],
+  ["bulkhead", "queueTimeout"],
+  ["bulkhead", "priorityAgeing"]
 ]
 
 const read = (value: unknown, path: ReadonlyArray<string>): unknown =>
