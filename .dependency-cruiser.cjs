@@ -93,8 +93,12 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The family of breakers still stands in a module of its own beside the breaker.
-const family = { circuitBreaker: "CircuitBreakers[.]ts$|" }
+// The family of breakers still stands in a module of its own beside the breaker. The options of a pipeline are data of
+// their own, read by what the pipeline is made of.
+const family = { circuitBreaker: "CircuitBreakers[.]ts$|", pipeline: "PolicyConfig[.]ts$|" }
+
+// The section of a policy is what the pipeline knows of it.
+const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}
 
 const partRules = rooms.flatMap((room) =>
   foldersOf(room).map((folder) =>
@@ -113,7 +117,7 @@ const partRules = rooms.flatMap((room) =>
         }.ts, which alone imports them.`,
         severity: "error",
         from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
-        to: { path: `^src/${room}/${folder}/` }
+        to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )
 )
@@ -122,6 +126,13 @@ module.exports = {
   forbidden: [
     ...roomRules,
     ...partRules,
+    {
+      name: "sections-are-listed",
+      comment: "A section is imported by the list of the pipeline, and by nobody else.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/policy/pipeline/sections[.]ts$" },
+      to: { path: "^src/policy/[^/]+/section[.]ts$", pathNot: "^src/policy/shared/" }
+    },
     {
       name: "no-circles",
       comment: "Two modules that import each other, types included, are one module or lack a third.",

@@ -271,8 +271,8 @@ const inShape = (
   return reshaped && {
     value: reshaped.value,
     repairs: [
-      ...(reshaped.did.structures ? [Repair.structuresAsText.name] : []),
-      ...(reshaped.did.nulls ? [Repair.nullsAsAbsent.name] : [])
+      ...(reshaped.done.structures ? [Repair.structuresAsText.name] : []),
+      ...(reshaped.done.nulls ? [Repair.nullsAsAbsent.name] : [])
     ]
   }
 }

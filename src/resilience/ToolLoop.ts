@@ -53,7 +53,7 @@ import type * as Tool from "../model/Tool.ts"
 import type * as ToolCall from "../model/ToolCall.ts"
 import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
-import { told } from "./shared/told.ts"
+import { progressStream } from "./shared/progressStream.ts"
 import * as Drive from "./toolLoop/drive.ts"
 import { RepeatedToolFailure } from "./toolLoop/errors.ts"
 import * as Settings from "./toolLoop/settings.ts"
@@ -352,7 +352,7 @@ export function call(options: AnyOptions): Effect.Effect<Outcome<AnyTools>, unkn
     const settings = yield* Settings.settle(options)
     const loop = yield* Drive.make(
       { ...settings, limits: Settings.unlimited },
-      { ask: LanguageModel.generate, tell: () => Effect.void }
+      { ask: LanguageModel.generate, report: () => Effect.void }
     )
     const { calls, response } = yield* loop.ask
     const results = yield* loop.run(calls)
@@ -361,9 +361,9 @@ export function call(options: AnyOptions): Effect.Effect<Outcome<AnyTools>, unkn
   })
 }
 
-const running = (settings: Settings.Settings, voice: Drive.Voice) =>
+const running = (settings: Settings.Settings, host: Drive.Host) =>
   Effect.gen(function*() {
-    const loop = yield* Drive.make(settings, voice)
+    const loop = yield* Drive.make(settings, host)
     return yield* Effect.catchAll(loop.all, (error) =>
       Effect.flatMap(loop.now, ({ refused, state }) => Effect.fail(new RunFailed({ error, state, refused }))))
   })
@@ -401,7 +401,7 @@ export function run<
 export function run(options: AnyRunOptions): Effect.Effect<RunOutcome<AnyTools>, unknown, unknown> {
   return Effect.flatMap(
     Settings.settle(options),
-    (settings) => running(settings, { ask: LanguageModel.generate, tell: () => Effect.void })
+    (settings) => running(settings, { ask: LanguageModel.generate, report: () => Effect.void })
   )
 }
 
@@ -424,7 +424,7 @@ export function stream<
   LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
 >
 export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>, unknown, unknown> {
-  return told<Progress<AnyTools>, unknown, unknown>((tell) => {
+  return progressStream<Progress<AnyTools>, unknown, unknown>((tell) => {
     const ask = (request: LanguageModel.Request, step: number) =>
       Effect.flatMap(LanguageModel.LanguageModel, ({ name, provider, stream: open }) =>
         StreamPart.collect(
@@ -432,7 +432,7 @@ export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>
           { provider, model: name }
         ))
     return Settings.settle(options).pipe(
-      Effect.flatMap((settings) => running(settings, { ask, tell })),
+      Effect.flatMap((settings) => running(settings, { ask, report: tell })),
       Effect.flatMap((outcome) => tell({ _tag: "Done", outcome }))
     )
   })

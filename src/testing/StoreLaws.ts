@@ -180,7 +180,7 @@ export const givenBack: Law = law(
       const taken = yield* store.reserve(request("released", { requests: 10, tokens: 5_000 }))
       const places = yield* Effect.replicateEffect(store.reserve(request("released")), 50)
       yield* holds(places.every(({ _tag }) => _tag === "Waiting"), "calls without room were not told to wait")
-      for (const place of places) if (place._tag !== "Refused") yield* store.release(place)
+      for (const grant of places) if (grant._tag !== "Refused") yield* store.release(grant)
       if (taken._tag !== "Refused") yield* store.release(taken)
       const again = yield* store.reserve(request("released", { requests: 10, maxWait: tolerance }))
       yield* holds(again._tag === "Granted", "after everything was released, a full bucket is not there")

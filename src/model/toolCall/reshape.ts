@@ -16,7 +16,7 @@ export interface Allowed {
 export interface Reshaped {
   readonly value: Fields
   /** What was done. */
-  readonly did: Allowed
+  readonly done: Allowed
 }
 
 interface Walk {
@@ -39,7 +39,7 @@ export const reshape = (
   const did = { structures: false, nulls: false }
   const walk: Walk = { root: schema, allowed, limits, did, holds: new Map(), takes: new Map() }
   const reshaped = reshapeObject(walk, schemasFor(walk, schema, value), value)
-  return reshaped === value ? undefined : { value: reshaped, did: walk.did }
+  return reshaped === value ? undefined : { value: reshaped, done: walk.did }
 }
 
 /**
@@ -139,10 +139,10 @@ const schemasFor = (
 
 const reshapeValue = (walk: Walk, schema: unknown, value: unknown): unknown => {
   const structure = typeof value === "string" ? structureIn(walk, schema, value) : undefined
-  const here = structure ?? value
+  const current = structure ?? value
   if (structure !== undefined) walk.did.structures = true
-  if (Array.isArray(here)) return reshapeList(walk, schemasFor(walk, schema, here), here)
-  return isRecord(here) ? reshapeObject(walk, schemasFor(walk, schema, here), here) : here
+  if (Array.isArray(current)) return reshapeList(walk, schemasFor(walk, schema, current), current)
+  return isRecord(current) ? reshapeObject(walk, schemasFor(walk, schema, current), current) : current
 }
 
 /** The list or object that a text holds, where the schema takes that and no text. */

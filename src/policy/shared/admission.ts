@@ -250,6 +250,10 @@ export const stats = (self: Admission<unknown>): Stats => ({
   maxQueued: self.gate.maxQueued
 })
 
+/** The longest that a call may wait, in milliseconds. */
+export const longestWait = ({ gate, queueTimeout = Infinity }: Admission<unknown>): number =>
+  gate.maxQueued === 0 ? 0 : queueTimeout
+
 /** "10 at a time, 50 waiting, for 5s at most" */
 export const describe = (self: Admission<unknown>, limit: string): string => {
   const { maxQueued } = self.gate

@@ -5,7 +5,7 @@ import type * as LanguageModel from "../../model/LanguageModel.ts"
 import type * as Tool from "../../model/Tool.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import type * as Usage from "../../model/Usage.ts"
-import type { Accepts } from "../shared/ask.ts"
+import type { Accepts } from "../shared/refusals.ts"
 import type { Limits, State } from "./state.ts"
 
 export const defaults = {

@@ -17,7 +17,7 @@ export type RefusedError = ToolCallError.ToolCallsRejected | InvalidToolCall | T
 export interface Refusal {
   readonly error: RefusedError
   /** What the conversation goes on with, so that the model can do better. */
-  readonly tell: ReadonlyArray<Prompt.Message>
+  readonly messages: ReadonlyArray<Prompt.Message>
   readonly fingerprint: string
   readonly usage: Usage.Usage
 }
@@ -81,7 +81,7 @@ export const asRead = (
   })
 
 /** Whether the reply was cut before its first word. */
-export const saysNothing = (response: Response.Response): boolean =>
+export const isCutBeforeFirstWord = (response: Response.Response): boolean =>
   response.finishReason === "length" && response.toolCalls.length === 0 && response.text === ""
 
 /** An earlier run may have been stopped in the middle of it. */
@@ -111,7 +111,7 @@ export const refusedReply = (
   error: ToolCallError.ToolCallsRejected
 ): Refusal => ({
   error,
-  tell: correction(toolkit, response, error),
+  messages: correction(toolkit, response, error),
   fingerprint: ToolCallError.fingerprint(error),
   usage: response.usage
 })
@@ -119,7 +119,7 @@ export const refusedReply = (
 /** When the provider itself refused the call there is no reply to answer, so the model is told by a user message. */
 export const refusedByProvider = (error: InvalidToolCall): Refusal => ({
   error,
-  tell: [
+  messages: [
     Prompt.user(
       "Your last tool call could not be read" +
         (error.failedGeneration === undefined ? "." : `: ${JSON.stringify(error.failedGeneration.slice(0, 300))}.`) +
@@ -139,7 +139,7 @@ export const refusedSilence = (provider: string, response: Response.Response): R
     billed: "yes",
     detail: "the token limit was reached before the model wrote anything; raise maxOutputTokens"
   }),
-  tell: [
+  messages: [
     Prompt.user(
       "Your last reply reached its token limit before you wrote anything. Answer, or call a tool, with less thinking."
     )
@@ -185,7 +185,7 @@ export const refusedAnswer = (
   return error && {
     error,
     // Providers refuse a history with an empty message.
-    tell: [
+    messages: [
       ...(response.text.trim() === "" ? [] : [Prompt.assistant(response.text)]),
       Prompt.user(ReplyError.explain(error))
     ],
