@@ -155,7 +155,7 @@ const rate = {
   minimumCalls: count(1, 100_000)
 }
 const backoffRatio = { type: "number", minimum: 0.01, maximum: 0.99 } as const
-const queue = { maxQueued: count(0, 1_000_000), queueTimeout: wait }
+const queue = { maxQueued: count(0, 1_000_000), queueTimeout: wait, priorityAgeing: wait }
 const perMinute = { anyOf: [{ type: "number", minimum: 1e-4 }, { const: "learned" }] }
 
 export const schema: { readonly [keyword: string]: unknown } = {
