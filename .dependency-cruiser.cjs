@@ -93,8 +93,11 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The gate of the breaker has no section yet.
-const sectionless = { circuitBreaker: "pipeline/gates[.]ts$|" }
+// The options of a pipeline are data of their own, read by what the pipeline is made of.
+const readers = { pipeline: "PolicyConfig[.]ts$|" }
+
+// The section of a policy is what the pipeline knows of it.
+const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}
 
 const partRules = rooms.flatMap((room) =>
   foldersOf(room).map((folder) =>
@@ -112,8 +115,8 @@ const partRules = rooms.flatMap((room) =>
           moduleOf(folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${sectionless[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
-        to: { path: `^src/${room}/${folder}/` }
+        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )
 )
@@ -122,6 +125,13 @@ module.exports = {
   forbidden: [
     ...roomRules,
     ...partRules,
+    {
+      name: "sections-are-listed",
+      comment: "A section is imported by the list of the pipeline, and by nobody else.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/policy/pipeline/sections[.]ts$" },
+      to: { path: "^src/policy/[^/]+/section[.]ts$", pathNot: "^src/policy/shared/" }
+    },
     {
       name: "no-circles",
       comment: "Two modules that import each other, types included, are one module or lack a third.",

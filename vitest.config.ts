@@ -19,7 +19,8 @@ export default defineConfig({
     // Test files share no state but the modules, and loading those anew for each file takes longer than most tests.
     isolate: false,
     maxWorkers: availableParallelism(),
-    testTimeout: 30_000,
+    // The only guard against what hangs: no test is slow enough to meet it, on any machine.
+    testTimeout: 120_000,
     hookTimeout: 30_000
   }
 })

@@ -41,12 +41,12 @@ const chosen = steps.filter((step) =>
   (step.name !== "storm" || existsSync(join(root, "examples/storm/main.ts")))
 )
 
-// The storm must run against the embedded provider, whatever keys the person at the keyboard has.
+// Tests run in their long form here. The storm must run against the embedded provider, whatever keys the person at the keyboard has.
 const { OPENAI_API_KEY: _key, ...env } = process.env
 
 const shell = (command: string): Promise<{ readonly code: number; readonly output: string }> =>
   new Promise((resolve) => {
-    const child = spawn(command, { cwd: root, env: { ...env, FORCE_COLOR: "0" }, shell: true })
+    const child = spawn(command, { cwd: root, env: { ...env, FORCE_COLOR: "0", TEST_RUNS: "full" }, shell: true })
     let output = ""
     child.stdout.on("data", (chunk) => output += String(chunk))
     child.stderr.on("data", (chunk) => output += String(chunk))

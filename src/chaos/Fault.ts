@@ -338,32 +338,32 @@ const stalled = (tag: "StallBeforeFirstToken" | "StallMidStream", duration: stri
   duration === undefined ? { _tag: tag } : { _tag: tag, duration }
 
 const detail = (plan: Storm, tag: Fault["_tag"], key: string, arrival: number): Fault => {
-  const chance = draw(plan.seed, "detail", key, arrival)
+  const random = draw(plan.seed, "detail", key, arrival)
   switch (tag) {
     case "DamagedToolCall":
-      return damagedToolCall(chance.pick(plan.toolCalls?.classes ?? defaults.classes))
+      return damagedToolCall(random.pick(plan.toolCalls?.classes ?? defaults.classes))
     case "RateLimited":
       return {
         _tag: tag,
-        hint: chance.pick(plan.rateLimited?.hints ?? defaults.hints),
+        hint: random.pick(plan.rateLimited?.hints ?? defaults.hints),
         wait: plan.rateLimited?.wait ?? defaults.wait
       }
     case "ServerError":
-      return serverError(chance.pick(plan.serverErrors?.statuses ?? defaults.serverStatuses))
+      return serverError(random.pick(plan.serverErrors?.statuses ?? defaults.serverStatuses))
     case "SlowReply":
       return { _tag: tag, duration: plan.slow?.duration ?? defaults.wait }
     case "HtmlErrorPage":
-      return htmlErrorPage(chance.pick([200, 502, 503]))
+      return htmlErrorPage(random.pick([200, 502, 503]))
     case "StallBeforeFirstToken":
       return stalled(tag, plan.streams?.stallsBefore?.duration)
     case "StallMidStream":
       return stalled(tag, plan.streams?.stallsMid?.duration)
     case "CutStream":
-      return StreamFault.cut(chance.pick(Data.closes))
+      return StreamFault.cut(random.pick(Data.closes))
     case "StreamError":
       return StreamFault.error({
-        when: chance.pick(plan.streams?.errors?.when ?? Data.errorTimes),
-        kind: chance.pick(plan.streams?.errors?.kinds ?? Data.errorKinds)
+        when: random.pick(plan.streams?.errors?.when ?? Data.errorTimes),
+        kind: random.pick(plan.streams?.errors?.kinds ?? Data.errorKinds)
       })
     case "SlowTokens":
       return { _tag: tag, delay: plan.streams?.slowTokens?.delay ?? defaults.wait }
@@ -388,10 +388,10 @@ export const fate = (plan: Plan, key: string, arrival: number, order: number = a
     }
     return Option.fromNullable(inOrder === undefined ? everyRequest?.[arrival - 1] : inOrder[order - 1])
   }
-  let place = uniform(plan.seed, "fate", key, arrival)
+  let fate = uniform(plan.seed, "fate", key, arrival)
   for (const [share, tag] of Data.sharesOf(plan)) {
-    if (place < share) return Option.some(detail(plan, tag, key, arrival))
-    place -= share
+    if (fate < share) return Option.some(detail(plan, tag, key, arrival))
+    fate -= share
   }
   return Option.none()
 }

@@ -57,10 +57,10 @@ const say = (error: Common, what: string, remedy?: string): string =>
     error.detail === undefined ? undefined : `The provider said: "${error.detail}".`,
     error.cause === undefined ? undefined : `Cause: ${error.cause.name}: ${error.cause.message}.`,
     remedy,
-    place(error)
+    providerAndModel(error)
   )
 
-const place = (error: Common): string | undefined => {
+const providerAndModel = (error: Common): string | undefined => {
   const known = [
     error.status === undefined ? undefined : `HTTP ${error.status}`,
     error.requestId === undefined ? undefined : `request ${error.requestId}`

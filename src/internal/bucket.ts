@@ -2,9 +2,24 @@
  * A token bucket over two dimensions, requests and tokens, that a call passes in one step. It is kept as data so that a
  * store may keep it anywhere: every function takes a state and gives the next one.
  *
- * Credits and prices are measured in milliseconds of refill (as GCRA does, ITU-T I.371): at 120 requests per minute one
- * request costs 500. Refilling is then plain addition, and round limits give whole numbers. A credit may be negative:
- * that is a debt, made by a call that used more than it had reserved, and everybody waits for it.
+ * Credits and prices are measured in milliseconds of refill (as GCRA does, ITU-T I.371). Refilling is then plain
+ * addition, and round limits give whole numbers. A credit may be negative: that is a debt, made by a call that used more
+ * than it had reserved, and everybody waits for it.
+ *
+ * An example with 120 requests and 60 000 tokens a minute, and a burst of 0.05. A request costs 60 000 / 120 = 500 ms of
+ * refill, a token costs 1 ms, and at most 0.05 × 60 000 = 3 000 ms are saved up: six requests or 3 000 tokens.
+ *
+ * | time | what happens | credit of requests | credit of tokens |
+ * |---|---|---|---|
+ * | 0 | a new bucket is full | 3 000 | 3 000 |
+ * | 0 | a call that reserves 2 000 tokens passes | 2 500 | 1 000 |
+ * | 100 | 100 ms have refilled; a call of 1 500 tokens lacks 400, so it may start at 500 | 2 600 | 1 100 |
+ * | 500 | it starts | 2 500 | 0 |
+ * | 700 | the first call ends and used 2 600 tokens, 600 more than reserved: a debt | 2 700 | -400 |
+ * | 1 100 | the debt has refilled; until now nobody could start | 3 000 | 0 |
+ *
+ * What the other side says is believed within bounds: a debt is at most one window (a minute of refill), a learned limit
+ * expires, and a cost above a learned limit passes as a probe, once a window, for all that is saved up.
  */
 
 /** Per minute; `Infinity` where there is no limit. `burst` is the share of a minute's limit that may go at once. */
@@ -19,18 +34,25 @@ export interface Cost {
   readonly tokens: number
 }
 
+/** Moments are milliseconds on the clock of whoever keeps the state. */
 export interface State {
-  /** The moment at which the credits are right. It lies ahead of the clock during a pause. */
+  /** The moment at which the credits are right. */
   readonly at: number
-  /** The rates the credits are measured with: the lower of what was configured and what was learned. */
+  /** The rates that the credits are measured with: the lower of what was configured and what was learned. */
   readonly requestsPerMinute: number
   readonly tokensPerMinute: number
-  /** Milliseconds of refill. */
+  /** Credits, in milliseconds of refill. */
   readonly requests: number
   readonly tokens: number
+  /** Limits that the other side told, and when they expire; `Infinity` is none. */
   readonly learnedRequests: number
   readonly learnedTokens: number
+  readonly requestsExpireAt: number
+  readonly tokensExpireAt: number
+  /** Nothing starts before. */
   readonly pausedUntil: number
+  /** From when on a cost above a learned limit may pass as a probe. */
+  readonly probeAt: number
 }
 
 /** What the other side told about its limits; what it did not tell is absent. */
@@ -41,17 +63,43 @@ export interface Learned {
   readonly tokensRemaining?: number | undefined
 }
 
+/** A cost that is above a whole limit, so that waiting cannot help. */
+export interface Excess {
+  readonly cost: number
+  readonly limit: number
+  readonly unit: "requests" | "tokens"
+}
+
+/** The window of all limits, and the credit that a whole limit is worth. */
 const minute = 60_000
 
-/** Far less than a timer can tell, far more than rounding adds up to. */
+/** How long a learned limit is believed without being told again. */
+export const learnedLimitMillis = 10 * minute
+
+/**
+ * The lowest rate that can be configured: one in a week is 0.000 099 a minute. Rates far below would make prices
+ * infinite, and then nothing is limited any more.
+ */
+export const lowestRate = 1e-4
+
+/** The lowest limit that the other side is believed: less than one a minute is no limit per minute. */
+const lowestLearnedLimit = 1
+
+/** In milliseconds: far less than a timer can tell, far more than rounding adds up to. */
 const rounding = 1e-6
 
 const nothing: Cost = { requests: 0, tokens: 0 }
 
-const price = (amount: number, perMinute: number): number => perMinute === Infinity ? 0 : amount * minute / perMinute
+/** How long an amount takes to refill. */
+const refillMillis = (amount: number, perMinute: number): number =>
+  perMinute === Infinity ? 0 : amount * minute / perMinute
 
 /** What may be saved up: the burst, but always enough for one. */
 const capacity = (burst: number, perMinute: number): number => Math.max(burst * minute, minute / perMinute)
+
+/** What a call pays for an amount. Only a probe asks for more than the limit: it pays all that may be saved up. */
+const price = (burst: number, amount: number, perMinute: number): number =>
+  amount > Math.max(1, perMinute) ? capacity(burst, perMinute) : refillMillis(amount, perMinute)
 
 /** A full bucket. */
 export const make = (limits: Limits, now: number): State => ({
@@ -62,7 +110,10 @@ export const make = (limits: Limits, now: number): State => ({
   tokens: capacity(limits.burst, limits.tokensPerMinute),
   learnedRequests: Infinity,
   learnedTokens: Infinity,
-  pausedUntil: -Infinity
+  requestsExpireAt: Infinity,
+  tokensExpireAt: Infinity,
+  pausedUntil: -Infinity,
+  probeAt: -Infinity
 })
 
 /** The same amount measured with another rate. Without a limit before or after, the bucket is full. */
@@ -70,7 +121,7 @@ const convert = (credit: number, burst: number, from: number, to: number): numbe
   from === to
     ? credit
     : Number.isFinite(from) && Number.isFinite(to)
-    ? Math.min(credit * from / to, capacity(burst, to))
+    ? Math.max(-minute, Math.min(credit * from / to, capacity(burst, to)))
     : capacity(burst, to)
 
 /** The state measured with the limits that hold now. */
@@ -86,42 +137,89 @@ const fit = (limits: Limits, state: State): State => {
   }
 }
 
-/**
- * The state at a later moment. `next` is the cost that waits first in line: for it more than the burst is saved up, or
- * a cost above the burst would never start.
- */
-export const refill = (limits: Limits, given: State, now: number, next: Cost = nothing): State => {
-  const state = fit(limits, given)
-  if (now <= state.at) {
-    // Outside of a pause the state is never ahead of the clock, so the clock was set back: do not freeze until it is there.
-    return now < state.at && state.at > state.pausedUntil ? { ...state, at: now } : state
+/** The state of a clock that was set back: what was to last stays as long as it was. */
+const setBack = (state: State, now: number): State => {
+  const shift = now - state.at
+  return {
+    ...state,
+    at: now,
+    requestsExpireAt: state.requestsExpireAt + shift,
+    tokensExpireAt: state.tokensExpireAt + shift,
+    pausedUntil: state.pausedUntil + shift,
+    probeAt: state.probeAt + shift
   }
+}
+
+/** What may be saved up of a dimension: in a pause no more than one, or than the first in line needs. */
+const most = (paused: boolean, burst: number, perMinute: number, waiting: number): number =>
+  paused
+    ? price(burst, Math.max(1, waiting), perMinute)
+    : Math.max(capacity(burst, perMinute), price(burst, waiting, perMinute))
+
+/** Adds what refills until `now`, up to which no pause ends and no limit expires. */
+const accrue = (limits: Limits, state: State, now: number, next: Cost): State => {
   const passed = now - state.at
+  const paused = now <= state.pausedUntil
   return {
     at: now,
     requestsPerMinute: state.requestsPerMinute,
     tokensPerMinute: state.tokensPerMinute,
     requests: Math.min(
-      Math.max(capacity(limits.burst, state.requestsPerMinute), price(next.requests, state.requestsPerMinute)),
+      most(paused, limits.burst, state.requestsPerMinute, next.requests),
       state.requests + passed
     ),
     tokens: Math.min(
-      Math.max(capacity(limits.burst, state.tokensPerMinute), price(next.tokens, state.tokensPerMinute)),
+      most(false, limits.burst, state.tokensPerMinute, next.tokens),
       state.tokens + passed
     ),
     learnedRequests: state.learnedRequests,
     learnedTokens: state.learnedTokens,
-    pausedUntil: state.pausedUntil
+    requestsExpireAt: state.requestsExpireAt,
+    tokensExpireAt: state.tokensExpireAt,
+    pausedUntil: state.pausedUntil,
+    probeAt: state.probeAt
   }
 }
 
+/** Forgets the learned limits whose time is up. */
+const expire = (limits: Limits, state: State): State => {
+  const requests = state.at >= state.requestsExpireAt
+  const tokens = state.at >= state.tokensExpireAt
+  return !requests && !tokens ? state : fit(limits, {
+    ...state,
+    learnedRequests: requests ? Infinity : state.learnedRequests,
+    learnedTokens: tokens ? Infinity : state.learnedTokens,
+    requestsExpireAt: requests ? Infinity : state.requestsExpireAt,
+    tokensExpireAt: tokens ? Infinity : state.tokensExpireAt
+  })
+}
+
+const expiry = (state: State): number => Math.min(state.requestsExpireAt, state.tokensExpireAt)
+
+/**
+ * The state at a later moment. `next` is the cost that waits first in line: for it more than the burst is saved up, or
+ * a cost above the burst would never start. A moment before the state's means that the clock was set back.
+ */
+export const refill = (limits: Limits, given: State, now: number, next: Cost = nothing): State => {
+  let state = fit(limits, given)
+  if (now < state.at) return setBack(state, now)
+  while (state.at < now) {
+    const pauseEnd = state.pausedUntil > state.at ? state.pausedUntil : Infinity
+    state = expire(limits, accrue(limits, state, Math.min(now, pauseEnd, expiry(state)), next))
+  }
+  return state
+}
+
 /** The first moment at which both dimensions admit the cost. A debt delays every cost, also one of nothing. */
-export const earliest = (state: State, cost: Cost): number => {
+export const earliest = (limits: Limits, state: State, cost: Cost): number => {
   const wait = Math.max(
-    price(cost.requests, state.requestsPerMinute) - state.requests,
-    price(cost.tokens, state.tokensPerMinute) - state.tokens
+    price(limits.burst, cost.requests, state.requestsPerMinute) - state.requests,
+    price(limits.burst, cost.tokens, state.tokensPerMinute) - state.tokens
   )
-  return wait > rounding ? state.at + wait : state.at
+  const start = Math.max(wait > rounding ? state.at + wait : state.at, state.pausedUntil)
+  const expiresAt = expiry(state)
+  // Beyond that moment it goes faster.
+  return start > expiresAt ? earliest(limits, refill(limits, state, expiresAt, cost), cost) : start
 }
 
 /** Whether a moment has come. */
@@ -130,6 +228,9 @@ export const isDue = (moment: number, now: number): boolean => moment <= now + r
 /** Whole milliseconds until a moment: a timer must not fire before it. */
 export const until = (moment: number, now: number): number => Math.max(0, Math.ceil(moment - now - rounding))
 
+const isAboveLearned = (state: State, cost: Cost): boolean =>
+  cost.tokens > state.tokensPerMinute || cost.requests > Math.max(1, state.requestsPerMinute)
+
 /** Admits the cost at `start`, which must not be before {@link earliest}. */
 export const take = (limits: Limits, state: State, cost: Cost, start: number): State => {
   const ready = refill(limits, state, start, cost)
@@ -137,77 +238,108 @@ export const take = (limits: Limits, state: State, cost: Cost, start: number): S
     at: ready.at,
     requestsPerMinute: ready.requestsPerMinute,
     tokensPerMinute: ready.tokensPerMinute,
-    requests: ready.requests - price(cost.requests, ready.requestsPerMinute),
-    tokens: ready.tokens - price(cost.tokens, ready.tokensPerMinute),
+    requests: ready.requests - price(limits.burst, cost.requests, ready.requestsPerMinute),
+    tokens: ready.tokens - price(limits.burst, cost.tokens, ready.tokensPerMinute),
     learnedRequests: ready.learnedRequests,
     learnedTokens: ready.learnedTokens,
-    pausedUntil: ready.pausedUntil
+    requestsExpireAt: ready.requestsExpireAt,
+    tokensExpireAt: ready.tokensExpireAt,
+    pausedUntil: ready.pausedUntil,
+    probeAt: isAboveLearned(ready, cost) ? ready.at + minute : ready.probeAt
   }
 }
 
-/** Gives back what was taken. A negative amount takes more, and may leave a debt. */
-export const give = (limits: Limits, state: State, amount: Cost, next: Cost = nothing): State => {
-  const most = (perMinute: number, waiting: number): number =>
-    Math.max(capacity(limits.burst, perMinute), price(waiting, perMinute))
-  return {
-    ...state,
-    requests: Math.min(
-      Math.max(state.requests, most(state.requestsPerMinute, next.requests)),
-      state.requests + price(amount.requests, state.requestsPerMinute)
-    ),
-    tokens: Math.min(
-      Math.max(state.tokens, most(state.tokensPerMinute, next.tokens)),
-      state.tokens + price(amount.tokens, state.tokensPerMinute)
-    )
-  }
+/** A credit with an amount more, never above what may be saved up. */
+const credited = (limits: Limits, credit: number, amount: number, perMinute: number, waiting: number): number =>
+  Math.min(Math.max(credit, most(false, limits.burst, perMinute, waiting)), credit + amount)
+
+/** Gives back what was taken for a call that was not sent. */
+export const giveBack = (limits: Limits, state: State, cost: Cost, next: Cost = nothing): State => ({
+  ...state,
+  requests: credited(
+    limits,
+    state.requests,
+    price(limits.burst, cost.requests, state.requestsPerMinute),
+    state.requestsPerMinute,
+    next.requests
+  ),
+  tokens: credited(
+    limits,
+    state.tokens,
+    price(limits.burst, cost.tokens, state.tokensPerMinute),
+    state.tokensPerMinute,
+    next.tokens
+  )
+})
+
+/** Corrects the tokens that were reserved to those that were used. What was used beyond leaves a debt of one window at most. */
+export const settle = (limits: Limits, state: State, reserved: number, used: number, next: Cost = nothing): State => {
+  const { tokens, tokensPerMinute } = state
+  const amount = used > reserved
+    ? -refillMillis(used - reserved, tokensPerMinute)
+    : price(limits.burst, reserved, tokensPerMinute) - price(limits.burst, used, tokensPerMinute)
+  return { ...state, tokens: Math.max(-minute, credited(limits, tokens, amount, tokensPerMinute, next.tokens)) }
 }
 
 /**
  * Nothing starts before `until`. At most one request is saved up then (or what the first in line needs): after the pause
  * calls go at the limit's rate, the first one at once, and not as one burst.
  */
-export const pause = (limits: Limits, given: State, until: number, next: Cost = nothing): State => {
-  if (until <= Math.max(given.at, given.pausedUntil)) return given
-  const state = refill(limits, given, until, next)
-  return {
+export const pause = (limits: Limits, state: State, until: number, next: Cost = nothing): State =>
+  until <= Math.max(state.at, state.pausedUntil) ? state : {
     ...state,
-    requests: Math.min(state.requests, price(Math.max(1, next.requests), state.requestsPerMinute)),
+    requests: Math.min(state.requests, price(limits.burst, Math.max(1, next.requests), state.requestsPerMinute)),
     pausedUntil: until
   }
-}
+
+/** Ends a pause. Calls go at the limit's rate from now on, as they would at its end. */
+export const resume = (state: State): State =>
+  state.pausedUntil <= state.at ? state : { ...state, pausedUntil: state.at }
 
 const usable = (value: number | undefined, least: number): value is number =>
   value !== undefined && Number.isFinite(value) && value >= least
 
 /**
- * Believes the other side: a lower limit than configured is kept from now on (a higher one never), and less remaining
- * than in the bucket empties it to that. More remaining says nothing: calls in flight may not be counted yet.
+ * Believes the other side: a lower limit than configured is kept for `validMillis` from now on, or until another one is
+ * told (a higher one than configured changes nothing), and less remaining than in the bucket empties it to that. More
+ * remaining says nothing: calls in flight may not be counted yet.
  */
-export const learn = (limits: Limits, state: State, told: Learned): State => {
+export const learn = (
+  limits: Limits,
+  state: State,
+  learned: Learned,
+  validMillis: number = learnedLimitMillis
+): State => {
+  const requests = usable(learned.requestsPerMinute, lowestLearnedLimit) ? learned.requestsPerMinute : undefined
+  const tokens = usable(learned.tokensPerMinute, lowestLearnedLimit) ? learned.tokensPerMinute : undefined
   const fitted = fit(limits, {
     ...state,
-    learnedRequests: usable(told.requestsPerMinute, rounding) ? told.requestsPerMinute : state.learnedRequests,
-    learnedTokens: usable(told.tokensPerMinute, rounding) ? told.tokensPerMinute : state.learnedTokens
+    learnedRequests: requests ?? state.learnedRequests,
+    learnedTokens: tokens ?? state.learnedTokens,
+    requestsExpireAt: requests === undefined ? state.requestsExpireAt : state.at + validMillis,
+    tokensExpireAt: tokens === undefined ? state.tokensExpireAt : state.at + validMillis
   })
   const lower = (credit: number, remaining: number | undefined, perMinute: number): number =>
-    usable(remaining, 0) && Number.isFinite(perMinute) ? Math.min(credit, price(remaining, perMinute)) : credit
+    usable(remaining, 0) && Number.isFinite(perMinute) ? Math.min(credit, refillMillis(remaining, perMinute)) : credit
   return {
     ...fitted,
-    requests: lower(fitted.requests, told.requestsRemaining, fitted.requestsPerMinute),
-    tokens: lower(fitted.tokens, told.tokensRemaining, fitted.tokensPerMinute)
+    requests: lower(fitted.requests, learned.requestsRemaining, fitted.requestsPerMinute),
+    tokens: lower(fitted.tokens, learned.tokensRemaining, fitted.tokensPerMinute)
   }
 }
 
-/** The dimension whose whole limit is less than the cost, so that waiting cannot help. */
-export const exceeded = (
-  state: State,
-  cost: Cost
-): { readonly cost: number; readonly limit: number; readonly unit: "requests" | "tokens" } | undefined =>
-  cost.tokens > state.tokensPerMinute
-    ? { cost: cost.tokens, limit: state.tokensPerMinute, unit: "tokens" }
-    : cost.requests > Math.max(1, state.requestsPerMinute)
-    ? { cost: cost.requests, limit: state.requestsPerMinute, unit: "requests" }
+/**
+ * The dimension whose whole limit is less than the cost. The other side's word for a limit is not the last one: once a
+ * window a cost above what was learned is not refused, so that its reply can tell the limit anew.
+ */
+export const excess = (limits: Limits, state: State, cost: Cost, now: number): Excess | undefined => {
+  const { requestsPerMinute, tokensPerMinute } = now >= state.probeAt ? limits : state
+  return cost.tokens > tokensPerMinute
+    ? { cost: cost.tokens, limit: tokensPerMinute, unit: "tokens" }
+    : cost.requests > Math.max(1, requestsPerMinute)
+    ? { cost: cost.requests, limit: requestsPerMinute, unit: "requests" }
     : undefined
+}
 
 /** How many of a dimension may go at this moment; negative is a debt, `Infinity` is no limit. */
 export const available = (credit: number, perMinute: number): number =>
@@ -216,7 +348,7 @@ export const available = (credit: number, perMinute: number): number =>
 /** Whether the state holds nothing that a new one would not: it is full and not paused. */
 export const isFull = (limits: Limits, given: State, now: number): boolean => {
   const state = refill(limits, given, now)
-  return state.at <= now &&
+  return state.pausedUntil <= now &&
     state.requests >= capacity(limits.burst, state.requestsPerMinute) - rounding &&
     state.tokens >= capacity(limits.burst, state.tokensPerMinute) - rounding
 }

@@ -62,7 +62,16 @@
  *
  * Forms are plain data, so a module may make them when it is loaded; JSON Schema and Schema are made when asked for.
  */
-export { type CheckFault, type Fault, type Form, type Input, type Mode, type Output } from "./form/description.ts"
+export {
+  type CheckFault,
+  type Fault,
+  type Form,
+  type Input,
+  type JsonSchema,
+  type Mode,
+  of,
+  type Output
+} from "./form/description.ts"
 export {
   allowedDuration,
   duration,
@@ -74,9 +83,8 @@ export {
   parseMillis
 } from "./form/durations.ts"
 export { defaults, encode, toFile } from "./form/encode.ts"
-export { of } from "./form/held.ts"
 export { toJsonSchema } from "./form/jsonSchema.ts"
-export { count, fn, name, number, oneOf, oneOfWith, share, spelled, text, value } from "./form/leaves.ts"
+export { anything, count, fn, name, number, oneOf, oneOfWith, share, spelled, text, value } from "./form/leaves.ts"
 export { at, read } from "./form/read.ts"
 export { schema } from "./form/schema.ts"
 export {
@@ -86,9 +94,12 @@ export {
   choose,
   fileOnly,
   has,
+  hasField,
   isText,
   list,
   mapped,
+  mayLeaveOut,
+  type MayLeaveOut,
   named,
   optional,
   otherwise,

@@ -28,7 +28,7 @@ export interface Draw {
   readonly fraction: () => number
   /** A whole number from `least` to `most`, both included. */
   readonly between: (least: number, most: number) => number
-  readonly chance: (share: number) => boolean
+  readonly happens: (share: number) => boolean
   readonly pick: <A>(list: readonly [A, ...Array<A>]) => A
   /** The list in a drawn order. */
   readonly shuffle: <A>(list: ReadonlyArray<A>) => Array<A>
@@ -53,7 +53,7 @@ export const draw = (...coordinates: ReadonlyArray<Coordinate>): Draw => {
   return {
     fraction,
     between,
-    chance: (share) => fraction() < share,
+    happens: (share) => fraction() < share,
     pick: (list) => {
       const found = list[between(0, list.length - 1)]
       return found === undefined ? list[0] : found

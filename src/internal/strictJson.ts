@@ -133,7 +133,7 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
       } else {
         const end = scanString(text, -plain)
         if ("reason" in end) return end
-        if (end.lone) note(hazards, "LoneSurrogate", at, frames)
+        if (end.hasLoneSurrogate) note(hazards, "LoneSurrogate", at, frames)
         at = end.next
       }
     } else if (unit === 0x7b || unit === 0x5b) {
@@ -184,7 +184,7 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
         if (text.charCodeAt(at) !== 0x22) return unexpected(text, at)
         const plain = plainEnd(text, at)
         let next = plain
-        let lone = false
+        let hasLoneSurrogate = false
         if (plain > 0) {
           frame.key = text.slice(at + 1, plain - 1)
         } else {
@@ -192,9 +192,9 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
           if ("reason" in end) return end
           frame.key = end.escaped ? String(JSON.parse(text.slice(at, end.next))) : text.slice(at + 1, end.next - 1)
           next = end.next
-          lone = end.lone
+          hasLoneSurrogate = end.hasLoneSurrogate
         }
-        if (lone) note(hazards, "LoneSurrogate", at, frames)
+        if (hasLoneSurrogate) note(hazards, "LoneSurrogate", at, frames)
         if (!frame.keys.add(frame.key)) note(hazards, "DuplicateKey", at, frames)
         if (isPrototypeKey(frame.key, frames)) note(hazards, "ProtoKey", at, frames)
         at = skipBlank(text, next)
@@ -238,17 +238,17 @@ interface StringEnd {
   readonly next: number
   readonly escaped: boolean
   /** Whether half a surrogate pair stands alone in it, raw or escaped. */
-  readonly lone: boolean
+  readonly hasLoneSurrogate: boolean
 }
 
 /** Reads a string on from a place before which there was nothing to look at. */
 const scanString = (text: string, from: number): StringEnd | Stop => {
   let escaped = false
-  let lone = false
+  let hasLoneSurrogate = false
   let afterHigh = false
   for (let at = from; at < text.length; at++) {
     let unit = text.charCodeAt(at)
-    if (unit === 0x22) return { next: at + 1, escaped, lone: lone || afterHigh }
+    if (unit === 0x22) return { next: at + 1, escaped, hasLoneSurrogate: hasLoneSurrogate || afterHigh }
     if (unit < 0x20) return stop("Syntax", at)
     if (unit === 0x5c) {
       escaped = true
@@ -264,10 +264,10 @@ const scanString = (text: string, from: number): StringEnd | Stop => {
       }
     }
     if (unit >= 0xdc00 && unit <= 0xdfff) {
-      lone ||= !afterHigh
+      hasLoneSurrogate ||= !afterHigh
       afterHigh = false
     } else if (afterHigh || unit >= 0xd800) {
-      lone ||= afterHigh
+      hasLoneSurrogate ||= afterHigh
       afterHigh = unit >= 0xd800 && unit <= 0xdbff
     }
   }

@@ -1,7 +1,7 @@
 /**
- * What may be mended in the arguments of a tool call before they are refused. A repair is tried only on text that is not
- * JSON as it stands and that is not cut off; it counts only if the outcome is one whole JSON object, which then passes all
- * the gates that any call passes (see `ToolCall`). What was done is told in the `repairs` of the decoded call.
+ * What may be mended in the arguments of a tool call before they are refused. A repair is tried only on arguments that
+ * would be refused as they stand, and never on a text that is cut off; it counts only if the outcome is one whole JSON
+ * object, which then passes all the gates that any call passes (see `ToolCall`). What was done is told in the `repairs` of the decoded call.
  *
  * The repairs of this module change the spelling and never the meaning: each heals a slip that has exactly one reading.
  * Together they are `Repair.lossless`, which every tool has unless it says otherwise. Several slips in one text are healed
@@ -11,12 +11,13 @@
  * import * as Repair from "effect-llm-resilience/model/Repair"
  *
  * console.log(Repair.lossless.map((repair) => repair.name).join(" "))
- * // fence byteOrderMark controlCharacters trailingCommas comments pythonLiterals doubleEncoded
+ * // fence byteOrderMark controlCharacters trailingCommas comments pythonLiterals doubleEncoded nullArguments
+ * // structuresAsText nullsAsAbsent
  *
  * console.log(Repair.pythonLiterals.repair("{\"recursive\": True}")) // {"recursive": true}
  *
  * // Everything but comments and double encoding:
- * console.log(Repair.without(Repair.comments, Repair.doubleEncoded).length) // 5
+ * console.log(Repair.without(Repair.comments, Repair.doubleEncoded).length) // 8
  *
  * @since 0.1.0
  */
@@ -151,6 +152,40 @@ export const doubleEncoded: Repair = {
   }
 }
 
+/** A repair that works on what was read, by the schema of its tool: the text by itself does not tell. */
+const bySchema = (name: string): Repair => ({
+  [TypeId]: TypeId,
+  name,
+  kind: "lossless",
+  maxLength: Number.POSITIVE_INFINITY,
+  repair: () => undefined
+})
+
+/**
+ * Reads `null` in place of the whole arguments as `{}`, for a tool that takes `{}`.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const nullArguments: Repair = bySchema("nullArguments")
+
+/**
+ * Reads a list or an object that was written as text (`{"edits": "[…]"}`), where the tool's schema takes that list or
+ * object and no text, and the text is exactly one JSON value of that kind.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const structuresAsText: Repair = bySchema("structuresAsText")
+
+/**
+ * Takes out a parameter that is `null` where the tool's schema takes no `null` and the parameter may be left out.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const nullsAsAbsent: Repair = bySchema("nullsAsAbsent")
+
 /**
  * All repairs of this module, in the order in which they are reported. Every tool has them by default.
  *
@@ -164,7 +199,10 @@ export const lossless: ReadonlyArray<Repair> = [
   trailingCommas,
   comments,
   pythonLiterals,
-  doubleEncoded
+  doubleEncoded,
+  nullArguments,
+  structuresAsText,
+  nullsAsAbsent
 ]
 
 /**

@@ -13,8 +13,9 @@
  *    `"plain"` is brought into the schema's own shape before; what is wrong is told at the places the model wrote;
  * 6. no other call of the reply has its id (`decode` alone can tell), else `DuplicateCallId`.
  *
- * So a call of an unknown tool with broken arguments is `MalformedArguments`. Only blank arguments need the tool first:
- * they are `{}` for a tool that takes `{}` and `MalformedArguments` (`Empty`) for one that does not.
+ * So a call of an unknown tool with broken arguments is `MalformedArguments`. Only blank arguments, and `null` in their
+ * place, need the tool first: they are `{}` for a tool that takes `{}` and `MalformedArguments` (`Empty`, `NotAnObject`)
+ * for one that does not.
  *
  * @example
  * import * as Tool from "effect-llm-resilience/model/Tool"
@@ -40,6 +41,7 @@ import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { distance } from "fastest-levenshtein"
+import { WrittenAsText } from "../error/ReplyError.ts"
 import * as ToolCallError from "../error/ToolCallError.ts"
 import { describeCause } from "../internal/redact.ts"
 import * as StrictJson from "../internal/strictJson.ts"
@@ -48,9 +50,11 @@ import * as Repair from "./Repair.ts"
 import type { FinishReason, Response } from "./Response.ts"
 import * as SchemaDialect from "./SchemaDialect.ts"
 import { takesNothing } from "./shared/parameterSchema.ts"
-import type * as Tool from "./Tool.ts"
+import * as Tool from "./Tool.ts"
 import * as Issues from "./toolCall/issues.ts"
 import { type JsonObject, type Read, read as readArguments } from "./toolCall/readArguments.ts"
+import { reshape } from "./toolCall/reshape.ts"
+import { find as findWrittenCall } from "./toolCall/writtenCall.ts"
 import * as Toolkit from "./Toolkit.ts"
 
 /**
@@ -145,6 +149,20 @@ export function decode(
 }
 
 /**
+ * The error of a text that is a call of one of the tools in the markup or syntax of some model (`<tool_call>{…}`,
+ * `[TOOL_CALLS]`, `functions.name(…)`, a fenced `{"name", "arguments"}` at its end, …). Such a call is never run. Prose
+ * that names a tool is none, and neither is markup that names no tool of the toolkit. Linear in the length of the text.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const writtenAsText = (toolkit: Toolkit.Any, text: string): Option.Option<WrittenAsText> =>
+  Option.map(
+    Option.fromNullable(findWrittenCall(text, toolkit.tools.map((tool) => tool.name))),
+    (found) => new WrittenAsText({ ...found, text })
+  )
+
+/**
  * The call as it belongs into the conversation: where its arguments had to be mended they are the JSON they were read as.
  * Some providers refuse a history whose arguments are not JSON, and a model that is shown its slip may take the call for
  * one that was never made. A call that needs no repair, or that none helps, stays as it is.
@@ -153,10 +171,11 @@ export function decode(
  * @category conversions
  */
 export const mended = (toolkit: Toolkit.Any, call: ToolCallPart, options?: Options): ToolCallPart => {
-  const text = readArguments(call.arguments, limitsOf(options), () => repairsOf(find(toolkit, call)))
-  return "reason" in text || text.repairs.length === 0 || text.hazards.length > 0
-    ? call
-    : { ...call, arguments: JSON.stringify(text.value) }
+  const tool = find(toolkit, call)
+  const text = readArguments(call.arguments, limitsOf(options), () => repairsOf(tool))
+  if ("reason" in text || text.hazards.length > 0) return call
+  const { repairs, value } = tool === undefined ? text : Either.getOrElse(settle(tool, call, text, options), () => text)
+  return repairs.length === 0 ? call : { ...call, arguments: JSON.stringify(value) }
 }
 
 const limitsOf = (options: Options | undefined): StrictJson.Limits => ({
@@ -188,10 +207,8 @@ const judge = (
   // The tool says which repairs there are, so it is looked up before its turn to refuse.
   const tool = find(toolkit, call)
   const text = readArguments(call.arguments, limitsOf(options), () => repairsOf(tool))
-  const isBlank = "reason" in text && text.reason === "Empty"
-  if ("reason" in text && !isBlank) return new ToolCallError.MalformedArguments({ ...about, ...text })
-  const { hazards, repairs, value, values } = "reason" in text ? nothing : text
-  const hazard = hazards[0]
+  if ("reason" in text) return new ToolCallError.MalformedArguments({ ...about, ...text })
+  const hazard = text.hazards[0]
   if (hazard !== undefined) {
     return new ToolCallError.HazardousArguments({
       ...about,
@@ -200,18 +217,65 @@ const judge = (
     })
   }
   if (tool === undefined) return unknown(toolkit, call)
-  const decoded = decodeArguments(tool, call.dialect ?? "plain", about, value, values)
-  if (Either.isLeft(decoded)) {
-    return "reason" in text ? new ToolCallError.MalformedArguments({ ...about, ...text }) : decoded.left
-  }
-  return {
-    call: { id: call.id, name: tool.name, arguments: decoded.right, raw: call.arguments, repairs },
-    json: value
-  }
+  return Either.match(settle(tool, call, text, options), {
+    onLeft: (error) =>
+      text.blank === undefined ? error : new ToolCallError.MalformedArguments({ ...about, ...text.blank }),
+    onRight: ({ decoded, repairs, value }): Good => ({
+      call: { id: call.id, name: tool.name, arguments: decoded, raw: call.arguments, repairs },
+      json: value
+    })
+  })
 }
 
-/** What blank arguments are read as. */
-const nothing: Read = { value: {}, hazards: [], values: 1, repairs: [] }
+/** Arguments that fit their tool, and the JSON they were decoded from. */
+interface Settled {
+  readonly decoded: unknown
+  readonly value: JsonObject
+  readonly repairs: ReadonlyArray<string>
+}
+
+/** Decodes what was read, and once more in another shape where the schema leaves no doubt about what was meant. */
+const settle = (
+  tool: Tool.Any,
+  call: ToolCallPart,
+  { repairs, value, values }: Read,
+  options: Options | undefined
+): Either.Either<Settled, ToolCallError.InvalidArguments> => {
+  const about = { callId: call.id, tool: call.name, raw: call.arguments }
+  const dialect = call.dialect ?? "plain"
+  const decoded = decodeArguments(tool, dialect, about, value, values)
+  if (Either.isRight(decoded)) return Either.right({ decoded: decoded.right, value, repairs })
+  const reshaped = inShape(tool, dialect, value, limitsOf(options))
+  const again = reshaped && decodeArguments(tool, dialect, about, reshaped.value, values)
+  return reshaped === undefined || again === undefined || Either.isLeft(again)
+    ? Either.left(decoded.left)
+    : Either.right({ decoded: again.right, value: reshaped.value, repairs: [...repairs, ...reshaped.repairs] })
+}
+
+/** The arguments as the tool's schema makes them out, by the repairs that the tool allows. */
+const inShape = (
+  tool: Tool.Any,
+  dialect: SchemaDialect.Dialect,
+  value: JsonObject,
+  limits: StrictJson.Limits
+): { readonly value: JsonObject; readonly repairs: ReadonlyArray<string> } | undefined => {
+  const structures = tool.repairs.includes(Repair.structuresAsText)
+  const nulls = tool.repairs.includes(Repair.nullsAsAbsent)
+  if (!structures && !nulls) return undefined
+  const schema = Option.getOrUndefined(
+    dialect === "plain"
+      ? Either.getRight(Tool.jsonSchema(tool))
+      : Option.map(Either.getRight(SchemaDialect.make(dialect)(tool.parameters)), (made) => made.jsonSchema)
+  )
+  const reshaped = schema && reshape(schema, value, { structures, nulls }, limits)
+  return reshaped && {
+    value: reshaped.value,
+    repairs: [
+      ...(reshaped.done.structures ? [Repair.structuresAsText.name] : []),
+      ...(reshaped.done.nulls ? [Repair.nullsAsAbsent.name] : [])
+    ]
+  }
+}
 
 /** The call, if it is the only one of its reply with its id. */
 const unshared = (judged: Good | ToolCallError.ToolCallError, calls: number): Good | ToolCallError.ToolCallError => {

@@ -22,24 +22,20 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { fields, integer, judge, number, oneOf, optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
-import * as Kernel from "./adaptiveRetry/kernel.ts"
+import { Cell, type Settings } from "./adaptiveRetry/cell.ts"
+import * as Requests from "./adaptiveRetry/requests.ts"
 import { durationInput, readAll } from "./shared/options.ts"
-import type { Restore } from "./shared/region.ts"
 
 /**
  * What marks a value as an adaptive retry.
@@ -56,15 +52,6 @@ export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/AdaptiveR
  * @category models
  */
 export type Mode = "multiplier" | "rate"
-
-/**
- * What became of one attempt: it succeeded (or failed by its own fault, which tells that the other side is well), the
- * other side asked for less, or it failed otherwise.
- *
- * @since 0.1.0
- * @category models
- */
-export type Outcome = "success" | "throttled" | "failure"
 
 /**
  * The numbers used when nothing is said. `rate` holds those of the AWS SDKs: `beta` is what is left of the rate after a
@@ -112,17 +99,6 @@ export interface Options {
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
-interface Settings extends Kernel.WindowSettings {
-  /** Milliseconds. */
-  readonly cap: number
-}
-
-/** The one place where the state is. The rate begins with the first call. */
-interface Cell {
-  window: Kernel.Window
-  rate: Kernel.Rate | undefined
-}
-
 /**
  * An adaptive retry. Its state is shared by all who hold the same value.
  *
@@ -135,7 +111,7 @@ export interface AdaptiveRetry {
   readonly mode: Mode
   readonly settings: Settings
   readonly verdict: (error: unknown) => Verdict.Verdict
-  /** Read it with {@link stats}. */
+  /** Its own books: read them with {@link stats}. */
   readonly cell: Cell
 }
 
@@ -169,19 +145,20 @@ export const make = (options?: Options): Effect.Effect<AdaptiveRetry, InvalidOpt
       const most = optional(given, "maxMultiplier", path, number(1, 100, "a factor from 1 to 100"), report)
       const cap = optional(given, "cap", path, durationInput(), report)
       optional(given, "verdict", path, judge, report)
+      const settings = {
+        calls,
+        duration: duration ?? Duration.toMillis(defaults.window),
+        minimumCalls: minimumCalls ?? Math.min(calls, defaults.minimumCalls),
+        maxMultiplier: most ?? defaults.maxMultiplier,
+        cap: cap ?? Duration.toMillis(defaults.cap)
+      }
       return {
         [TypeId]: TypeId,
         name,
         mode,
-        settings: {
-          calls,
-          duration: duration ?? Duration.toMillis(defaults.window),
-          minimumCalls: minimumCalls ?? Math.min(calls, defaults.minimumCalls),
-          maxMultiplier: most ?? defaults.maxMultiplier,
-          cap: cap ?? Duration.toMillis(defaults.cap)
-        },
+        settings,
         verdict: given.verdict ?? Verdict.of,
-        cell: { window: Kernel.emptyWindow, rate: undefined }
+        cell: new Cell(settings, mode === "rate" ? defaults.rate : undefined)
       }
     })
   )
@@ -195,100 +172,6 @@ export const make = (options?: Options): Effect.Effect<AdaptiveRetry, InvalidOpt
 export const layer = (options?: Options): Layer.Layer<AdaptiveRetry, InvalidOptions> =>
   Layer.effect(AdaptiveRetry, make(options))
 
-/** What our own policies refused never reached the other side, so it tells nothing of it. */
-const ours = new Set(["CircuitOpen", "BulkheadFull", "RateLimitExceeded", "SpendLimitExceeded"])
-
-/**
- * What an error tells of the other side; nothing when one of our own policies refused the call.
- *
- * @since 0.1.0
- * @category low level
- */
-export const outcomeOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(error)): Option.Option<Outcome> =>
-  ours.has(Event.errorTag(error))
-    ? Option.none()
-    : Option.some(verdict.throttled ? "throttled" : verdict.weighs ? "failure" : "success")
-
-const rateOf = (self: AdaptiveRetry, now: number): Kernel.Rate => self.cell.rate ?? Kernel.startRate(defaults.rate, now)
-
-/**
- * The low-level way, for policies that fuse several steps into one: takes in what became of one attempt. `now` is epoch
- * milliseconds. Synchronous: the state moves at once.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeRecord = (self: AdaptiveRetry, outcome: Outcome, now: number): void => {
-  self.cell.window = Kernel.record(self.settings, self.cell.window, outcome, now)
-  if (self.mode === "rate") {
-    self.cell.rate = Kernel.update(defaults.rate, rateOf(self, now), outcome === "throttled", now)
-  }
-}
-
-/**
- * The wait before the next attempt, in milliseconds, from the one the retry policy chose. Never shorter than that (so a
- * hint of the other side stays the floor it is), and stretched at most to the cap.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeDelay = (
-  self: AdaptiveRetry,
-  delay: number,
-  kind: "throttled" | "failure",
-  now: number
-): number => Kernel.stretch(delay, Kernel.multiplier(self.settings, self.cell.window, kind, now), self.settings.cap)
-
-/** A rate that rises must be noticed by those who wait for it. */
-const longestSleep = 1_000
-
-/** Waits for the ticket. It asks again at least once a second, for the rate moves. */
-const waitFor = (self: AdaptiveRetry, clock: Clock.Clock, ticket: number): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const now = clock.unsafeCurrentTimeMillis()
-    const [rate, wait] = Kernel.waitFor(rateOf(self, now), ticket, now)
-    self.cell.rate = rate
-    return wait <= 0
-      ? Effect.void
-      : Effect.zipRight(
-        Effect.sleep(Duration.millis(Math.min(longestSleep, Math.ceil(wait)))),
-        waitFor(self, clock, ticket)
-      )
-  })
-
-/**
- * Whether requests are held back now: in the mode `"rate"`, from the first throttle on. If not, {@link acquire} does
- * nothing.
- *
- * @since 0.1.0
- * @category interpreters
- */
-export const unsafeHolds = (self: AdaptiveRetry): boolean => self.mode === "rate" && self.cell.rate?.enabled === true
-
-/**
- * {@link acquire} within an uninterruptible region whose mask gave `restore`.
- *
- * @since 0.1.0
- * @category interpreters
- */
-export const acquireWith = (self: AdaptiveRetry, restore: Restore): Effect.Effect<void> =>
-  Effect.clockWith((clock) => {
-    if (!unsafeHolds(self)) return Effect.void
-    const now = clock.unsafeCurrentTimeMillis()
-    const [reserved, ticket] = Kernel.reserve(rateOf(self, now), now)
-    const [rate, wait] = Kernel.waitFor(reserved, ticket, now)
-    self.cell.rate = rate
-    if (wait <= 0) return Effect.void
-    const delayed = Event.RateLimitDelayed({ at: now, name: self.name, wait: Duration.millis(wait) })
-    return Effect.onInterrupt(
-      restore(Effect.zipRight(Monitor.emit(delayed), waitFor(self, clock, ticket))),
-      () =>
-        Effect.sync(() => {
-          self.cell.rate = Kernel.leave(rateOf(self, now), ticket)
-        })
-    )
-  })
-
 /**
  * Waits until the next request may be sent: at once in the mode `"multiplier"`, and before the first throttle. Callers
  * leave in the order they came; one that is interrupted while it waits gives its place back. A wait is reported as
@@ -299,22 +182,10 @@ export const acquireWith = (self: AdaptiveRetry, restore: Restore): Effect.Effec
  */
 export const acquire = (self: AdaptiveRetry): Effect.Effect<void> =>
   Effect.suspend(() =>
-    unsafeHolds(self) ? Effect.uninterruptibleMask((restore) => acquireWith(self, restore)) : Effect.void
+    Requests.isHolding(self)
+      ? Effect.uninterruptibleMask((restore) => Requests.acquire(self, restore))
+      : Effect.void
   )
-
-/**
- * Takes in how an attempt ended. Defects, interruption and the refusals of our own policies count for nothing. `now` is
- * epoch milliseconds.
- *
- * @since 0.1.0
- * @category interpreters
- */
-export const unsafeSettle = (self: AdaptiveRetry, exit: Exit.Exit<unknown, unknown>, now: number): void => {
-  const outcome = Exit.isSuccess(exit)
-    ? Option.some<Outcome>("success")
-    : Option.flatMap(Cause.failureOption(exit.cause), (error) => outcomeOf(error, self.verdict(error)))
-  if (Option.isSome(outcome)) unsafeRecord(self, outcome.value, now)
-}
 
 /**
  * Runs one attempt: waits for its turn in the mode `"rate"` (see {@link acquire}), and takes in what became of it. A
@@ -331,7 +202,7 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: AdaptiveRetry): Effect.Effect<A, E, R> => {
     const attempt = Effect.onExit(effect, (exit) =>
       Effect.clockWith((clock) => {
-        unsafeSettle(self, exit, clock.unsafeCurrentTimeMillis())
+        Requests.settle(self, exit, elapsedMillis(clock))
         return Effect.void
       }))
     return self.mode === "multiplier" ? attempt : Effect.zipRight(acquire(self), attempt)
@@ -362,13 +233,14 @@ export interface Stats {
  * @category getters
  */
 export const stats = (self: AdaptiveRetry): Effect.Effect<Stats> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const { cell: { rate, window }, settings } = self
+  Effect.map(Effect.clock, (clock) => {
+    const now = elapsedMillis(clock)
+    const { cell } = self
     return {
-      calls: Kernel.prune(settings, window, now).size,
-      throttledMultiplier: Kernel.multiplier(settings, window, "throttled", now),
-      failureMultiplier: Kernel.multiplier(settings, window, "failure", now),
-      rate: rate?.enabled === true ? Option.some(rate.fillRate) : Option.none()
+      calls: cell.calls(now),
+      throttledMultiplier: cell.multiplier("throttled", now),
+      failureMultiplier: cell.multiplier("failure", now),
+      rate: Option.fromNullable(cell.fillRate())
     }
   })
 

@@ -33,6 +33,7 @@ import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { at, fields, integer, judge, optional, type Problem } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -226,7 +227,7 @@ export type Permit = Gate.Permit
 /**
  * The first half of {@link apply}, for whoever fuses several policies into one step: a permit at once, or nothing. To
  * be called in an uninterruptible region that ends with {@link unsafeSettle}. Without a permit go on with
- * {@link queue}. `now` is epoch milliseconds.
+ * {@link queue}. `now` is elapsed milliseconds.
  *
  * @since 0.1.0
  * @category low level
@@ -259,7 +260,7 @@ export const queue = <Refused>(
 ): Effect.Effect<Permit, Refused> =>
   Effect.flatMap(self.admission.queue(restore), (permit) =>
     Effect.clockWith((clock) => {
-      permit.since = clock.unsafeCurrentTimeMillis()
+      permit.since = elapsedMillis(clock)
       return Effect.succeed(permit)
     }))
 
@@ -288,7 +289,7 @@ const outcomeOf = (
 
 /**
  * The second half of {@link apply}: moves the limit by how the call ended (`cause` is nothing for a success), gives the
- * permit back, and lets in who waits. Returns the event to report if the limit changed. A second time does nothing.
+ * permit back, and lets in who waits. Returns the report to make if the limit changed. A second time does nothing.
  *
  * @since 0.1.0
  * @category low level
@@ -298,7 +299,7 @@ export const unsafeSettle = <Refused>(
   permit: Permit,
   cause: Cause.Cause<unknown> | undefined,
   now: number
-): Event.Event | undefined => {
+): Effect.Effect<void> | undefined => {
   if (!permit.held) return undefined
   const { gate } = self.admission
   const from = gate.limit
@@ -317,7 +318,11 @@ export const unsafeSettle = <Refused>(
     Admission.release(self.admission, permit)
   }
   const to = gate.limit
-  return from === to ? undefined : Event.ConcurrencyLimitChanged({ at: now, name: self.name, from, to })
+  return from === to ? undefined : Effect.clockWith((clock) =>
+    Monitor.emit(
+      Event.ConcurrencyLimitChanged({ at: clock.unsafeCurrentTimeMillis(), name: self.name, from, to })
+    )
+  )
 }
 
 /**
@@ -348,15 +353,15 @@ export const apply: {
           cause: Cause.Cause<unknown> | undefined,
           end: Effect.Effect<A2, E2>
         ): Effect.Effect<A2, E2> => {
-          const event = unsafeSettle(self, permit, cause, clock.unsafeCurrentTimeMillis())
-          return event === undefined ? end : Effect.zipRight(Monitor.emit(event), end)
+          const report = unsafeSettle(self, permit, cause, elapsedMillis(clock))
+          return report === undefined ? end : Effect.zipRight(report, end)
         }
         const run = (permit: Permit): Effect.Effect<A, E, R> =>
           Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
             onFailure: (cause) => settle(permit, cause, Effect.failCause(cause)),
             onSuccess: (value) => settle(permit, undefined, Effect.succeed(value))
           })
-        const permit = unsafeAdmit(self, clock.unsafeCurrentTimeMillis())
+        const permit = unsafeAdmit(self, elapsedMillis(clock))
         return permit === undefined ? Effect.flatMap(queue(self, restore), run) : run(permit)
       })
     )

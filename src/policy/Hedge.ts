@@ -24,11 +24,9 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -37,9 +35,12 @@ import * as Verdict from "../error/Verdict.ts"
 import { fields, integer, judge, number, optional, type Reader, required, text, where } from "../internal/reader.ts"
 import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
-import * as Quantile from "./hedge/quantile.ts"
-import * as HedgeRace from "./hedge/race.ts"
+import * as HedgeDelay from "./hedge/delay.ts"
 import * as RetryBudget from "./RetryBudget.ts"
+import { GuardedEffect } from "./shared/attempt.ts"
+import { surroundingsOf } from "./shared/childFiber.ts"
+import { HedgedAttempt } from "./shared/hedgedAttempt.ts"
+import * as HedgeRace from "./shared/hedgeRace.ts"
 import { readAll } from "./shared/options.ts"
 
 /**
@@ -104,16 +105,6 @@ export interface Options {
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
-/** A delay as the policy uses it; the latency it learned is in the one place that moves. */
-type Delay =
-  | { readonly _tag: "Fixed"; readonly delay: Duration.Duration }
-  | {
-    readonly _tag: "Learned"
-    readonly settings: Quantile.Settings
-    readonly initial: Duration.Duration | undefined
-    readonly cell: { current: Quantile.State }
-  }
-
 /**
  * A hedge. What it learned of latency is shared by all who hold the same value.
  *
@@ -124,7 +115,7 @@ export interface Hedge {
   readonly [TypeId]: typeof TypeId
   readonly name: string
   readonly maxHedges: number
-  readonly delay: Delay
+  readonly delay: HedgeDelay.Fixed | HedgeDelay.Learned
   readonly budget: RetryBudget.RetryBudget | "none"
   readonly verdict: (error: unknown) => Verdict.Verdict
 }
@@ -165,23 +156,19 @@ const readDuration = (allowed: string): Reader<Duration.Duration> => (value, pat
   return Option.getOrUndefined(decoded)
 }
 
-const readDelay: Reader<Delay> = (value, path, report) => {
+const readDelay: Reader<Hedge["delay"]> = (value, path, report) => {
   if (!isRecord(value) || Duration.isDuration(value)) {
     const allowed = "a duration (0 starts all at once, Infinity only after failures), or { quantile: 0.95 }"
     const delay = readDuration(allowed)(value, path, report)
-    return delay === undefined ? undefined : { _tag: "Fixed", delay }
+    return delay === undefined ? undefined : new HedgeDelay.Fixed(delay)
   }
   const given = fields(value, path, ["quantile", "minimumSamples", "initial"], report, "an object") ?? {}
   const quantile = required(given, "quantile", path, number(0.5, 0.999, "a quantile from 0.5 to 0.999"), report)
   const count = integer(100, defaults.window, `a whole number of calls, 100 to ${defaults.window}`)
   const minimumSamples = optional(given, "minimumSamples", path, count, report) ?? defaults.minimumSamples
   const initial = optional(given, "initial", path, readDuration("a duration, 0 or more"), report)
-  return quantile === undefined ? undefined : {
-    _tag: "Learned",
-    settings: { quantile, minimumSamples, window: defaults.window, every: defaults.every },
-    initial,
-    cell: { current: Quantile.empty }
-  }
+  const settings = { quantile: quantile ?? 1, minimumSamples, window: defaults.window, every: defaults.every }
+  return quantile === undefined ? undefined : new HedgeDelay.Learned(settings, initial)
 }
 
 const known = ["name", "delay", "maxHedges", "budget", "verdict"]
@@ -229,32 +216,6 @@ export const make = (options: Options): Effect.Effect<Hedge, InvalidOptions> =>
 export const layer = (options: Options): Layer.Layer<Hedge, InvalidOptions> => Layer.effect(Hedge, make(options))
 
 /**
- * The low-level way: how long to wait now before the next hedge is started, or `undefined` for no hedge.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeDelay = (self: Hedge): Duration.Duration | undefined => {
-  const { delay } = self
-  if (delay._tag === "Fixed") return delay.delay
-  const { value } = delay.cell.current
-  return value === undefined ? delay.initial : Duration.millis(value)
-}
-
-/**
- * Takes in how long a successful call took, milliseconds. {@link apply} does so itself.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeRecord = (self: Hedge, latency: number): void => {
-  const { delay } = self
-  if (delay._tag === "Learned") {
-    delay.cell.current = Quantile.record(delay.settings, delay.cell.current, latency)
-  }
-}
-
-/**
  * A value together with what it took to get it.
  *
  * @since 0.1.0
@@ -269,45 +230,21 @@ export interface Report<out A> {
   readonly elapsed: Duration.Duration
 }
 
-const run = <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<HedgeRace.Won<A>, E, R> =>
-  Effect.contextWithEffect((context: Context.Context<R>) =>
-    Effect.withFiberRuntime<HedgeRace.Won<A>, E>((fiber, status) =>
-      // The cleanup is outside of what can be interrupted, so there is no moment at which an attempt could be lost.
-      Effect.uninterruptibleMask((restore) => {
-        const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-        const delay = unsafeDelay(self)
-        const { budget } = self
-        const outer = budget === "none" ? undefined : RetryBudget.unsafeFind(budget, context)
-        const begun = budget === "none" || outer !== undefined
-          ? undefined
-          : RetryBudget.unsafeBegin(budget, clock.unsafeCurrentTimeMillis())
-        const race = new HedgeRace.Race<A, E, R>({
-          effect,
-          name: self.name,
-          maxHedges: self.maxHedges,
-          delay: delay === undefined || !Duration.isFinite(delay) ? undefined : delay,
-          verdict: self.verdict,
-          call: outer ?? begun,
-          clock,
-          parent: fiber,
-          context: begun === undefined ? context : RetryBudget.withinCall(context, begun),
-          runtimeFlags: status.runtimeFlags
-        })
-        return Effect.onExit(
-          restore(Effect.async<HedgeRace.Won<A>, E>((resume) => race.begin(resume))),
-          (exit) => {
-            if (Exit.isSuccess(exit)) {
-              unsafeRecord(self, exit.value.sample)
-              if (begun !== undefined) RetryBudget.unsafeEnd(begun, true)
-              return Effect.void
-            }
-            const left = race.abandon()
-            return begun === undefined ? left : Effect.map(left, () => RetryBudget.unsafeEnd(begun, false))
-          }
-        )
-      })
-    )
-  )
+const noGates: ReadonlyArray<never> = []
+
+const run = <A, E, R, B>(
+  effect: Effect.Effect<A, E, R>,
+  self: Hedge,
+  report: (value: A, call: HedgedAttempt<A, E, R>) => B
+): Effect.Effect<B, E, R> =>
+  Effect.withFiberRuntime((fiber, status) => {
+    const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
+    const inner = new GuardedEffect<A, E, R, never>(effect, noGates, undefined, undefined)
+    return Effect.uninterruptibleMask((restore) => {
+      const call = new HedgedAttempt(inner, self, undefined, restore, surroundings)
+      return Effect.map(call.run(), (value) => report(value, call))
+    })
+  })
 
 /**
  * Runs the effect, and again beside it when it takes long. The first success wins. When all attempts fail, the error is
@@ -323,8 +260,7 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<A, E, R>
 } = dual(
   2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<A, E, R> =>
-    Effect.map(run(effect, self), (won) => won.value)
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<A, E, R> => run(effect, self, (value) => value)
 )
 
 /**
@@ -340,11 +276,11 @@ export const applyWithReport: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Hedge): Effect.Effect<Report<A>, E, R> =>
-    Effect.map(run(effect, self), ({ attempts, elapsed, value, winner }) => ({
+    run(effect, self, (value, { attempts, elapsedMillis, winner }) => ({
       value,
       attempts,
       winner,
-      elapsed: Duration.millis(elapsed)
+      elapsed: Duration.millis(Math.round(elapsedMillis))
     }))
 )
 
@@ -369,11 +305,11 @@ export interface Stats {
  */
 export const stats = (self: Hedge): Effect.Effect<Stats> =>
   Effect.sync(() => ({
-    delay: Option.fromNullable(unsafeDelay(self)),
-    samples: self.delay._tag === "Fixed" ? 0 : Quantile.count(self.delay.cell.current)
+    delay: Option.fromNullable(self.delay.now),
+    samples: self.delay.samples
   }))
 
-const delayText = (delay: Delay): string => {
+const delayText = (delay: Hedge["delay"]): string => {
   if (delay._tag === "Fixed") {
     return Duration.isFinite(delay.delay) ? `after ${words(delay.delay)}` : "only after failures"
   }

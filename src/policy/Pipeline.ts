@@ -33,32 +33,17 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
-import * as Verdict from "../error/Verdict.ts"
-import { isRecord } from "../internal/record.ts"
-import { words } from "../internal/words.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
-import * as AdaptiveRetry from "./AdaptiveRetry.ts"
-import * as Bulkhead from "./Bulkhead.ts"
-import * as CircuitBreaker from "./CircuitBreaker.ts"
-import * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
-import * as Hedge from "./Hedge.ts"
-import * as gates from "./pipeline/gates.ts"
-import * as Swap from "./pipeline/swap.ts"
-import * as PolicyConfig from "./PolicyConfig.ts"
-import * as RateLimiter from "./RateLimiter.ts"
-import * as RetryBudget from "./RetryBudget.ts"
-import * as RetryPolicy from "./RetryPolicy.ts"
-import { attempt, type Deadline, type Gate, type Limits } from "./shared/attempt.ts"
-import * as Loop from "./shared/retryLoop.ts"
-import { outerLimit } from "./shared/retryTree.ts"
+import { type PipelineOf, pipelineOf, TypeId as mark } from "./pipeline/pipelineOf.ts"
+import { sections } from "./pipeline/sections.ts"
+import type * as PolicyConfig from "./PolicyConfig.ts"
+import type * as RateLimiter from "./RateLimiter.ts"
+
+const operations = pipelineOf(sections)
 
 /**
  * What marks a value as a {@link Pipeline}.
@@ -66,7 +51,7 @@ import { outerLimit } from "./shared/retryTree.ts"
  * @since 0.1.0
  * @category symbols
  */
-export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Pipeline")
+export const TypeId: typeof mark = mark
 
 /**
  * What a pipeline is made from. Everything may be left out; a pipeline of nothing changes nothing.
@@ -84,57 +69,13 @@ export interface Options extends PolicyConfig.Options {}
  */
 export type AnyRefusal = CircuitOpen | RateLimitExceeded | BulkheadFull | TimedOut
 
-type Given<O, Name extends keyof Options, Refused> = Name extends keyof O
-  ? [O[Name]] extends [undefined] ? never : Refused
-  : never
-
-/** A place in the queue may take too long to come. */
-type QueueRefusal<Section> = Section extends { readonly admission: { readonly queue: infer Queue } }
-  ? Queue extends (...args: never) => Effect.Effect<unknown, infer Refused> ? Refused : never
-  :
-    | BulkheadFull
-    | (Section extends { readonly queueTimeout: infer T } ? ([T] extends [undefined] ? never : TimedOut) : never)
-
 /**
- * What a pipeline made from such options can refuse: exactly what its policies can.
+ * A pipeline: all policies of a call.
  *
  * @since 0.1.0
  * @category models
  */
-export type Refusal<O extends Options> =
-  | Given<O, "totalTimeout", TimedOut>
-  | Given<O, "attemptTimeout", TimedOut>
-  | Given<O, "circuitBreaker", CircuitOpen>
-  | Given<O, "rateLimiter", RateLimitExceeded>
-  | Given<O, "bulkhead", QueueRefusal<NonNullable<O["bulkhead"]>>>
-  | Given<O, "concurrencyLimit", QueueRefusal<NonNullable<O["concurrencyLimit"]>>>
-
-/** A pipeline as it runs; it is replaced as a whole when the configuration changes. */
-interface Plan {
-  readonly policies: PolicyConfig.Policies
-  readonly retry: Loop.Settings | undefined
-  readonly gates: ReadonlyArray<Gate<unknown, AnyRefusal>>
-  readonly limits: Limits
-}
-
-/**
- * A pipeline that refuses with `Refused`, or not at all.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Pipeline<out Refused = AnyRefusal> extends Pipeable {
-  readonly [TypeId]: typeof TypeId
-  readonly name: string
-  /** Its own books: use the functions of this module. */
-  readonly cell: {
-    plan: Plan
-    /** What its type refuses with, so what a new configuration may refuse with. */
-    readonly refusals: Swap.Refusals
-    /** Never written: it only carries the type. */
-    readonly refused?: Refused
-  }
-}
+export interface Pipeline extends PipelineOf<AnyRefusal, PolicyConfig.Policies> {}
 
 /**
  * The pipeline of the running program, for {@link layer}.
@@ -150,62 +91,8 @@ export const Pipeline: Context.Tag<Pipeline, Pipeline> = Context.GenericTag<Pipe
  * @since 0.1.0
  * @category guards
  */
-export const isPipeline = (value: unknown): value is Pipeline<unknown> =>
+export const isPipeline = (value: unknown): value is Pipeline =>
   typeof value === "object" && value !== null && TypeId in value
-
-const proto = {
-  [TypeId]: TypeId,
-  toString(this: Pipeline<unknown>): string {
-    return describe(this)
-  },
-  toJSON(this: Pipeline<unknown>): unknown {
-    return encode(this)
-  },
-  pipe() {
-    return pipeArguments(this, arguments)
-  }
-}
-
-const gatesOf = <A>(
-  policies: PolicyConfig.Policies,
-  cost: RateLimiter.Cost<A>
-): ReadonlyArray<Gate<A, AnyRefusal>> => {
-  const { adaptiveRetry, bulkhead, circuitBreaker, concurrencyLimit, rateLimiter } = policies
-  return [
-    ...(circuitBreaker === undefined ? [] : [gates.circuitBreaker(circuitBreaker)]),
-    ...(adaptiveRetry === undefined ? [] : [gates.adaptiveRetry(adaptiveRetry)]),
-    ...(rateLimiter === undefined ? [] : [gates.rateLimiter(rateLimiter, cost)]),
-    ...(concurrencyLimit === undefined ? [] : [gates.concurrencyLimit(concurrencyLimit)]),
-    ...(bulkhead === undefined ? [] : [gates.bulkhead(bulkhead)])
-  ]
-}
-
-const toPlan = (policies: PolicyConfig.Policies): Plan => {
-  const { adaptiveRetry, attemptTimeout, name, retry, retryBudget, verdict } = policies
-  return {
-    policies,
-    retry: retry === undefined ? undefined : {
-      name,
-      policy: retry,
-      verdict: verdict ?? Verdict.of,
-      budget: retryBudget,
-      adaptive: adaptiveRetry,
-      maxAttempts: RetryPolicy.bounds(retry).attempts
-    },
-    gates: gatesOf(policies, {}),
-    limits: {
-      name,
-      attempt: attemptTimeout === undefined ? undefined : { limit: attemptTimeout, phase: "attempt" },
-      total: undefined
-    }
-  }
-}
-
-const build = (policies: PolicyConfig.Policies, refusals: Swap.Refusals): Pipeline =>
-  Object.assign(Object.create(proto), { name: policies.name, cell: { plan: toPlan(policies), refusals } })
-
-/** Its type has every refusal, so that a new configuration may bring policies it did not have. */
-const buildOpen = (policies: PolicyConfig.Policies): Pipeline => build(policies, "all")
 
 /**
  * A pipeline. Fails with one `InvalidOptions` that lists everything that is wrong with the options, also where two of
@@ -215,14 +102,9 @@ const buildOpen = (policies: PolicyConfig.Policies): Pipeline => build(policies,
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options>(
-  options: O & { readonly [Unknown in Exclude<keyof O, keyof Options>]: never }
-): Effect.Effect<Pipeline<Refusal<O>>, InvalidOptions> =>
-  // The options that add a refusal are those whose presence puts it into the type.
-  Effect.map(PolicyConfig.read(options), (policies) => build(policies, Swap.refusals(policies))) as Effect.Effect<
-    Pipeline<Refusal<O>>,
-    InvalidOptions
-  >
+export const make = <Field extends string = never>(
+  options: Options & { readonly [Each in Field]?: Each extends keyof Options ? unknown : never }
+): Effect.Effect<Pipeline, InvalidOptions> => operations.make(options)
 
 /**
  * A pipeline from JSON, as a policy file holds it; see `PolicyConfig`. Fails with one `InvalidOptions` that lists every
@@ -231,8 +113,7 @@ export const make = <const O extends Options>(
  * @since 0.1.0
  * @category conversions
  */
-export const decode = (json: unknown): Effect.Effect<Pipeline, InvalidOptions> =>
-  Effect.map(PolicyConfig.decode(json), buildOpen)
+export const decode = (json: unknown): Effect.Effect<Pipeline, InvalidOptions> => operations.decode(json)
 
 /**
  * The pipeline as JSON; {@link decode} gives a pipeline alike. A policy that was given as a value is shared with others
@@ -241,8 +122,7 @@ export const decode = (json: unknown): Effect.Effect<Pipeline, InvalidOptions> =
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (self: Pipeline<unknown>): { readonly [field: string]: unknown } =>
-  PolicyConfig.encode(self.cell.plan.policies)
+export const encode = (self: Pipeline): { readonly [field: string]: unknown } => operations.encode(self)
 
 /**
  * A pipeline for everything below.
@@ -251,39 +131,21 @@ export const encode = (self: Pipeline<unknown>): { readonly [field: string]: unk
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Pipeline, InvalidOptions> =>
-  Layer.effect(Pipeline, Effect.map(PolicyConfig.read(options), buildOpen))
-
-/** All or nothing, whoever is interrupted meanwhile. */
-const swap = (
-  self: Pipeline<unknown>,
-  read: Effect.Effect<PolicyConfig.Policies, InvalidOptions>
-): Effect.Effect<void, InvalidOptions> =>
-  Effect.uninterruptible(Effect.gen(function*() {
-    const next = yield* Swap.takeOver(self.cell.plan.policies, yield* read, self.cell.refusals)
-    self.cell.plan = toPlan(next)
-    yield* Effect.clockWith((clock) =>
-      Monitor.emit(Event.ConfigSwapped({ at: clock.unsafeCurrentTimeMillis(), name: self.name }))
-    )
-  }))
+  Layer.effect(Pipeline, operations.make(options))
 
 /**
  * Takes over another configuration, for the calls that begin from now on; those that run end under the old one. The
  * whole of it is checked before anything changes. Breaker, limiter and bulkhead keep their state and only take over new
  * numbers, and so does a budget of the same form; a policy that is given as a value is used in place of the one before.
- * A policy that could refuse in a new way may only be added to a pipeline from {@link decode} or {@link layer}, whose
- * type has every refusal. The name, the queue time-outs and the strategy of an adaptive limit stay.
+ * The name, the queue time-outs and the strategy of an adaptive limit stay.
  *
  * @since 0.1.0
  * @category operations
  */
 export const reconfigure: {
-  (options: Options): (self: Pipeline<unknown>) => Effect.Effect<void, InvalidOptions>
-  (self: Pipeline<unknown>, options: Options): Effect.Effect<void, InvalidOptions>
-} = dual(
-  2,
-  (self: Pipeline<unknown>, options: Options): Effect.Effect<void, InvalidOptions> =>
-    swap(self, PolicyConfig.read(isRecord(options) ? { ...options, name: self.name } : options))
-)
+  (options: Options): (self: Pipeline) => Effect.Effect<void, InvalidOptions>
+  (self: Pipeline, options: Options): Effect.Effect<void, InvalidOptions>
+} = operations.reconfigure
 
 /**
  * {@link reconfigure} from a policy file that was read anew.
@@ -292,59 +154,9 @@ export const reconfigure: {
  * @category operations
  */
 export const reload: {
-  (json: unknown): (self: Pipeline<unknown>) => Effect.Effect<void, InvalidOptions>
-  (self: Pipeline<unknown>, json: unknown): Effect.Effect<void, InvalidOptions>
-} = dual(
-  2,
-  (self: Pipeline<unknown>, json: unknown): Effect.Effect<void, InvalidOptions> =>
-    swap(self, PolicyConfig.decode(isRecord(json) ? { ...json, name: self.name } : json))
-)
-
-const run = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  { limits, policies, retry }: Plan,
-  passed: ReadonlyArray<Gate<A, AnyRefusal>>,
-  total: Deadline | undefined
-): Effect.Effect<A, E | AnyRefusal, R> => {
-  const isBare = passed.length === 0 && limits.attempt === undefined && total === undefined
-  const bounded = total === undefined ? limits : { ...limits, total }
-  const once = (current?: Loop.Attempt): Effect.Effect<A, E | AnyRefusal, R> =>
-    attempt(effect, passed, bounded, current)
-  if (retry === undefined) return hedged(isBare ? effect : once(), policies.hedge)
-  return Loop.run(
-    // A hedge is within an attempt, so all of it is told which one it is.
-    isBare || policies.hedge !== undefined ? Loop.once(hedged(isBare ? effect : once(), policies.hedge)) : once,
-    retry,
-    total?.at ?? Infinity,
-    Loop.plain<A, E | AnyRefusal>()
-  )
-}
-
-const hedged = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  hedge: Hedge.Hedge | undefined
-): Effect.Effect<A, E, R> => hedge === undefined ? effect : Hedge.apply(effect, hedge)
-
-const start = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  plan: Plan,
-  passed: ReadonlyArray<Gate<A, AnyRefusal>>
-): Effect.Effect<A, E | AnyRefusal, R> => {
-  const { totalTimeout } = plan.policies
-  return totalTimeout === undefined ?
-    run(effect, plan, passed, undefined) :
-    Effect.clockWith((clock) =>
-      run(effect, plan, passed, {
-        at: clock.unsafeCurrentTimeMillis() + totalTimeout,
-        phase: "total",
-        limit: totalTimeout
-      })
-    )
-}
-
-/** Only the policies that are there refuse, and those are in the pipeline's type. */
-const asTyped = <A, E, R, Refused>(effect: Effect.Effect<A, E | AnyRefusal, R>): Effect.Effect<A, E | Refused, R> =>
-  effect as Effect.Effect<A, E | Refused, R>
+  (json: unknown): (self: Pipeline) => Effect.Effect<void, InvalidOptions>
+  (self: Pipeline, json: unknown): Effect.Effect<void, InvalidOptions>
+} = operations.reload
 
 /**
  * Strengthens an effect by all policies of the pipeline.
@@ -353,13 +165,9 @@ const asTyped = <A, E, R, Refused>(effect: Effect.Effect<A, E | AnyRefusal, R>):
  * @category combinators
  */
 export const apply: {
-  <Refused>(self: Pipeline<Refused>): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refused, R>
-  <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Pipeline<Refused>): Effect.Effect<A, E | Refused, R>
-} = dual(
-  2,
-  <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Pipeline<Refused>): Effect.Effect<A, E | Refused, R> =>
-    asTyped(Effect.suspend(() => start(effect, self.cell.plan, self.cell.plan.gates)))
-)
+  (self: Pipeline): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AnyRefusal, R>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: Pipeline): Effect.Effect<A, E | AnyRefusal, R>
+} = operations.apply
 
 /**
  * Like {@link apply}, telling the rate limiter what the call costs: tokens expected, and how to read the tokens used from
@@ -369,26 +177,15 @@ export const apply: {
  * @category combinators
  */
 export const applyCost: {
-  <A, Refused>(self: Pipeline<Refused>, cost: RateLimiter.Cost<A>): <B extends A, E, R>(
+  <A>(self: Pipeline, cost: RateLimiter.Cost<A>): <B extends A, E, R>(
     effect: Effect.Effect<B, E, R>
-  ) => Effect.Effect<B, E | Refused, R>
-  <A, E, R, Refused>(
+  ) => Effect.Effect<B, E | AnyRefusal, R>
+  <A, E, R>(
     effect: Effect.Effect<A, E, R>,
-    self: Pipeline<Refused>,
+    self: Pipeline,
     cost: RateLimiter.Cost<A>
-  ): Effect.Effect<A, E | Refused, R>
-} = dual(
-  3,
-  <A, E, R, Refused>(
-    effect: Effect.Effect<A, E, R>,
-    self: Pipeline<Refused>,
-    cost: RateLimiter.Cost<A>
-  ): Effect.Effect<A, E | Refused, R> =>
-    asTyped(Effect.suspend(() => {
-      const { plan } = self.cell
-      return start(effect, plan, plan.policies.rateLimiter === undefined ? plan.gates : gatesOf(plan.policies, cost))
-    }))
-)
+  ): Effect.Effect<A, E | AnyRefusal, R>
+} = operations.applyCost
 
 /**
  * The policies of a pipeline as they are now: read their state with their own modules.
@@ -396,19 +193,7 @@ export const applyCost: {
  * @since 0.1.0
  * @category getters
  */
-export const policies = (self: Pipeline<unknown>): PolicyConfig.Policies => self.cell.plan.policies
-
-/** How much longer an adaptive retry can make the waits, in milliseconds: at most to its cap, never past the deadline. */
-const stretchOf = (
-  { settings }: AdaptiveRetry.AdaptiveRetry,
-  { tree }: RetryPolicy.RetryPolicy,
-  attempts: number,
-  wait: Duration.Duration
-): number => {
-  const millis = Duration.toMillis(wait)
-  if (!Number.isFinite(millis)) return 0
-  return Math.min(millis * (settings.maxMultiplier - 1), (attempts - 1) * settings.cap, outerLimit(tree) - millis)
-}
+export const policies = (self: Pipeline): PolicyConfig.Policies => operations.policies(self)
 
 /**
  * The worst that a call through the pipeline can do: attempts in sequence, calls at the other side (hedges included),
@@ -417,38 +202,12 @@ const stretchOf = (
  * @since 0.1.0
  * @category interpreters
  */
-export const bounds = (self: Pipeline<unknown>): {
+export const bounds = (self: Pipeline): {
   readonly attempts: number
   readonly calls: number
   readonly wait: Duration.Duration
   readonly duration: Duration.Duration
-} => {
-  const { attemptTimeout = Infinity, hedge, retry = RetryPolicy.never, totalTimeout = Infinity, ...more } =
-    self.cell.plan.policies
-  const { attempts, wait } = RetryPolicy.bounds(retry)
-  const stretch = more.adaptiveRetry === undefined ? 0 : stretchOf(more.adaptiveRetry, retry, attempts, wait)
-  const total = Duration.millis(totalTimeout)
-  // Waiting for a limiter or in a queue comes before the attempt's time-out, so only the total one bounds it.
-  const waits = more.rateLimiter !== undefined || more.bulkhead !== undefined ||
-    more.concurrencyLimit !== undefined || more.adaptiveRetry?.mode === "rate"
-  const duration = attemptTimeout === Infinity || waits
-    ? Duration.infinity
-    : RetryPolicy.bounds(retry, { attemptTimeout: Duration.millis(attemptTimeout) }).duration
-  return {
-    attempts,
-    calls: attempts * (1 + (hedge?.maxHedges ?? 0)),
-    wait: Duration.min(Duration.sum(wait, stretch), total),
-    duration: Duration.min(Duration.sum(duration, stretch), total)
-  }
-}
-
-const spoken = (duration: Duration.Duration): string => Duration.isFinite(duration) ? words(duration) : "unbounded"
-
-/** Some policies say what they are when they describe themselves. */
-const titled = (what: string, text: string): string => text.startsWith(what) ? text : `${what} ${text}`
-
-const counted = (count: number, what: string): string =>
-  Number.isFinite(count) ? `${count} ${what}${count === 1 ? "" : "s"}` : `unlimited ${what}s`
+} => operations.bounds(self)
 
 /**
  * The pipeline in words: the policies in order with every number, and the worst case.
@@ -456,27 +215,4 @@ const counted = (count: number, what: string): string =>
  * @since 0.1.0
  * @category interpreters
  */
-export const describe = (self: Pipeline<unknown>): string => {
-  const all = self.cell.plan.policies
-  const order = [
-    all.totalTimeout === undefined ? undefined : `total time-out ${words(all.totalTimeout)}`,
-    all.retry === undefined ? undefined : `retry: ${String(all.retry)}`,
-    all.retryBudget === undefined ? undefined : titled("retry budget", RetryBudget.describe(all.retryBudget)),
-    all.adaptiveRetry === undefined ? undefined : titled("adaptive retry", AdaptiveRetry.describe(all.adaptiveRetry)),
-    all.hedge === undefined ? undefined : titled("hedge", Hedge.describe(all.hedge)),
-    all.circuitBreaker === undefined
-      ? undefined
-      : titled("circuit breaker", CircuitBreaker.describe(all.circuitBreaker)),
-    all.rateLimiter === undefined ? undefined : RateLimiter.describe(all.rateLimiter),
-    all.concurrencyLimit === undefined
-      ? undefined
-      : `adaptive limit ${ConcurrencyLimit.describe(all.concurrencyLimit)}`,
-    all.bulkhead === undefined ? undefined : titled("bulkhead", Bulkhead.describe(all.bulkhead)),
-    all.attemptTimeout === undefined ? undefined : `attempt time-out ${words(all.attemptTimeout)}`,
-    "call"
-  ].filter((line) => line !== undefined)
-  const worst = bounds(self)
-  const amplified = worst.calls === worst.attempts ? "" : ` (${counted(worst.calls, "call")} with hedges)`
-  return `${self.name}: ${order.join("\n  → ")}\n  worst case: ${counted(worst.attempts, "attempt")}${amplified}, ` +
-    `${spoken(worst.wait)} waiting, ${spoken(worst.duration)} in all`
-}
+export const describe = (self: Pipeline): string => operations.describe(self)

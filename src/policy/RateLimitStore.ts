@@ -1,7 +1,13 @@
 /**
  * Where rate limiters keep their buckets and who waits for them. The memory store serves one process; a store shared by
  * several processes implements the same interface and passes the laws in `testing/StoreLaws`. Every operation is atomic
- * for its key, and takes the time from the running `Clock`.
+ * for its key.
+ *
+ * The memory store measures by elapsed time, so a system clock that is set back or forth changes nothing. A store that
+ * several processes share keeps a time of its own, usually its server's, because the elapsed times of two processes
+ * cannot be compared. What holds there: no time of a client goes into the store; pauses and waits are given as
+ * durations; and when the server's clock is set back, buckets go on refilling at once and a pause lasts as long as it
+ * had left. A clock that is set forward refills buckets and ends pauses early, by the jump.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -25,6 +31,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as bucket from "../internal/bucket.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import * as rateLine from "./rateLimitStore/line.ts"
 
 /**
@@ -148,8 +155,8 @@ export interface Snapshot {
 }
 
 /**
- * The operations of a store that lives in this process, without an `Effect` round each: `now` is the time of the running
- * `Clock`. A policy calls them where every microsecond counts.
+ * The operations of a store that lives in this process, without an `Effect` round each: `now` is the elapsed time of the
+ * running `Clock` in milliseconds. A policy calls them where every microsecond counts.
  *
  * @since 0.1.0
  * @category models
@@ -181,12 +188,20 @@ export interface RateLimitStore {
    * wait ended as `Refused` it does nothing.
    */
   readonly release: (reservation: Reservation) => Effect.Effect<void>
-  /** Corrects the tokens taken to those used: gives back the rest, or takes more and leaves a debt. */
+  /**
+   * Corrects the tokens taken to those used: gives back the rest, or takes more and leaves a debt. A debt is one minute's
+   * limit at most: by then the other side's own bucket is full again.
+   */
   readonly settle: (reservation: Reservation, tokens: number) => Effect.Effect<void>
   /** Lets nobody of the key start for that many milliseconds. False if an earlier pause lasts as long. */
   readonly pause: (key: string, limits: Limits, millis: number) => Effect.Effect<boolean>
-  /** Believes the other side; true if the limits in force changed. A learned limit never exceeds the configured one. */
-  readonly learn: (key: string, limits: Limits, told: Learned) => Effect.Effect<boolean>
+  /** Ends a pause at once. False if there was none. */
+  readonly resume: (key: string, limits: Limits) => Effect.Effect<boolean>
+  /**
+   * Believes the other side; true if the limits in force changed. A learned limit never exceeds the configured one, and
+   * expires after {@link defaults}.learnedLimits unless it is told again.
+   */
+  readonly learn: (key: string, limits: Limits, learned: Learned) => Effect.Effect<boolean>
   /** How the key stands. */
   readonly state: (key: string, limits: Limits) => Effect.Effect<Snapshot>
   /** How many keys are held: those idle for {@link defaults}.idle are forgotten within as long again. */
@@ -204,17 +219,18 @@ export interface RateLimitStore {
 export const RateLimitStore = Context.GenericTag<RateLimitStore>("effect-llm-resilience/RateLimitStore")
 
 /**
- * `idle`: a key nobody used for 10 minutes is forgotten, with what was learned for it.
+ * `idle`: a key nobody used for 10 minutes is forgotten, with what was learned for it. `learnedLimits`: so long a limit
+ * that the other side told is believed without being told again.
  *
  * @since 0.1.0
  * @category defaults
  */
-export const defaults = { idle: "10 minutes" } as const
+export const defaults = { idle: "10 minutes", learnedLimits: "10 minutes" } as const
 
 const idleMillis = Duration.toMillis(defaults.idle)
 
 const withNow = <A>(use: (now: number) => A): Effect.Effect<A> =>
-  Effect.clockWith((clock) => Effect.sync(() => use(clock.unsafeCurrentTimeMillis())))
+  Effect.clockWith((clock) => Effect.sync(() => use(elapsedMillis(clock))))
 
 const unsafeMakeMemory = (): RateLimitStore => {
   const cells = new Map<string, rateLine.Cell>()
@@ -249,10 +265,10 @@ const unsafeMakeMemory = (): RateLimitStore => {
       const { key, limits, maxWait, requests, tokens } = request
       const cell = cellOf(key, limits, now)
       rateLine.advance(cell, now)
-      const tooMuch = bucket.exceeded(cell.state, request)
-      if (tooMuch !== undefined) return { _tag: "Refused", reason: "cost", ...tooMuch }
       const plan = rateLine.plannedState(cell)
-      const start = bucket.earliest(plan, request)
+      const excess = bucket.excess(limits, plan, request, now)
+      if (excess !== undefined) return { _tag: "Refused", reason: "cost", ...excess }
+      const start = bucket.earliest(limits, plan, request)
       if (cell.line.first === undefined && bucket.isDue(start, now)) {
         cell.state = bucket.take(limits, plan, request, start)
         return { _tag: "Granted", key, limits, requests, tokens, id: ++cell.lastId }
@@ -268,12 +284,12 @@ const unsafeMakeMemory = (): RateLimitStore => {
       const place = places.get(reservation)
       if (typeof place?.value.turn === "object") return
       const cell = cellOf(reservation.key, reservation.limits, now)
-      if (place === undefined || !rateLine.leave(cell, place, now)) rateLine.change(cell, reservation, now)
+      if (place === undefined || !rateLine.leave(cell, place, now)) rateLine.giveBack(cell, reservation, now)
     },
     settle: (reservation, tokens, now) => {
       if (tokens === reservation.tokens) return
       const cell = cellOf(reservation.key, reservation.limits, now)
-      rateLine.change(cell, { requests: 0, tokens: reservation.tokens - tokens }, now)
+      rateLine.settle(cell, reservation.tokens, tokens, now)
     },
     pause: (key, limits, millis, now) => rateLine.pause(cellOf(key, limits, now), now + millis, now)
   }
@@ -295,7 +311,8 @@ const unsafeMakeMemory = (): RateLimitStore => {
     release: (reservation) => withNow((now) => local.release(reservation, now)),
     settle: (reservation, tokens) => withNow((now) => local.settle(reservation, tokens, now)),
     pause: (key, limits, millis) => withNow((now) => local.pause(key, limits, millis, now)),
-    learn: (key, limits, told) => withNow((now) => rateLine.learn(cellOf(key, limits, now), told, now)),
+    resume: (key, limits) => withNow((now) => rateLine.resume(cellOf(key, limits, now), now)),
+    learn: (key, limits, learned) => withNow((now) => rateLine.learn(cellOf(key, limits, now), learned, now)),
     state: (key, limits) =>
       withNow((now) => {
         const cell = cellOf(key, limits, now)
@@ -307,7 +324,7 @@ const unsafeMakeMemory = (): RateLimitStore => {
           requestsAvailable: bucket.available(requests, requestsPerMinute),
           tokensAvailable: bucket.available(tokens, tokensPerMinute),
           waiting: cell.line.size,
-          pausedFor: Math.max(0, pausedUntil - now)
+          pausedFor: bucket.until(pausedUntil, now)
         }
       }),
     size: Effect.sync(() => cells.size)

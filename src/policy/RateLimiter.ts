@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { RateLimitExceeded } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import type { Headers } from "../internal/hints.ts"
 import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
 import * as Event from "../telemetry/Event.ts"
@@ -66,6 +67,8 @@ export interface RateLimiter {
   readonly limits: RateLimitStore.Limits
   /** Milliseconds a call may wait; 0 is `onExceeded: "fail"`. */
   readonly maxWait: number
+  /** Milliseconds that a hint of the other side may pause the key. */
+  readonly longestHint: number
   readonly verdict: (error: unknown) => Verdict.Verdict
   readonly store: RateLimitStore.RateLimitStore
 }
@@ -88,11 +91,11 @@ export interface Options {
   /** The name its events and refusals carry. */
   readonly name: string
   /**
-   * Requests a minute: above zero. `"learned"` has no limit until {@link learn} is told one. Without it requests are not
-   * limited. At least one of the two limits must be given.
+   * Requests a minute: at least 0.0001, which is one in a week. `"learned"` has no limit until {@link learn} is told one.
+   * Without it requests are not limited. At least one of the two limits must be given.
    */
   readonly requestsPerMinute?: number | "learned" | undefined
-  /** Tokens a minute: above zero, or `"learned"`. Without it tokens are not limited. */
+  /** Tokens a minute: at least 0.0001, or `"learned"`. Without it tokens are not limited. */
   readonly tokensPerMinute?: number | "learned" | undefined
   /**
    * The share of a minute's limit that may go at once when it was saved up, from 0 to 1. Default: 1, which mirrors the
@@ -107,19 +110,26 @@ export interface Options {
    * it wait longer. Default: no limit, so that only a time-out round the call ends the wait.
    */
   readonly maxWait?: Duration.DurationInput | undefined
+  /**
+   * The longest pause that a hint of the other side (a failure's `retryAfter`) makes: a longer one is cut to it, so that
+   * one wrong reply cannot stop a key for days. {@link pause} has no such limit. Default: 1 hour.
+   */
+  readonly longestHint?: Duration.DurationInput | undefined
   /** Who shares the limits, for example one API key. Default: the name. */
   readonly key?: string | undefined
   /** Judges an error: who was throttled, and what was billed. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
-/**
- * The numbers used where the options leave them out.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = { burst: 1, onExceeded: "delay" } as const
+export {
+  /**
+   * The numbers used where the options leave them out.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./rateLimiter/options.ts"
 
 /**
  * What one call costs.
@@ -215,8 +225,8 @@ const oneRequest: Cost<unknown> = {}
 export type Restore = Region.Restore
 
 /**
- * For a step that fuses several policies: what the limiter says to a call at `now` (epoch milliseconds of the
- * running `Clock`). `Granted` must be given to {@link settleExit} when the call has ended; anything else to
+ * For a step that fuses several policies: what the limiter says to a call at `now` (elapsed milliseconds of the running
+ * `Clock`). `Granted` must be given to {@link settleExit} when the call has ended; anything else to
  * {@link enter}. `undefined` where the store does not live in this process: use {@link reserve}.
  *
  * @since 0.1.0
@@ -304,7 +314,7 @@ export const settleExit = <A, E>(
     self,
     granted,
     exit._tag === "Failure"
-      ? Correction.ofCause(exit.cause, self.verdict)
+      ? Correction.ofCause(exit.cause, self)
       : actual === undefined
       ? undefined
       : Correction.ofUsage(exit.value, actual)
@@ -325,7 +335,7 @@ const applied = <A, E, R>(
       }))
       const failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> =>
         Effect.zipRight(
-          Turn.settle(self, granted, begun ? Correction.ofCause(cause, self.verdict) : Correction.unsent),
+          Turn.settle(self, granted, begun ? Correction.ofCause(cause, self) : Correction.unsent),
           Effect.failCause(cause)
         )
       return actual === undefined
@@ -340,7 +350,7 @@ const applied = <A, E, R>(
     const { local } = self.store
     return local === undefined
       ? Effect.flatMap(self.store.reserve(request), go)
-      : Effect.clockWith((clock) => go(local.reserve(request, clock.unsafeCurrentTimeMillis())))
+      : Effect.clockWith((clock) => go(local.reserve(request, elapsedMillis(clock))))
   })
 
 /**
@@ -387,8 +397,8 @@ export const applyCost: {
 
 // What the other side says --------------------------------------------------------------------------------------------
 
-const isTold = (told: Headers | RateLimitStore.Learned): told is RateLimitStore.Learned =>
-  Object.values(told).some((value) => typeof value === "number")
+const isLearned = (reply: Headers | RateLimitStore.Learned): reply is RateLimitStore.Learned =>
+  Object.values(reply).some((value) => typeof value === "number")
 
 /**
  * Takes over what the other side tells about its limits: the headers of a reply (`x-ratelimit-*` as OpenAI, Azure, Groq,
@@ -396,16 +406,19 @@ const isTold = (told: Headers | RateLimitStore.Learned): told is RateLimitStore.
  * a higher one changes nothing, because you may want less than you are given. Less remaining than we counted empties the
  * bucket to that. Limits per day are left alone: when one runs out, the refusal says how long to wait.
  *
+ * One wrong reply does not stop a key: a limit that is not told again expires after 10 minutes, and a call whose cost is
+ * above it (but not above the configured one) may pass as a probe, once a minute.
+ *
  * @since 0.1.0
  * @category operations
  */
 export const learn = (
   self: RateLimiter,
-  told: Headers | RateLimitStore.Learned
+  reply: Headers | RateLimitStore.Learned
 ): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     const now = clock.unsafeCurrentTimeMillis()
-    const learned = isTold(told) ? told : rateLimitHeaders.read(told, now)
+    const learned = isLearned(reply) ? reply : rateLimitHeaders.read(reply, now)
     return Object.keys(learned).length === 0 ? Effect.void : Effect.flatMap(
       self.store.learn(self.key, self.limits, learned),
       (changed) =>
@@ -422,8 +435,8 @@ export const learn = (
 
 /**
  * Lets no caller of the key start for a time, also those who wait already. A shorter pause than the one that runs
- * changes nothing. A failure whose verdict is throttled and has a `retryAfter` does this by itself. After the pause
- * calls go at the limit's rate, not as one burst.
+ * changes nothing. A failure whose verdict is throttled and has a `retryAfter` does this by itself, for `longestHint` at
+ * most. After the pause calls go at the limit's rate, not as one burst. {@link resume} ends it.
  *
  * @since 0.1.0
  * @category operations
@@ -436,6 +449,16 @@ export const pause = (self: RateLimiter, duration: Duration.DurationInput): Effe
       (extended) => extended ? Turn.tellPaused(self, millis) : Effect.void
     )
   })
+
+/**
+ * Ends the pause of the key, if there is one: whoever waits goes on at the limit's rate. For an operator who knows that
+ * a hint was wrong.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const resume = (self: RateLimiter): Effect.Effect<void> =>
+  Effect.asVoid(self.store.resume(self.key, self.limits))
 
 /**
  * How the limiter's key stands: limits in force, what is available, how many wait.

@@ -180,12 +180,7 @@ const retried = <A, E, R, B, E2>(
   self: Retry,
   ends: Loop.Ends<A, E, B, E2>
 ): Effect.Effect<B, E2, R> =>
-  Loop.run(
-    Loop.once(self.adaptive === undefined ? effect : AdaptiveRetry.apply(effect, self.adaptive)),
-    self,
-    Infinity,
-    ends
-  )
+  Loop.retried(self.adaptive === undefined ? effect : AdaptiveRetry.apply(effect, self.adaptive), self, ends)
 
 /**
  * Runs the effect, and again as the policy decides. The last error is the caller's own, unboxed. Takes a policy, or a
@@ -216,8 +211,8 @@ export const applyWithReport: {
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Retry | RetryPolicy.RetryPolicy): Effect.Effect<Report<A>, E, R> =>
     retried(effect, toRetry(self), {
-      succeeded: (value, told): Report<A> => {
-        const { attempts, elapsed, log } = told()
+      succeeded: (value, call): Report<A> => {
+        const { attempts, elapsed, log } = call.progress()
         return { value, attempts, elapsed: Duration.millis(elapsed), log }
       },
       stopped: (error: E) => error,
@@ -247,8 +242,8 @@ export const applyOrExhausted: {
   ): Effect.Effect<A, RetriesExhausted<E>, R> =>
     retried(effect, toRetry(self), {
       succeeded: (value: A) => value,
-      stopped: (error: E, told) => {
-        const { attempts, elapsed, log } = told()
+      stopped: (error: E, call) => {
+        const { attempts, elapsed, log } = call.progress()
         return new RetriesExhausted<E>({ attempts, elapsed: Duration.millis(elapsed), lastError: error, log })
       },
       log: "kept"

@@ -18,21 +18,21 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
 import { optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
-import * as Event from "../telemetry/Event.ts"
-import * as Monitor from "../telemetry/Monitor.ts"
+import { Cell } from "./retryBudget/cell.ts"
 import { readForm } from "./retryBudget/form.ts"
-import * as Kernel from "./retryBudget/kernel.ts"
+import type * as Kernel from "./retryBudget/kernel.ts"
+import { CountedCall, find } from "./shared/countedCall.ts"
+import { countedRound, CurrentAttempt, withCounted } from "./shared/currentAttempt.ts"
 import { readAll } from "./shared/options.ts"
 
 /**
@@ -151,14 +151,8 @@ export interface RetryBudget {
   readonly [TypeId]: typeof TypeId
   readonly name: string
   readonly form: Form
-  /** Read it with {@link stats}. */
+  /** Its own books: read them with {@link stats}. */
   readonly cell: Cell
-}
-
-/** The one place where the state is, and what each kind of attempt costs. */
-interface Cell {
-  current: Kernel.State
-  readonly form: Kernel.Form
 }
 
 /**
@@ -200,7 +194,7 @@ export const make = (options?: Options): Effect.Effect<RetryBudget, InvalidOptio
         [TypeId]: TypeId,
         name,
         form: given.form ?? share(),
-        cell: { current: Kernel.start(read), form: read }
+        cell: new Cell(read)
       }
     })
   )
@@ -215,163 +209,6 @@ export const layer = (options?: Options): Layer.Layer<RetryBudget, InvalidOption
   Layer.effect(RetryBudget, make(options))
 
 /**
- * One call that a budget counts, from its beginning to its end.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Call {
-  readonly budget: RetryBudget
-  /** Whether it has taken leave for a further attempt. */
-  further: boolean
-}
-
-/**
- * What is told of the failure that a retry follows.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Failure {
-  readonly throttled: boolean
-  readonly timedOut: boolean
-}
-
-/**
- * Leave for one further attempt. Give it to {@link unsafeSettle} when that attempt has ended, exactly once.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Grant {
-  readonly kind: "retry" | "hedge"
-  /** What it took from the bucket; 0 in the forms without one. */
-  readonly cost: number
-}
-
-/**
- * The low-level way, for policies that fuse several steps into one: a call begins. `now` is epoch milliseconds. Must be
- * followed by {@link unsafeEnd}, whatever happens. Synchronous, like all that is called unsafe here: the state moves at
- * once.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeBegin = (self: RetryBudget, now: number): Call => {
-  self.cell.current = Kernel.begin(self.cell.form, self.cell.current, now)
-  return { budget: self, further: false }
-}
-
-const take = (call: Call, grant: Grant, now: number): Grant | undefined => {
-  const { cell } = call.budget
-  const next = Kernel.take(cell.form, cell.current, grant, now)
-  if (next === undefined) return undefined
-  cell.current = next
-  call.further = true
-  return grant
-}
-
-/**
- * Asks for leave to make another attempt after a failure, before waiting for it; `undefined` means no retry. If the
- * call holds the grant of an earlier retry, settle that one first.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeTryRetry = (call: Call, failure: Failure, now: number): Grant | undefined =>
-  take(call, { kind: "retry", cost: Kernel.costOf(call.budget.cell.form, "retry", failure) }, now)
-
-const noFailure: Failure = { throttled: false, timedOut: false }
-
-/**
- * Asks for leave to start an attempt beside those that run; `undefined` means no hedge.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeTryHedge = (call: Call, now: number): Grant | undefined =>
-  take(call, { kind: "hedge", cost: Kernel.costOf(call.budget.cell.form, "hedge", noFailure) }, now)
-
-/**
- * A further attempt ended, in success or otherwise (interruption is no success). It no longer counts as being in
- * flight; in the token form a retry that succeeded gives its cost back.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeSettle = (call: Call, grant: Grant, succeeded: boolean): void => {
-  const { cell } = call.budget
-  cell.current = Kernel.settle(cell.form, cell.current, grant, succeeded)
-}
-
-/**
- * A call ended. In the token form one that succeeded without a further attempt puts the reward into the bucket. A grant
- * of it that is not settled yet (of a hedge that lost and cannot be interrupted) is settled when that attempt ends.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeEnd = (call: Call, succeeded: boolean): void => {
-  const { cell } = call.budget
-  cell.current = Kernel.end(cell.form, cell.current, succeeded && !call.further)
-}
-
-/** The calls that are being counted round the running effect, so that a retry round a hedge counts one call once. */
-class Counted extends Context.Reference<Counted>()("effect-llm-resilience/RetryBudget/Counted", {
-  defaultValue: (): ReadonlyArray<Call> => []
-}) {}
-
-/**
- * The call of this budget that is being counted round the running effect (by {@link apply}, a retry or a hedge), if any:
- * then that is the call to ask for, and no other must be begun.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeFind = <R>(self: RetryBudget, context: Context.Context<R>): Call | undefined => {
-  for (const call of Context.get(context, Counted)) if (call.budget === self) return call
-  return undefined
-}
-
-/**
- * The context for all that runs within a call, so that {@link unsafeFind} finds it.
- *
- * @since 0.1.0
- * @category low level
- */
-export const withinCall = <R>(context: Context.Context<R>, call: Call): Context.Context<R> =>
-  Context.merge(context, Context.make(Counted, [...Context.get(context, Counted), call]))
-
-/**
- * Runs the body with the call that the budget counts: the one found round it, or a new one that ends with the body. It
- * is {@link unsafeFind}, {@link unsafeBegin}, {@link withinCall} and {@link unsafeEnd} in one.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const withCall = <A, E, R>(
-  self: RetryBudget,
-  body: (call: Call) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) => {
-    const outer = unsafeFind(self, fiber.currentContext)
-    if (outer !== undefined) return body(outer)
-    return Effect.uninterruptibleMask((restore) => {
-      const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-      const call = unsafeBegin(self, clock.unsafeCurrentTimeMillis())
-      const context = fiber.currentContext
-      // One bracket for the count and the context, where `Effect.locally` would add a second.
-      return Effect.zipRight(
-        FiberRef.set(FiberRef.currentContext, withinCall(context, call)),
-        Effect.onExit(restore(Effect.suspend(() => body(call))), (exit) => {
-          unsafeEnd(call, Exit.isSuccess(exit))
-          return FiberRef.set(FiberRef.currentContext, context)
-        })
-      )
-    })
-  })
-
-/**
  * Counts the effect as one call in flight. Retries and hedges with this budget count their calls themselves; this is
  * for calls that are made without either, and makes the share truer.
  *
@@ -383,20 +220,21 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: RetryBudget): Effect.Effect<A, E, R>
 } = dual(
   2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, self: RetryBudget): Effect.Effect<A, E, R> => withCall(self, () => effect)
+  <A, E, R>(effect: Effect.Effect<A, E, R>, self: RetryBudget): Effect.Effect<A, E, R> =>
+    Effect.flatMap(CurrentAttempt, (attempt) => {
+      const outer = countedRound(attempt)
+      if (find(self, outer) !== undefined) return effect
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.clockWith((clock) => {
+          const call = new CountedCall(self, outer, elapsedMillis(clock))
+          return Effect.onExit(
+            restore(Effect.provideService(effect, CurrentAttempt, withCounted(attempt, call))),
+            (exit) => Effect.sync(() => call.end(Exit.isSuccess(exit)))
+          )
+        })
+      )
+    })
 )
-
-/**
- * Reports that the budget was used up when that attempt (2 is the first further one) was wanted.
- *
- * @since 0.1.0
- * @category low level
- */
-export const reportExhausted = (self: RetryBudget, attempt: number): Effect.Effect<void> =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => Monitor.emit(Event.RetryBudgetExhausted({ at: now, name: self.name, attempt }))
-  )
 
 /**
  * What a budget looks like at one moment.
@@ -422,9 +260,9 @@ export interface Stats {
  * @category getters
  */
 export const stats = (self: RetryBudget): Effect.Effect<Stats> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
+  Effect.map(Effect.clock, (clock) => {
     const { calls, hedges, retries } = self.cell.current
-    return { calls, retries, hedges, available: Kernel.available(self.cell.form, self.cell.current, now) }
+    return { calls, retries, hedges, available: self.cell.available(elapsedMillis(clock)) }
   })
 
 const percent = (ratio: number): string => `${Math.round(ratio * 1e6) / 1e4}%`

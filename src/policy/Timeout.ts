@@ -23,7 +23,7 @@ import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { TimedOut } from "../error/PolicyError.ts"
 import { oneOf, optional, required, text } from "../internal/reader.ts"
-import { attempt } from "./shared/attempt.ts"
+import { attempt, timeLimit } from "./shared/attempt.ts"
 import { durationInput, readAll } from "./shared/options.ts"
 
 /**
@@ -112,9 +112,5 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Timeout): Effect.Effect<A, E | TimedOut, R> =>
-    attempt(effect, noGates, { name: self.name, attempt: timed(self), total: undefined })
+    attempt(effect, timeLimit(self.name, self.phase, Duration.toMillis(self.limit)))
 )
-
-const noGates: ReadonlyArray<never> = []
-
-const timed = (self: Timeout) => ({ limit: Duration.toMillis(self.limit), phase: self.phase })

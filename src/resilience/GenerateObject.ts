@@ -41,7 +41,7 @@ import type * as RetryPolicy from "../policy/RetryPolicy.ts"
 import * as Drive from "./generateObject/drive.ts"
 import * as Settings from "./generateObject/settings.ts"
 import { Watch } from "./generateObject/watch.ts"
-import { told } from "./shared/told.ts"
+import { progressStream } from "./shared/progressStream.ts"
 
 /**
  * What is used where the options are silent.
@@ -164,7 +164,7 @@ export type Progress<A, I = A> =
 export const stream = <A, I = A>(
   options: Options<A, I>
 ): Stream.Stream<Progress<A, I>, Failure, LanguageModel.LanguageModel> =>
-  told((tell: (progress: Progress<A, I>) => Effect.Effect<void>) =>
+  progressStream((tell: (progress: Progress<A, I>) => Effect.Effect<void>) =>
     Effect.gen(function*() {
       const settings = yield* Settings.settle(options)
       const model = yield* LanguageModel.LanguageModel

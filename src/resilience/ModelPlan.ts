@@ -40,7 +40,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
-import { PlanExhausted, type PolicyError } from "../error/PolicyError.ts"
+import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Kernel from "../internal/plan.ts"
@@ -73,7 +73,7 @@ export interface Step {
   /** A model, or a layer that provides one. A layer is built once, when the plan is made. */
   readonly model: LanguageModel.Service | Layer.Layer<LanguageModel.LanguageModel, unknown, unknown>
   /** Its own pipeline, or the options of one. What a pipeline keeps (breakers, limits) it keeps over all calls. */
-  readonly pipeline?: Pipeline.Pipeline<PolicyError> | Pipeline.Options | undefined
+  readonly pipeline?: Pipeline.Pipeline | Pipeline.Options | undefined
   /**
    * Which errors of the steps before it this step is for; where it is for none of them, it is skipped. Not for the
    * first step. Default: the verdict of the last error is Retry or Fallback.
@@ -156,9 +156,7 @@ export type StepError<S extends Step> = S extends Step
   : never
 
 type Refusal<S extends Step> = "pipeline" extends keyof S
-  ? S["pipeline"] extends infer P
-    ? P extends Pipeline.Pipeline<infer Refused> ? Refused : P extends Pipeline.Options ? Pipeline.Refusal<P> : never
-  : never
+  ? [S["pipeline"]] extends [undefined] ? never : Pipeline.AnyRefusal
   : never
 
 /** What making the plan can fail with for the sake of a layer, and what that layer needs. */
@@ -193,13 +191,13 @@ const pipelineOf = (
   step: Step,
   plan: string,
   position: number
-): Effect.Effect<Either.Either<Pipeline.Pipeline<PolicyError> | undefined, ReadonlyArray<Issue>>> => {
+): Effect.Effect<Either.Either<Pipeline.Pipeline | undefined, ReadonlyArray<Issue>>> => {
   const { name, pipeline } = step
   return pipeline === undefined || Pipeline.isPipeline(pipeline)
     ? Effect.succeed(Either.right(pipeline))
     : Effect.either(
       Effect.mapError(
-        Pipeline.make<Pipeline.Options>({ name: `${plan}/${name}`, ...pipeline }),
+        Pipeline.make({ name: `${plan}/${name}`, ...pipeline }),
         (error) =>
           error.issues.map((issue) => ({
             ...issue,

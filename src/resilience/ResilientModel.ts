@@ -27,7 +27,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import type { PolicyError } from "../error/PolicyError.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import * as RateLimitInfo from "../model/RateLimitInfo.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
@@ -37,7 +36,7 @@ import * as Opening from "./shared/opening.ts"
 
 /** What a reply told about the limits is told to the limiter, so that it need not find out by being refused. */
 const learn = (
-  pipeline: Pipeline.Pipeline<unknown>,
+  pipeline: Pipeline.Pipeline,
   rateLimit: RateLimitInfo.RateLimitInfo | undefined
 ): Effect.Effect<void> => {
   const { rateLimiter } = Pipeline.policies(pipeline)
@@ -47,12 +46,12 @@ const learn = (
 }
 
 /** Through the pipeline, which is told what the call will probably cost, and then what it did cost. */
-const guarded = <A, E, Refused>(
+const guarded = <A, E>(
   call: Effect.Effect<A, E>,
-  pipeline: Pipeline.Pipeline<Refused>,
+  pipeline: Pipeline.Pipeline,
   request: LanguageModel.Request,
   used: (result: A) => number
-): Effect.Effect<A, E | Refused> => {
+): Effect.Effect<A, E | Pipeline.AnyRefusal> => {
   if (Pipeline.policies(pipeline).rateLimiter === undefined) return Pipeline.apply(call, pipeline)
   const tokens = Estimate.tokens(request)
   return Pipeline.applyCost(call, pipeline, {
@@ -96,10 +95,10 @@ const usedBy = ({ first }: Opening.Opened<unknown>): number => {
  * @since 0.1.0
  * @category combinators
  */
-export const strengthen = <E extends LanguageModel.LanguageModelError, Refused extends PolicyError>(
+export const strengthen = <E extends LanguageModel.LanguageModelError>(
   model: LanguageModel.Service<E>,
-  pipeline: Pipeline.Pipeline<Refused>
-): LanguageModel.Service<E | Refused> => ({
+  pipeline: Pipeline.Pipeline
+): LanguageModel.Service<E | Pipeline.AnyRefusal> => ({
   name: model.name,
   provider: model.provider,
   capabilities: model.capabilities,
@@ -115,7 +114,7 @@ export const strengthen = <E extends LanguageModel.LanguageModelError, Refused e
       const opening = Effect.suspend(() => Opening.open(model.stream(request), scope)).pipe(
         Effect.tap((opened) => learn(pipeline, limitsIn(opened)))
       )
-      return Opening.resume<E | Refused>(yield* guarded(opening, pipeline, request, usedBy))
+      return Opening.resume<E | Pipeline.AnyRefusal>(yield* guarded(opening, pipeline, request, usedBy))
     }))
 })
 
@@ -127,15 +126,15 @@ export const strengthen = <E extends LanguageModel.LanguageModelError, Refused e
  * @category layers
  */
 export function layer(
-  pipeline: Pipeline.Pipeline<PolicyError>
+  pipeline: Pipeline.Pipeline
 ): Layer.Layer<LanguageModel.LanguageModel, never, LanguageModel.LanguageModel>
 export function layer(
   options: Pipeline.Options
 ): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, LanguageModel.LanguageModel>
 export function layer(
-  given: Pipeline.Pipeline<PolicyError> | Pipeline.Options
+  given: Pipeline.Pipeline | Pipeline.Options
 ): Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, LanguageModel.LanguageModel> {
-  const pipeline: Effect.Effect<Pipeline.Pipeline<PolicyError>, InvalidOptions> = Pipeline.isPipeline(given)
+  const pipeline: Effect.Effect<Pipeline.Pipeline, InvalidOptions> = Pipeline.isPipeline(given)
     ? Effect.succeed(given)
     : Pipeline.make(given)
   return Layer.effect(LanguageModel.LanguageModel, Effect.zipWith(LanguageModel.LanguageModel, pipeline, strengthen))

@@ -41,6 +41,7 @@ import * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { InvalidToolCall, Truncated } from "../error/ModelError.ts"
 import type { SpendLimitExceeded } from "../error/PolicyError.ts"
+import type { ReplyError } from "../error/ReplyError.ts"
 import type * as ToolCallError from "../error/ToolCallError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { describeCause } from "../internal/redact.ts"
@@ -52,7 +53,7 @@ import type * as Tool from "../model/Tool.ts"
 import type * as ToolCall from "../model/ToolCall.ts"
 import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
-import { told } from "./shared/told.ts"
+import { progressStream } from "./shared/progressStream.ts"
 import * as Drive from "./toolLoop/drive.ts"
 import { RepeatedToolFailure } from "./toolLoop/errors.ts"
 import * as Settings from "./toolLoop/settings.ts"
@@ -84,6 +85,17 @@ export interface Options<
   readonly concurrency?: number | undefined
   /** The name its events carry. Default: `"toolLoop"`. */
   readonly name?: string | undefined
+  /**
+   * What a reply without a word and without a call is: `"refuse"` asks again (`EmptyReply`), and so where the reply says
+   * that it calls tools and holds no call; `"accept"` takes it for the end, for agents that may end in silence. Default:
+   * `"refuse"`.
+   */
+  readonly emptyReplies?: "refuse" | "accept" | undefined
+  /**
+   * What a text is that holds the call of a tool in the markup of some model: `"refuse"` asks again (`WrittenAsText`),
+   * `"accept"` takes it for the answer. It is never run. Default: `"refuse"`.
+   */
+  readonly writtenCalls?: "refuse" | "accept" | undefined
 }
 
 /**
@@ -163,13 +175,13 @@ export interface RunOptions<
 }
 
 /**
- * Why a reply was refused: a call of it is bad, the provider itself could not read the call, or the reply reached its
- * token limit before the first word.
+ * Why a reply was refused: a call of it is bad, the provider itself could not read the call, the reply reached its token
+ * limit before the first word, it is empty, or its text is a call.
  *
  * @since 0.1.0
  * @category models
  */
-export type Refused = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated
+export type Refused = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated | ReplyError
 
 /**
  * What came of a call: the model's last reply, its decoded calls and their results.
@@ -340,7 +352,7 @@ export function call(options: AnyOptions): Effect.Effect<Outcome<AnyTools>, unkn
     const settings = yield* Settings.settle(options)
     const loop = yield* Drive.make(
       { ...settings, limits: Settings.unlimited },
-      { ask: LanguageModel.generate, tell: () => Effect.void }
+      { ask: LanguageModel.generate, report: () => Effect.void }
     )
     const { calls, response } = yield* loop.ask
     const results = yield* loop.run(calls)
@@ -349,9 +361,9 @@ export function call(options: AnyOptions): Effect.Effect<Outcome<AnyTools>, unkn
   })
 }
 
-const running = (settings: Settings.Settings, voice: Drive.Voice) =>
+const running = (settings: Settings.Settings, host: Drive.Host) =>
   Effect.gen(function*() {
-    const loop = yield* Drive.make(settings, voice)
+    const loop = yield* Drive.make(settings, host)
     return yield* Effect.catchAll(loop.all, (error) =>
       Effect.flatMap(loop.now, ({ refused, state }) => Effect.fail(new RunFailed({ error, state, refused }))))
   })
@@ -389,7 +401,7 @@ export function run<
 export function run(options: AnyRunOptions): Effect.Effect<RunOutcome<AnyTools>, unknown, unknown> {
   return Effect.flatMap(
     Settings.settle(options),
-    (settings) => running(settings, { ask: LanguageModel.generate, tell: () => Effect.void })
+    (settings) => running(settings, { ask: LanguageModel.generate, report: () => Effect.void })
   )
 }
 
@@ -412,7 +424,7 @@ export function stream<
   LanguageModel.LanguageModel | Toolkit.HandlersContext<H>
 >
 export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>, unknown, unknown> {
-  return told<Progress<AnyTools>, unknown, unknown>((tell) => {
+  return progressStream<Progress<AnyTools>, unknown, unknown>((tell) => {
     const ask = (request: LanguageModel.Request, step: number) =>
       Effect.flatMap(LanguageModel.LanguageModel, ({ name, provider, stream: open }) =>
         StreamPart.collect(
@@ -420,7 +432,7 @@ export function stream(options: AnyRunOptions): Stream.Stream<Progress<AnyTools>
           { provider, model: name }
         ))
     return Settings.settle(options).pipe(
-      Effect.flatMap((settings) => running(settings, { ask, tell })),
+      Effect.flatMap((settings) => running(settings, { ask, report: tell })),
       Effect.flatMap((outcome) => tell({ _tag: "Done", outcome }))
     )
   })

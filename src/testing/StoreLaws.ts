@@ -3,7 +3,8 @@
  * function from the layer of a store to an effect that fails with `StoreLawBroken`. Each law uses keys of its own.
  *
  * Under `TestClock` give `advance: TestClock.adjust`; a store with a clock of its own (a server) is tested live, with
- * the default `Effect.sleep` and some tolerance. The law about idle keys takes twenty minutes of its clock.
+ * the default `Effect.sleep` and some tolerance. The laws about idle keys and learned limits
+ * take half an hour of its clock.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -19,108 +20,40 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as RateLimitStore from "../policy/RateLimitStore.ts"
+import { drain, type Law, law, limits, type Options, pass, request, type StoreLawBroken } from "./storeLaws/law.ts"
 import { overAdmission, type Start } from "./storeLaws/windows.ts"
 
-/**
- * A store broke a law; `detail` tells what was seen.
- *
- * @since 0.1.0
- * @category errors
- */
-export class StoreLawBroken extends Data.TaggedError("StoreLawBroken")<{
-  readonly law: string
-  readonly detail: string
-}> {
-  override get message(): string {
-    return `The store breaks the law "${this.law}": ${this.detail}`
-  }
-}
-
-/**
- * How the laws are run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** Lets time pass. Default: `Effect.sleep`, for a live run. */
-  readonly advance?: ((duration: Duration.DurationInput) => Effect.Effect<void>) | undefined
-  /** How many milliseconds a start may be late, or a bucket ahead, without breaking a law. Default: 0. */
-  readonly tolerance?: number | undefined
-  /** After which time a key may be forgotten. Default: that of the memory store. */
-  readonly idle?: Duration.DurationInput | undefined
-}
-
-/**
- * One law: its name, and the check of a store.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Law {
-  readonly name: string
-  readonly check: <E, R>(
-    layer: Layer.Layer<RateLimitStore.RateLimitStore, E, R>,
-    options?: Options
-  ) => Effect.Effect<void, StoreLawBroken | E, R>
-}
-
-interface Bench {
-  readonly store: RateLimitStore.RateLimitStore
-  readonly advance: (millis: number) => Effect.Effect<void>
-  readonly tolerance: number
-  readonly idle: number
-  readonly holds: (condition: boolean, detail: string) => Effect.Effect<void, StoreLawBroken>
-}
-
-const law = (name: string, body: (bench: Bench) => Effect.Effect<void, StoreLawBroken>): Law => ({
-  name,
-  check: (layer, options) => {
-    const advance = options?.advance ?? Effect.sleep
-    return Effect.flatMap(RateLimitStore.RateLimitStore, (store) =>
-      body({
-        store,
-        advance: (millis) => advance(Duration.millis(millis)),
-        tolerance: options?.tolerance ?? 0,
-        idle: Duration.toMillis(options?.idle ?? RateLimitStore.defaults.idle),
-        holds: (condition, detail) => condition ? Effect.void : Effect.fail(new StoreLawBroken({ law: name, detail }))
-      })).pipe(Effect.provide(layer))
-  }
-})
-
-/** One request each 100 ms, ten at once; ten tokens each millisecond, ten thousand at once. */
-const limits: RateLimitStore.Limits = { requestsPerMinute: 600, tokensPerMinute: 600_000, burst: 1 / 60 }
-
-const wish = (key: string, wanted: Partial<RateLimitStore.Request> = {}): RateLimitStore.Request => ({
-  key,
-  limits,
-  requests: 1,
-  tokens: 0,
-  maxWait: Infinity,
-  ...wanted
-})
-
-/** Reserves, and waits for the turn; gives the place back when interrupted. */
-const pass = (
-  store: RateLimitStore.RateLimitStore,
-  request: RateLimitStore.Request
-): Effect.Effect<RateLimitStore.Granted | RateLimitStore.Refused> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(store.reserve(request), (admission) =>
-      admission._tag === "Waiting"
-        ? Effect.onError(restore(store.wait(admission)), () => store.release(admission))
-        : Effect.succeed(admission))
-  )
-
-const drain = (store: RateLimitStore.RateLimitStore, key: string): Effect.Effect<RateLimitStore.Admission> =>
-  store.reserve(wish(key, { requests: 10, maxWait: 0 }))
+export type {
+  /**
+   * One law: its name, and the check of a store.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Law,
+  /**
+   * How the laws are run.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options
+} from "./storeLaws/law.ts"
+export {
+  /**
+   * A store broke a law; `detail` tells what was seen.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  StoreLawBroken
+} from "./storeLaws/law.ts"
 
 /**
  * Of many that ask at once, exactly as many get through as there is room for.
@@ -131,7 +64,7 @@ const drain = (store: RateLimitStore.RateLimitStore, key: string): Effect.Effect
 export const atomic: Law = law("reservations are atomic", ({ holds, store, tolerance }) =>
   Effect.gen(function*() {
     const all = yield* Effect.all(
-      Array.from({ length: 100 }, () => store.reserve(wish("atomic", { tokens: 1, maxWait: 0 }))),
+      Array.from({ length: 100 }, () => store.reserve(request("atomic", { tokens: 1, maxWait: 0 }))),
       { concurrency: "unbounded" }
     )
     const granted = all.filter(({ _tag }) => _tag === "Granted").length
@@ -151,8 +84,8 @@ export const bothOrNeither: Law = law(
   "both dimensions are taken, or neither",
   ({ holds, store, tolerance }) =>
     Effect.gen(function*() {
-      yield* store.reserve(wish("both", { tokens: 9_000 }))
-      const refused = yield* store.reserve(wish("both", { tokens: 9_000, maxWait: 0 }))
+      yield* store.reserve(request("both", { tokens: 9_000 }))
+      const refused = yield* store.reserve(request("both", { tokens: 9_000, maxWait: 0 }))
       yield* holds(refused._tag === "Refused", `a call without room was ${refused._tag}`)
       const state = yield* store.state("both", limits)
       yield* holds(
@@ -177,7 +110,7 @@ export const neverTooMany: Law = law(
       const caller = Effect.gen(function*() {
         const tokens = yield* Random.nextIntBetween(0, 15_000)
         const fate = yield* Random.next
-        const granted = yield* pass(store, wish("window", { tokens }))
+        const granted = yield* pass(store, request("window", { tokens }))
         if (granted._tag === "Refused") return
         if (fate < 0.2) return yield* store.release(granted)
         starts.push({ at: yield* Clock.currentTimeMillis, requests: 1, tokens })
@@ -218,7 +151,7 @@ export const inOrder: Law = law(
       const seen: Array<readonly [number, number]> = []
       for (let i = 0; i < 5; i++) {
         yield* Effect.fork(Effect.flatMap(
-          pass(store, wish("order", { tokens: i === 1 ? 9_000 : 0 })),
+          pass(store, request("order", { tokens: i === 1 ? 9_000 : 0 })),
           () => Effect.map(Clock.currentTimeMillis, (now) => seen.push([i, now - begun]))
         ))
         yield* Effect.yieldNow()
@@ -244,14 +177,14 @@ export const givenBack: Law = law(
   "what is released is there again",
   ({ holds, store, tolerance }) =>
     Effect.gen(function*() {
-      const taken = yield* store.reserve(wish("released", { requests: 10, tokens: 5_000 }))
-      const places = yield* Effect.replicateEffect(store.reserve(wish("released")), 50)
+      const taken = yield* store.reserve(request("released", { requests: 10, tokens: 5_000 }))
+      const places = yield* Effect.replicateEffect(store.reserve(request("released")), 50)
       yield* holds(places.every(({ _tag }) => _tag === "Waiting"), "calls without room were not told to wait")
-      for (const place of places) if (place._tag !== "Refused") yield* store.release(place)
+      for (const grant of places) if (grant._tag !== "Refused") yield* store.release(grant)
       if (taken._tag !== "Refused") yield* store.release(taken)
-      const again = yield* store.reserve(wish("released", { requests: 10, maxWait: tolerance }))
+      const again = yield* store.reserve(request("released", { requests: 10, maxWait: tolerance }))
       yield* holds(again._tag === "Granted", "after everything was released, a full bucket is not there")
-      const next = yield* store.reserve(wish("released", { maxWait: 100 + tolerance }))
+      const next = yield* store.reserve(request("released", { maxWait: 100 + tolerance }))
       yield* holds(next._tag !== "Refused", "a call waits behind places that were released")
     })
 )
@@ -269,9 +202,9 @@ export const interrupted: Law = law(
       yield* drain(store, "interrupted")
       const leaving = yield* Effect.forEach(
         Array.from({ length: 20 }),
-        () => Effect.zipLeft(Effect.fork(pass(store, wish("interrupted"))), Effect.yieldNow())
+        () => Effect.zipLeft(Effect.fork(pass(store, request("interrupted"))), Effect.yieldNow())
       )
-      const last = yield* Effect.fork(pass(store, wish("interrupted")))
+      const last = yield* Effect.fork(pass(store, request("interrupted")))
       yield* Effect.yieldNow()
       yield* Effect.forEach(leaving, Fiber.interrupt)
       const { waiting } = yield* store.state("interrupted", limits)
@@ -291,19 +224,19 @@ export const settled: Law = law(
   "settling corrects the tokens",
   ({ advance, holds, store, tolerance }) =>
     Effect.gen(function*() {
-      const less = yield* store.reserve(wish("settle", { tokens: 8_000 }))
+      const less = yield* store.reserve(request("settle", { tokens: 8_000 }))
       if (less._tag === "Granted") yield* store.settle(less, 1_000)
       const after = yield* store.state("settle", limits)
       yield* holds(
         Math.abs(after.tokensAvailable - 9_000) <= tolerance * 10 + 1e-6,
         `${after.tokensAvailable} tokens are left instead of 9000`
       )
-      const more = yield* store.reserve(wish("settle", { tokens: 1_000 }))
+      const more = yield* store.reserve(request("settle", { tokens: 1_000 }))
       if (more._tag === "Granted") yield* store.settle(more, 14_000)
-      const debt = yield* store.reserve(wish("settle", { maxWait: 0 }))
+      const debt = yield* store.reserve(request("settle", { maxWait: 0 }))
       yield* holds(debt._tag === "Refused", "a call started although there is a debt")
       yield* advance(500 + tolerance)
-      const paid = yield* store.reserve(wish("settle", { maxWait: 0 }))
+      const paid = yield* store.reserve(request("settle", { maxWait: 0 }))
       yield* holds(paid._tag === "Granted", "the debt of 5000 tokens was not paid after 500 ms")
     })
 )
@@ -320,16 +253,38 @@ export const paused: Law = law(
   ({ advance, holds, store, tolerance }) =>
     Effect.gen(function*() {
       yield* drain(store, "pause")
-      const waiter = yield* Effect.fork(pass(store, wish("pause")))
+      const waiter = yield* Effect.fork(pass(store, request("pause")))
       yield* Effect.yieldNow()
       yield* holds(yield* store.pause("pause", limits, 1_000), "a first pause was not taken")
       yield* holds(!(yield* store.pause("pause", limits, 300)), "a shorter pause replaced a longer one")
       yield* advance(900)
       yield* holds(waiter.unsafePoll() === null, "one that waited before the pause started during it")
-      const refused = yield* store.reserve(wish("pause", { maxWait: 0 }))
+      const refused = yield* store.reserve(request("pause", { maxWait: 0 }))
       yield* holds(refused._tag === "Refused", "a call started during the pause")
       yield* advance(200 + tolerance)
       yield* holds(waiter.unsafePoll() !== null, "one that waited before the pause did not start after it")
+    })
+)
+
+/**
+ * A pause that is ended holds nobody any more: who waited goes on, at the limit's rate.
+ *
+ * @since 0.1.0
+ * @category laws
+ */
+export const resumed: Law = law(
+  "a pause can be ended",
+  ({ advance, holds, store, tolerance }) =>
+    Effect.gen(function*() {
+      yield* holds(!(yield* store.resume("resume", limits)), "there was a pause to end where nobody made one")
+      yield* store.pause("resume", limits, 3_600_000)
+      const waiter = yield* Effect.fork(pass(store, request("resume")))
+      yield* Effect.yieldNow()
+      yield* holds(yield* store.resume("resume", limits), "there was no pause to end")
+      yield* advance(tolerance)
+      yield* holds(waiter.unsafePoll() !== null, "one that waited did not start when the pause was ended")
+      const refused = yield* store.reserve(request("resume", { maxWait: 0 }))
+      yield* holds(refused._tag === "Refused", "after a pause that was ended a burst started")
     })
 )
 
@@ -343,12 +298,12 @@ export const paused: Law = law(
 export const neverInVain: Law = law("nobody waits in vain", ({ holds, store, tolerance }) =>
   Effect.gen(function*() {
     yield* drain(store, "vain")
-    const short = yield* store.reserve(wish("vain", { maxWait: 50 }))
+    const short = yield* store.reserve(request("vain", { maxWait: 50 }))
     yield* holds(
       short._tag === "Refused" && short.reason === "rate" && Math.abs(short.retryAfter - 100) <= tolerance,
       `a wait of 100 ms for a caller with 50 ms gave ${JSON.stringify(short)}`
     )
-    const waiter = yield* Effect.fork(pass(store, wish("vain", { maxWait: 500 })))
+    const waiter = yield* Effect.fork(pass(store, request("vain", { maxWait: 500 })))
     yield* Effect.yieldNow()
     yield* store.pause("vain", limits, 1_000)
     const turn = yield* Fiber.join(waiter)
@@ -365,10 +320,52 @@ export const tooCostly: Law = law(
   "what can never pass is refused at once",
   ({ holds, store }) =>
     Effect.gen(function*() {
-      const refused = yield* store.reserve(wish("costly", { tokens: 600_001 }))
+      const refused = yield* store.reserve(request("costly", { tokens: 600_001 }))
       yield* holds(refused._tag === "Refused" && refused.reason === "cost", `it was ${JSON.stringify(refused)}`)
-      const full = yield* store.reserve(wish("costly", { requests: 10, maxWait: 0 }))
+      const full = yield* store.reserve(request("costly", { requests: 10, maxWait: 0 }))
       yield* holds(full._tag === "Granted", "the refusal took something")
+    })
+)
+
+/**
+ * No usage, however large, makes a debt of more than one minute's limit.
+ *
+ * @since 0.1.0
+ * @category laws
+ */
+export const boundedDebt: Law = law(
+  "a debt is one minute's limit at most",
+  ({ advance, holds, store, tolerance }) =>
+    Effect.gen(function*() {
+      for (const used of [1e9, 1e15]) {
+        const granted = yield* store.reserve(request("debt", { maxWait: 0 }))
+        if (granted._tag === "Granted") yield* store.settle(granted, used)
+        yield* advance(60_000 + tolerance)
+        const after = yield* store.reserve(request("debt", { maxWait: 0 }))
+        yield* holds(after._tag === "Granted", `a usage of ${used} tokens was not paid after a minute`)
+        yield* advance(1_000)
+      }
+    })
+)
+
+/**
+ * A limit that was learned is forgotten ten minutes later, and meanwhile a call above it passes as a probe.
+ *
+ * @since 0.1.0
+ * @category laws
+ */
+export const learnedExpires: Law = law(
+  "a learned limit is not the last word",
+  ({ advance, holds, store }) =>
+    Effect.gen(function*() {
+      const costly = request("expire", { tokens: 5_000, maxWait: 0 })
+      yield* store.learn("expire", limits, { tokensPerMinute: 100 })
+      yield* holds((yield* store.reserve(costly))._tag === "Granted", "a first call above a learned limit was refused")
+      yield* holds((yield* store.reserve(costly))._tag === "Refused", "a second call above a learned limit passed")
+      yield* advance(Duration.toMillis(RateLimitStore.defaults.learnedLimits) + 60_000)
+      const state = yield* store.state("expire", limits)
+      yield* holds(state.tokensPerMinute === 600_000, `the limit of tokens is still ${state.tokensPerMinute}`)
+      yield* holds((yield* store.reserve(costly))._tag === "Granted", "a call is still refused by a learned limit")
     })
 )
 
@@ -418,13 +415,13 @@ export const forgetful: Law = law(
   ({ advance, holds, idle, store }) =>
     Effect.gen(function*() {
       const touch = (name: string): Effect.Effect<void> =>
-        Effect.forEach(Array.from({ length: 200 }), (_, i) => store.reserve(wish(`${name} ${i}`)), { discard: true })
+        Effect.forEach(Array.from({ length: 200 }), (_, i) => store.reserve(request(`${name} ${i}`)), { discard: true })
       const before = yield* store.size
       for (let round = 0; round < 5; round++) {
         yield* touch(`round ${round}`)
         yield* advance(2 * idle)
       }
-      yield* store.reserve(wish("last"))
+      yield* store.reserve(request("last"))
       const size = yield* store.size
       yield* holds(size <= before + 200, `${size} keys are held of 1000 that were used once`)
     })
@@ -444,10 +441,13 @@ export const laws: ReadonlyArray<Law> = [
   givenBack,
   interrupted,
   settled,
+  boundedDebt,
   paused,
+  resumed,
   neverInVain,
   tooCostly,
   learned,
+  learnedExpires,
   isolated,
   forgetful
 ]

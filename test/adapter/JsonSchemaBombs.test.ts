@@ -75,14 +75,11 @@ describe("bombs are over soon", () => {
     const result = decoding(args)
     expect(Either.isLeft(result) && result.left.message).toContain(message)
     // Work is counted, not timed, since machines differ and are busy; the budget is about 50 ms of it.
-    const { check, spent } = compiled(schema)
+    const { check, workDone } = compiled(schema)
     check(args)
     const most = message === "must match" ? JSON.stringify(args).length + 1_000 : Compiled.budget + 10_000
-    expect(spent()).toBeLessThan(most)
-    const before = process.cpuUsage()
-    check(args)
-    const { system, user } = process.cpuUsage(before)
-    console.log(`${name}: ${spent()} units, ${(system + user) / 1_000} ms`)
+    expect(workDone()).toBeLessThan(most)
+    console.log(`${name}: ${workDone()} units`)
   })
 
   it("a schema of patterns that are many and large is refused, with the way out", () => {

@@ -47,7 +47,7 @@ const operations = Array.from({ length: 160 }, (_, k) => k)
 const work = Effect.zipRight(Effect.void, Effect.void)
 
 /** Nothing is held by anybody: no permit, place, probe, reservation or grant. */
-const expectFree = (pipeline: Pipeline.Pipeline<unknown>, why: string): void => {
+const expectFree = (pipeline: Pipeline.Pipeline, why: string): void => {
   const all = Pipeline.policies(pipeline)
   expect(Effect.runSync(Bulkhead.stats(must(all.bulkhead))), why).toMatchObject({ running: 0, queued: 0 })
   expect(Effect.runSync(ConcurrencyLimit.stats(must(all.concurrencyLimit))), why).toMatchObject({

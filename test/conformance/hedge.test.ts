@@ -155,7 +155,7 @@ const checks: ReadonlyArray<readonly [string, (row: typeof Row.Type) => Effect.E
       const hedge = yield* Hedge.make({ delay: learned, budget: "none" })
       for (let i = 1; i <= 100; i++) {
         expect(yield* Hedge.stats(hedge)).toMatchObject({ delay: Option.none() })
-        Hedge.unsafeRecord(hedge, i)
+        yield* Hedge.apply(TestClock.adjust(i), hedge)
       }
       expect(yield* Hedge.stats(hedge)).toMatchObject({ delay: Option.some(Duration.millis(95)) })
     })]

@@ -15,6 +15,7 @@ import type { Response } from "../../src/model/Response.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as decode from "../../src/provider/shared/decode.ts"
 import * as sse from "../../src/provider/shared/sse.ts"
+import { runs } from "../runs.ts"
 
 const folder = join(process.env["FIXTURES"] ?? "../shared/fixtures", "streams")
 const index = join(folder, "index.json")
@@ -65,7 +66,7 @@ const tagOf = (result: Either.Either<unknown, { readonly _tag: string }>): strin
   Either.isLeft(result) ? result.left._tag : "success"
 
 /** Smaller ones are cut at every byte; of larger ones every event is cut, at a few. */
-const small = 8_000
+const small = runs(2_000, 8_000)
 
 /** One recording: its text as the server sends it, event by event. */
 const eventsOf = (entry: typeof Entry.Type, framed: (payload: string) => string): ReadonlyArray<string> => {

@@ -7,8 +7,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
+import { runs } from "../runs.ts"
 
-const runs = { numRuns: 300 }
+const times = { numRuns: runs(60, 300) }
 const secret = "tOpSeCrEt0123456789abcdef"
 
 const about = { provider: "openai", model: "gpt-4o", requestId: "req_1", status: 429, detail: "in its own words" }
@@ -240,7 +241,7 @@ describe("over the wire", () => {
         expect(back.message).toBe(error.message)
         expect(Verdict.of(back)).toEqual(Verdict.of(error))
       }),
-      runs
+      times
     )
   })
 
@@ -302,7 +303,7 @@ describe("credentials", () => {
             ]
           ) expect(shown).not.toContain(secret)
         }),
-        runs
+        times
       )
     }
   })

@@ -7,8 +7,9 @@ import * as Schema from "effect/Schema"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as PolicyError from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
+import { runs } from "../runs.ts"
 
-const runs = { numRuns: 300 }
+const times = { numRuns: runs(60, 300) }
 const secret = "tOpSeCrEt0123456789abcdef"
 const wait = Duration.seconds(5)
 
@@ -166,7 +167,7 @@ describe("over the wire", () => {
         expect(facts(back)).toEqual(facts(error))
         expect(Verdict.of(back)).toEqual(Verdict.of(error))
       }),
-      runs
+      times
     )
   })
 
@@ -176,7 +177,7 @@ describe("over the wire", () => {
         const back = overTheWire(exhausted(lastError))
         expect(back._tag === "RetriesExhausted" && facts(back.lastError)).toEqual(facts(lastError))
       }),
-      runs
+      times
     )
   })
 

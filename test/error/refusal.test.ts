@@ -11,8 +11,9 @@ import { deepStrictEqual } from "node:assert"
 import { inspect } from "node:util"
 import * as PolicyError from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
+import { runs } from "../runs.ts"
 
-const runs = { numRuns: 200 }
+const times = { numRuns: runs(40, 200) }
 
 type Refusal =
   | PolicyError.CircuitOpen
@@ -82,7 +83,7 @@ const pairs: FastCheck.Arbitrary<Pair> = FastCheck.oneof(
 )
 
 const holds = (law: (pair: Pair) => void): void => {
-  FastCheck.assert(FastCheck.property(pairs, law), runs)
+  FastCheck.assert(FastCheck.property(pairs, law), times)
 }
 
 const sameHere = (ask: (error: Refusal) => unknown): void =>

@@ -23,6 +23,7 @@ import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as GenerateObject from "../../src/resilience/GenerateObject.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
+import { runs } from "../runs.ts"
 
 const inBoth = <D extends SchemaDialect.Dialect>(dialect: D) => ({ tools: dialect, output: dialect })
 
@@ -92,7 +93,7 @@ const toolkit = Effect.runSync(Toolkit.make(Tool.make("order", { parameters: Ord
 
 const calm = Fault.script({ inOrder: [] })
 
-const texts = Array.from({ length: 20 }, (_, n) => `Order ${n}`)
+const texts = Array.from({ length: runs(6, 20) }, (_, n) => `Order ${n}`)
 
 const behind = <A, E>(
   make: (typeof clients)[number][2],

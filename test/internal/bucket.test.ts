@@ -30,7 +30,7 @@ describe("A bucket", () => {
 
   it("saves up more than the burst for the cost that waits first, and for that alone", () => {
     const empty = bucket.take(smooth, bucket.make(smooth, 0), cost(1, 1), 0)
-    const start = bucket.earliest(empty, cost(1, 100))
+    const start = bucket.earliest(smooth, empty, cost(1, 100))
     expect(start).toBe(6_000)
     expect(left(bucket.take(smooth, empty, cost(1, 100), start))).toEqual({ requests: 0, tokens: 0 })
     expect(left(bucket.refill(smooth, empty, 60_000, cost(1, 100))).tokens).toBe(100)
@@ -38,34 +38,36 @@ describe("A bucket", () => {
 
   it("goes by the dimension that needs longer", () => {
     const empty = bucket.take(bursty, bucket.make(bursty, 0), cost(120, 1_000), 0)
-    expect(bucket.earliest(empty, cost(1))).toBe(500)
-    expect(bucket.earliest(empty, cost(1, 5))).toBe(500)
-    expect(bucket.earliest(empty, cost(1, 50))).toBe(3_000)
-    expect(bucket.earliest(empty, cost(0, 0))).toBe(0)
+    expect(bucket.earliest(bursty, empty, cost(1))).toBe(500)
+    expect(bucket.earliest(bursty, empty, cost(1, 5))).toBe(500)
+    expect(bucket.earliest(bursty, empty, cost(1, 50))).toBe(3_000)
+    expect(bucket.earliest(bursty, empty, cost(0, 0))).toBe(0)
   })
 
   it("holds everybody while there is a debt", () => {
-    const debt = bucket.give(bursty, bucket.make(bursty, 0), cost(0, -1_100))
+    const debt = bucket.settle(bursty, bucket.make(bursty, 0), 0, 1_000 + 100)
     expect(left(debt).tokens).toBeCloseTo(-100)
-    expect(bucket.earliest(debt, cost(1))).toBe(6_000)
-    expect(bucket.earliest(debt, cost(0, 0))).toBe(6_000)
+    expect(bucket.earliest(bursty, debt, cost(1))).toBe(6_000)
+    expect(bucket.earliest(bursty, debt, cost(0, 0))).toBe(6_000)
   })
 
   it("gives back, never above the burst", () => {
     const taken = bucket.take(bursty, bucket.make(bursty, 0), cost(10, 400), 0)
-    expect(left(bucket.give(bursty, taken, cost(4, 100)))).toEqual({ requests: 114, tokens: 700 })
-    expect(left(bucket.give(bursty, taken, cost(40, 4_000)))).toEqual({ requests: 120, tokens: 1_000 })
+    expect(left(bucket.giveBack(bursty, taken, cost(4, 100)))).toEqual({ requests: 114, tokens: 700 })
+    expect(left(bucket.giveBack(bursty, taken, cost(40, 4_000)))).toEqual({ requests: 120, tokens: 1_000 })
   })
 
   it("lets nothing start during a pause, and has one request after it", () => {
     const paused = bucket.pause(bursty, bucket.make(bursty, 0), 10_000)
-    expect(bucket.earliest(paused, cost(1))).toBe(10_000)
+    expect(bucket.earliest(bursty, paused, cost(1))).toBe(10_000)
     expect(left(bucket.refill(bursty, paused, 9_000))).toEqual({ requests: 1, tokens: 1_000 })
     const first = bucket.take(bursty, paused, cost(1), 10_000)
-    expect(bucket.earliest(first, cost(1))).toBe(10_500)
+    expect(bucket.earliest(bursty, first, cost(1))).toBe(10_500)
     const empty = bucket.take(bursty, bucket.make(bursty, 0), cost(120, 1_000), 0)
-    expect(left(bucket.pause(bursty, empty, 30_000))).toEqual({ requests: 1, tokens: 500 })
-    expect(left(bucket.pause(bursty, empty, 100))).toEqual({ requests: 0.2, tokens: expect.closeTo(1.67, 2) })
+    const after = (millis: number) => left(bucket.refill(bursty, bucket.pause(bursty, empty, millis), millis))
+    expect(after(30_000)).toEqual({ requests: 1, tokens: 500 })
+    expect(after(100)).toEqual({ requests: 0.2, tokens: expect.closeTo(1.67, 2) })
+    expect(left(bucket.refill(bursty, bucket.pause(bursty, empty, 30_000), 31_000)).requests).toBe(3)
   })
 
   it("keeps the longer of two pauses", () => {
@@ -80,7 +82,7 @@ describe("A bucket", () => {
     const lower = bucket.learn(bursty, bucket.make(bursty, 0), { requestsPerMinute: 60, tokensPerMinute: 5_000 })
     expect(left(lower)).toEqual({ requests: 60, tokens: 1_000 })
     const taken = bucket.take(bursty, lower, cost(60), 0)
-    expect(bucket.earliest(taken, cost(1))).toBe(1_000)
+    expect(bucket.earliest(bursty, taken, cost(1))).toBe(1_000)
     expect(bucket.learn(bursty, taken, { requestsPerMinute: 600 }).requestsPerMinute).toBe(120)
   })
 
@@ -104,7 +106,7 @@ describe("A bucket", () => {
 
   it("does not believe what cannot be", () => {
     const full = bucket.make(bursty, 0)
-    for (const value of [NaN, -1, 0, Infinity]) {
+    for (const value of [NaN, -1, 0, 1e-320, 0.99, Infinity]) {
       expect(bucket.learn(bursty, full, { requestsPerMinute: value })).toEqual(full)
     }
     expect(bucket.learn(bursty, full, { requestsRemaining: -1, tokensRemaining: NaN })).toEqual(full)
@@ -112,18 +114,65 @@ describe("A bucket", () => {
 
   it("tells the cost that can never pass", () => {
     const state = bucket.make(bursty, 0)
-    expect(bucket.exceeded(state, cost(1, 1_000))).toBeUndefined()
-    expect(bucket.exceeded(state, cost(1, 1_001))).toEqual({ cost: 1_001, limit: 1_000, unit: "tokens" })
-    expect(bucket.exceeded(state, cost(121))).toEqual({ cost: 121, limit: 120, unit: "requests" })
+    expect(bucket.excess(bursty, state, cost(1, 1_000), 0)).toBeUndefined()
+    expect(bucket.excess(bursty, state, cost(1, 1_001), 0)).toEqual({ cost: 1_001, limit: 1_000, unit: "tokens" })
+    expect(bucket.excess(bursty, state, cost(121), 0)).toEqual({ cost: 121, limit: 120, unit: "requests" })
     const slow = { ...bursty, requestsPerMinute: 0.5 }
-    expect(bucket.exceeded(bucket.make(slow, 0), cost(1))).toBeUndefined()
+    expect(bucket.excess(slow, bucket.make(slow, 0), cost(1), 0)).toBeUndefined()
   })
 
-  it("goes on at once when the clock is set back, but not during a pause", () => {
+  it("goes on at once when the clock is set back, and a pause lasts as long as it had left", () => {
     const used = bucket.take(smooth, bucket.make(smooth, 100_000), cost(1), 100_000)
-    expect(bucket.earliest(bucket.refill(smooth, used, 40_000), cost(1))).toBe(40_500)
-    const paused = bucket.pause(smooth, bucket.make(smooth, 0), 10_000)
-    expect(bucket.refill(smooth, paused, 5_000)).toBe(paused)
+    expect(bucket.earliest(smooth, bucket.refill(smooth, used, 40_000), cost(1))).toBe(40_500)
+    const paused = bucket.refill(smooth, bucket.pause(smooth, bucket.make(smooth, 100_000), 110_000), 104_000)
+    expect(bucket.earliest(smooth, bucket.refill(smooth, paused, 40_000), cost(1))).toBe(46_000)
+  })
+
+  it("a pause that is ended leaves one request to go at once, not a burst", () => {
+    const paused = bucket.refill(bursty, bucket.pause(bursty, bucket.make(bursty, 0), 3_600_000), 5_000)
+    const resumed = bucket.resume(paused)
+    expect(left(resumed)).toEqual({ requests: 1, tokens: 1_000 })
+    expect(bucket.earliest(bursty, resumed, cost(1))).toBe(5_000)
+    expect(bucket.resume(resumed)).toBe(resumed)
+  })
+
+  it("a debt is one window at most", () => {
+    const full = bucket.make(bursty, 0)
+    for (const used of [2_001, 1e15, Number.MAX_VALUE, Infinity]) {
+      const debt = bucket.settle(bursty, full, 1, used)
+      expect(left(debt).tokens).toBe(-1_000)
+      expect(bucket.earliest(bursty, bucket.settle(bursty, debt, 1, used), cost(1))).toBe(60_000)
+    }
+    const debt = bucket.settle(bursty, full, 0, 1e15)
+    expect(bucket.earliest(bursty, bucket.learn(bursty, debt, { tokensPerMinute: 1 }), cost(1))).toBe(60_000)
+  })
+
+  it("forgets a learned limit after ten minutes, unless it was told again", () => {
+    expect(bucket.learnedLimitMillis).toBe(600_000)
+    const lower = bucket.learn(bursty, bucket.make(bursty, 0), { tokensPerMinute: 100 })
+    const confirmed = bucket.learn(bursty, bucket.refill(bursty, lower, 300_000), { tokensPerMinute: 100 })
+    expect(bucket.refill(bursty, lower, 599_999).tokensPerMinute).toBe(100)
+    expect(bucket.refill(bursty, lower, 600_000).tokensPerMinute).toBe(1_000)
+    expect(bucket.refill(bursty, confirmed, 600_000).tokensPerMinute).toBe(100)
+    expect(bucket.refill(bursty, confirmed, 900_000).tokensPerMinute).toBe(1_000)
+  })
+
+  it("knows that it will go faster once a learned limit has expired", () => {
+    const empty = bucket.learn(bursty, bucket.make(bursty, 0), { requestsPerMinute: 1, requestsRemaining: 0 }, 10_000)
+    // A sixth of a request refills in 10 s; then 120 a minute refill the rest.
+    expect(bucket.earliest(bursty, empty, cost(1))).toBeCloseTo(10_000 + 500 * 5 / 6)
+  })
+
+  it("lets a cost above a learned limit pass once a window, for all that is saved up", () => {
+    const lower = bucket.learn(bursty, bucket.make(bursty, 0), { tokensPerMinute: 100 })
+    expect(bucket.excess(bursty, lower, cost(1, 1_001), 0)).toMatchObject({ limit: 1_000 })
+    expect(bucket.excess(bursty, lower, cost(1, 1_000), 0)).toBeUndefined()
+    const probed = bucket.take(bursty, lower, cost(1, 1_000), 0)
+    expect(left(probed).tokens).toBe(0)
+    expect(bucket.excess(bursty, probed, cost(1, 1_000), 59_999)).toEqual({ cost: 1_000, limit: 100, unit: "tokens" })
+    expect(bucket.excess(bursty, probed, cost(1, 1_000), 60_000)).toBeUndefined()
+    expect(left(bucket.settle(bursty, probed, 1_000, 1_000)).tokens).toBe(0)
+    expect(left(bucket.settle(bursty, probed, 1_000, 40)).tokens).toBe(60)
   })
 
   it("is worth forgetting once it is full again", () => {
@@ -152,7 +201,7 @@ describe("Any bucket", () => {
   it("refilling in steps is refilling at once", () =>
     FastCheck.assert(
       FastCheck.property(limits, FastCheck.array(FastCheck.integer({ min: 0, max: 9_999 })), (limit, steps) => {
-        const empty = bucket.give(limit, bucket.make(limit, 0), cost(-5, -5_000))
+        const empty = bucket.settle(limit, bucket.make(limit, 0), 0, 5_000)
         let state = empty
         let now = 0
         for (const step of steps) state = bucket.refill(limit, state, now += step)
@@ -172,7 +221,7 @@ describe("Any bucket", () => {
         for (const call of calls) {
           arrival += call.after
           state = bucket.refill(limit, state, Math.max(arrival, state.at))
-          const start = bucket.earliest(state, call)
+          const start = bucket.earliest(limit, state, call)
           expect(start).toBeGreaterThanOrEqual(Math.max(last, arrival))
           state = bucket.take(limit, state, call, start)
           last = start

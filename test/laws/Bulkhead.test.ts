@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
+import { runs } from "../runs.ts"
 
 /** What may happen to a bulkhead; numbers name a call that was started before. */
 type Command =
@@ -177,6 +178,6 @@ describe("Bulkhead", () => {
         (maxConcurrent, maxQueued, commands) =>
           Effect.runPromise(Effect.provide(play(maxConcurrent, maxQueued, commands), TestContext.TestContext))
       ),
-      { numRuns: 300 }
+      { numRuns: runs(80, 300) }
     ))
 })

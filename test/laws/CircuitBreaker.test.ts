@@ -3,6 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Circuit from "../../src/policy/circuitBreaker/kernel.ts"
 import * as Snapshot from "../../src/policy/circuitBreaker/snapshot.ts"
 import * as Tripping from "../../src/policy/shared/trippingRule.ts"
+import { runs } from "../runs.ts"
 
 type Happening =
   | { readonly _tag: "Start" }
@@ -152,7 +153,9 @@ const law = (text: string, look: (s: Circuit.Settings) => (seen: Seen) => void) 
   it(
     text,
     () =>
-      FastCheck.assert(FastCheck.property(settings, stories, (s, story) => play(s, story, look(s))), { numRuns: 400 })
+      FastCheck.assert(FastCheck.property(settings, stories, (s, story) => play(s, story, look(s))), {
+        numRuns: runs(100, 400)
+      })
   )
 
 describe("whatever happens to a circuit", () => {

@@ -4,8 +4,9 @@ import * as FastCheck from "effect/FastCheck"
 import { describe, expect, it } from "vitest"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as Fallback from "../../src/policy/Fallback.ts"
+import { runs } from "../runs.ts"
 
-const runs = { numRuns: 400 }
+const times = { numRuns: runs(100, 400) }
 
 const actions = ["Retry", "Reask", "Fallback", "Fail"] as const
 const tags = ["Red", "Green", "Blue"] as const
@@ -96,7 +97,7 @@ describe("the laws of Fallback", () => {
         run(all, ran)
         expect(ran).toEqual(reference(all))
       }),
-      runs
+      times
     )
   })
 
@@ -107,7 +108,7 @@ describe("the laws of Fallback", () => {
         const result = run(all, ran)
         expect(Either.isRight(result) ? result.right : result.left.at).toBe(ran.at(-1))
       }),
-      runs
+      times
     )
   })
 
@@ -131,7 +132,7 @@ describe("the laws of Fallback", () => {
         expect(exhausted.steps.map(({ error }) => String(error.at))).toEqual(ran)
         expect(exhausted.steps.length + exhausted.skipped.length).toBe(all.length)
       }),
-      runs
+      times
     )
   })
 
@@ -141,7 +142,7 @@ describe("the laws of Fallback", () => {
         const result = run([only])
         expect(Either.isRight(result)).toBe(only.fails === undefined)
       }),
-      runs
+      times
     )
   })
 
@@ -159,7 +160,7 @@ describe("the laws of Fallback", () => {
           Either.isRight(once) ? once.right : once.left.at
         )
       }),
-      runs
+      times
     )
   })
 })

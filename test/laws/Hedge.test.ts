@@ -10,6 +10,7 @@ import * as TestContext from "effect/TestContext"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as Hedge from "../../src/policy/Hedge.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
+import { runs } from "../runs.ts"
 
 type End = "answer" | "transient" | "fatal" | "throttled" | "defect"
 
@@ -85,7 +86,7 @@ describe("laws of Hedge", () => {
           expect(each.steps[exit.value.winner - 1]?.end).toBe("answer")
         }
       }),
-      { numRuns: 250 }
+      { numRuns: runs(60, 250) }
     ))
 
   it("without interruption, an error that may be repeated is the first attempt's", () =>
@@ -98,7 +99,7 @@ describe("laws of Hedge", () => {
         if (cause._tag === "Fail" && cause.error !== "fatal") expect(cause.error).toBe(first)
         else expect(["Fail", "Die"]).toContain(cause._tag)
       }),
-      { numRuns: 200 }
+      { numRuns: runs(50, 200) }
     ))
 })
 

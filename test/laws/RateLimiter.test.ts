@@ -11,6 +11,7 @@ import { RateLimited, ServerError } from "../../src/error/ModelError.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import { overAdmission, type Start } from "../../src/testing/storeLaws/windows.ts"
 import * as Sweep from "../policy/support/sweep.ts"
+import { runs } from "../runs.ts"
 
 const options = { name: "a", requestsPerMinute: 600, tokensPerMinute: 600_000, burst: 1 / 60 } as const
 
@@ -19,7 +20,7 @@ const lost = new ServerError({ provider: "p", billed: "maybe" })
 const throttled = new RateLimited({ provider: "p", retryAfter: Duration.millis(700) })
 
 describe("Any traffic through a limiter", () => {
-  for (let seed = 0; seed < 10; seed++) {
+  for (let seed = 0; seed < runs(4, 10); seed++) {
     it.effect(`ends with nothing outstanding, and never exceeds the rate (seed ${seed})`, () =>
       Effect.gen(function*() {
         const limiter = yield* RateLimiter.make(options)

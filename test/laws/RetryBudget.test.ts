@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Kernel from "../../src/policy/retryBudget/kernel.ts"
+import { runs } from "../runs.ts"
 
 /**
  * A dependency that is down: calls come evenly, every attempt fails after `latency`, and is retried after `backoff` up to
@@ -131,7 +132,7 @@ describe("a storm of retries", () => {
           expect(attempts).toBeLessThanOrEqual((1 + (tag === "Tokens" ? 0 : ratio)) * calls + reserve(form, storm))
         }
       ),
-      { numRuns: 200 }
+      { numRuns: runs(50, 200) }
     )
   })
 })

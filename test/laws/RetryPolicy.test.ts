@@ -13,13 +13,14 @@ import * as Verdict from "../../src/error/Verdict.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import * as Step from "../../src/policy/shared/retryStep.ts"
 import type { Jitter } from "../../src/policy/shared/retryTree.ts"
+import { runs } from "../runs.ts"
 import * as Arbitrary from "./retryPolicies.ts"
 import { chain, notAbove, policy, policyOf, run, story, tags } from "./retryPolicies.ts"
 
 const { andThen, atLeast, attempts, capped, honourHints, immediate, intersect, jittered, never, union, within } =
   RetryPolicy
 
-const runs = { numRuns: 500 }
+const times = { numRuns: runs(100, 500) }
 const small = policyOf(2)
 const millis = FastCheck.constantFrom(1, 2, 5, 10, 50, 100, 1_000)
 
@@ -76,7 +77,7 @@ describe("toSchedule", () => {
           expect(Duration.toMillis(delay)).toBeCloseTo(retries[i]?.delay ?? NaN, 3)
         })
       }),
-      runs
+      times
     ))
 
   it("starts its clock at the first failure, not at the first attempt", () =>
@@ -92,7 +93,7 @@ describe("toSchedule", () => {
           Step.step(Step.start(policy.tree, 5_000), RetryPolicy.failureOf(errorOf(first)), 5_000, first.random)[0]
         )
       }),
-      runs
+      times
     ))
 })
 
@@ -110,10 +111,10 @@ describe("JSON", () => {
   }
 
   it("there and back is the same policy, in the spelling for people", () =>
-    FastCheck.assert(FastCheck.property(policy, (policy) => reads(policy, RetryPolicy.encode(policy))), runs))
+    FastCheck.assert(FastCheck.property(policy, (policy) => reads(policy, RetryPolicy.encode(policy))), times))
 
   it("there and back is the same policy, in the spelling for programs", () =>
-    FastCheck.assert(FastCheck.property(policy, (policy) => reads(policy, RetryPolicy.encodeTree(policy))), runs))
+    FastCheck.assert(FastCheck.property(policy, (policy) => reads(policy, RetryPolicy.encodeTree(policy))), times))
 
   it("there and back is the same policy, within a Schema", () =>
     FastCheck.assert(
@@ -122,7 +123,7 @@ describe("JSON", () => {
         const config = { retry: policy }
         expect(Schema.decodeUnknownSync(Config)(Schema.encodeSync(Config)(config))).toEqual(config)
       }),
-      runs
+      times
     ))
 
   it("a policy is equal to itself built again, and prints the same", () =>
@@ -131,7 +132,7 @@ describe("JSON", () => {
         expect(Equal.equals(a, b)).toBe(JSON.stringify(a.tree) === JSON.stringify(b.tree))
         if (Equal.equals(a, b)) expect(String(a)).toBe(String(b))
       }),
-      runs
+      times
     ))
 })
 
@@ -143,7 +144,7 @@ describe("limits hold in every run", () => {
           expect(delay).toBeLessThanOrEqual(Math.max(max, failure.hint ?? 0))
         }
       }),
-      runs
+      times
     ))
 
   it("no delay is below its floor", () =>
@@ -151,7 +152,7 @@ describe("limits hold in every run", () => {
       FastCheck.property(policy, millis, story, (policy, min, story) => {
         for (const { delay } of run(atLeast(policy, min), story).retries) expect(delay).toBeGreaterThanOrEqual(min)
       }),
-      runs
+      times
     ))
 
   it("no wait crosses the deadline", () =>
@@ -161,7 +162,7 @@ describe("limits hold in every run", () => {
           expect(notAbove(endsAt, limit)).toBe(true)
         }
       }),
-      runs
+      times
     ))
 
   it("no attempt comes before its hint, and none after one that is too long", () =>
@@ -172,7 +173,7 @@ describe("limits hold in every run", () => {
           expect(failure.hint ?? 0).toBeLessThanOrEqual(max)
         }
       }),
-      runs
+      times
     ))
 
   it("attempts are never above the limit", () =>
@@ -180,7 +181,7 @@ describe("limits hold in every run", () => {
       FastCheck.property(policy, FastCheck.integer({ min: 2, max: 8 }), story, (policy, max, story) => {
         expect(run(attempts(policy, max), story).retries.length + 1).toBeLessThanOrEqual(max)
       }),
-      runs
+      times
     ))
 
   it("nothing forbidden is retried", () =>
@@ -188,7 +189,7 @@ describe("limits hold in every run", () => {
       FastCheck.property(policy, story, (policy, story) => {
         for (const { failure } of run(policy, story).retries) expect(failure.forbidden).toBe(false)
       }),
-      runs
+      times
     ))
 
   it("no delay is negative, infinite or NaN", () =>
@@ -198,7 +199,7 @@ describe("limits hold in every run", () => {
           expect(Number.isFinite(delay) && delay >= 0).toBe(true)
         }
       }),
-      runs
+      times
     ))
 })
 
@@ -219,7 +220,7 @@ describe("bounds", () => {
           }
         }
       ),
-      runs
+      times
     ))
 
   it("are reached by chains: backoff, jitter, cap, floor, attempts, hints", () =>
@@ -233,7 +234,7 @@ describe("bounds", () => {
         const waited = retries.reduce((sum, { delay }) => sum + delay, 0)
         expect(Arbitrary.near(waited, Duration.toMillis(wait))).toBe(true)
       }),
-      runs
+      times
     ))
 
   const mayRetry = (policy: RetryPolicy.RetryPolicy, stories: ReadonlyArray<ReadonlyArray<Arbitrary.Happening>>) =>
@@ -244,7 +245,7 @@ describe("bounds", () => {
       FastCheck.property(policy, FastCheck.array(story, { minLength: 4, maxLength: 8 }), (policy, stories) => {
         if (!RetryPolicy.canRetry(policy)) expect(mayRetry(policy, stories)).toBe(false)
       }),
-      { numRuns: 1_000 }
+      { numRuns: runs(200, 1_000) }
     ))
 
   it("canRetry is true only where some run retries (but for andThen, whose first part may stop in many ways)", () =>
@@ -258,7 +259,7 @@ describe("bounds", () => {
           if (RetryPolicy.canRetry(policy)) expect(mayRetry(policy, lucky)).toBe(true)
         }
       ),
-      runs
+      times
     ))
 
   it("preview lists what a run waits", () =>
@@ -274,7 +275,7 @@ describe("bounds", () => {
           }))
         )
       }),
-      runs
+      times
     ))
 })
 
@@ -285,16 +286,16 @@ describe("union and intersect are a distributive lattice", () => {
     it(`${name} is commutative`, () =>
       FastCheck.assert(
         FastCheck.property(policyOf(3), policyOf(3), story, (a, b, story) => same(op(a, b), op(b, a), story)),
-        runs
+        times
       ))
     it(`${name} is associative`, () =>
       FastCheck.assert(
         FastCheck.property(policyOf(3), small, small, story, (a, b, c, story) =>
           same(op(op(a, b), c), op(a, op(b, c)), story)),
-        runs
+        times
       ))
     it(`${name} is idempotent`, () =>
-      FastCheck.assert(FastCheck.property(policy, story, (a, story) => same(op(a, a), a, story)), runs))
+      FastCheck.assert(FastCheck.property(policy, story, (a, story) => same(op(a, a), a, story)), times))
   }
 
   it("union absorbs intersect, and intersect union", () =>
@@ -303,7 +304,7 @@ describe("union and intersect are a distributive lattice", () => {
         same(union(a, intersect(a, b)), a, story)
         same(intersect(a, union(a, b)), a, story)
       }),
-      runs
+      times
     ))
 
   it("each distributes over the other", () =>
@@ -312,7 +313,7 @@ describe("union and intersect are a distributive lattice", () => {
         same(union(a, intersect(b, c)), intersect(union(a, b), union(a, c)), story)
         same(intersect(a, union(b, c)), union(intersect(a, b), intersect(a, c)), story)
       }),
-      runs
+      times
     ))
 
   it("never is the one end of it", () =>
@@ -321,7 +322,7 @@ describe("union and intersect are a distributive lattice", () => {
         same(union(a, never), a, story)
         same(intersect(a, never), never, story)
       }),
-      runs
+      times
     ))
 
   it("immediate is the other, for errors that may be retried: only a rule retries others", () =>
@@ -331,7 +332,7 @@ describe("union and intersect are a distributive lattice", () => {
         same(intersect(a, immediate), a, retryable)
         same(union(a, immediate), immediate, retryable)
       }),
-      runs
+      times
     ))
 
   it("a union never waits longer than a side, an intersect never shorter", () =>
@@ -346,7 +347,7 @@ describe("union and intersect are a distributive lattice", () => {
         else expect(either).toBeLessThanOrEqual(Number(one))
         if (both !== "stop" && both !== undefined) expect(both).toBeGreaterThanOrEqual(Number(one))
       }),
-      runs
+      times
     ))
 })
 
@@ -367,7 +368,7 @@ describe("modifiers", () => {
         same(f(union(a, b)), union(f(a), f(b)), story)
         same(f(intersect(a, b)), intersect(f(a), f(b)), story)
       }),
-      runs
+      times
     ))
 
   it("decorrelated jitter of a union is not the union of decorrelated jitters", () => {
@@ -392,7 +393,7 @@ describe("modifiers", () => {
         )
         same(attempts(attempts(policy, a + 1), b + 1), attempts(policy, Math.min(a, b) + 1), story)
       }),
-      runs
+      times
     ))
 })
 
@@ -401,7 +402,7 @@ describe("andThen", () => {
     FastCheck.assert(
       FastCheck.property(policyOf(3), small, small, story, (a, b, c, story) =>
         same(andThen(andThen(a, b), c), andThen(a, andThen(b, c)), story)),
-      runs
+      times
     ))
 
   it("has never as its unit: before a policy always, after it as far as the first stop", () =>
@@ -410,7 +411,7 @@ describe("andThen", () => {
         same(andThen(never, a), a, story)
         expect(run(andThen(a, never), story).told).toEqual(run(a, story).told)
       }),
-      runs
+      times
     ))
 
   it("is not commutative and not idempotent", () => {
@@ -429,6 +430,6 @@ describe("andThen", () => {
         const retries = (policy: RetryPolicy.RetryPolicy) => RetryPolicy.bounds(policy).attempts - 1
         expect(retries(andThen(a, b))).toBe(retries(a) + retries(b))
       }),
-      runs
+      times
     ))
 })

@@ -132,7 +132,7 @@ export const evidence: ReadonlyArray<Row> = [
   // The tool of this table takes {}, so nothing is enough.
   ["empty", "", right({})],
   ["ws only", "  \n ", right({})],
-  ["null", "null", "NotAnObject"],
+  ["null", "null", right({}, "nullArguments")],
   ["bare string", "\"hello\"", "NotAnObject"],
   ["bare word", "hello", "Syntax"],
   ["bare number", "42", "NotAnObject"],

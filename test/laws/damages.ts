@@ -43,7 +43,7 @@ const body = {
     )
     const [first, ...others] = places
     if (first === undefined) return undefined
-    const all = draw.chance(0.3)
+    const all = draw.happens(0.3)
     const chosen = draw.pick([first, ...others])
     return list.map((token, index) =>
       index === chosen || (all && places.includes(index)) ? `${draw.pick([",", " ,", ",\n"])}${token}` : token
@@ -53,7 +53,7 @@ const body = {
     const list = tokens(text)
     const chosen = draw.between(0, list.length)
     const written = list.map((token, index) => index === chosen ? ` ${draw.pick(notes)}${token}` : token).join("")
-    return chosen === list.length || draw.chance(0.2) ? `${written} ${draw.pick(notes)}` : written
+    return chosen === list.length || draw.happens(0.2) ? `${written} ${draw.pick(notes)}` : written
   },
   pythonLiterals: (text) => {
     const damaged = tokens(text).map((token) => pythonWords[token] ?? token).join("")

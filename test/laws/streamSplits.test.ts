@@ -9,6 +9,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
+import { runs } from "../runs.ts"
 
 const utf8 = new TextEncoder()
 
@@ -80,7 +81,7 @@ describe("a stream of chat completions", () => {
           expect(Either.getOrThrow(await fold([...bytes].map((byte) => new Uint8Array([byte]))))).toEqual(whole)
         }
       ),
-      { numRuns: 200 }
+      { numRuns: runs(50, 200) }
     ))
 
   it("law: cut anywhere before the terminal chunk is whole, it is Truncated with the text so far", () =>
@@ -98,7 +99,7 @@ describe("a stream of chat completions", () => {
           expect(Either.isLeft(result) ? result.left._tag : "success").toBe("Truncated")
         }
       ),
-      { numRuns: 300 }
+      { numRuns: runs(75, 300) }
     ))
 
   it("law: bytes that are anything give parts or a typed error, never a defect", () =>
@@ -119,7 +120,7 @@ describe("a stream of chat completions", () => {
           expect(Either.isEither(result)).toBe(true)
         }
       ),
-      { numRuns: 400 }
+      { numRuns: runs(100, 400) }
     ))
 
   it.effect("law: no more is pulled than the consumer asks for", () =>

@@ -13,6 +13,7 @@ import * as StructuredOutput from "../../src/model/StructuredOutput.ts"
 import * as Usage from "../../src/model/Usage.ts"
 import * as GenerateObject from "../../src/resilience/GenerateObject.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
+import { runs } from "../runs.ts"
 
 /** Digits beyond what a double keeps are refused as a hazard. */
 const Cents = Schema.Number.pipe(Schema.between(-1e6, 1e6))
@@ -84,7 +85,7 @@ describe("what is shown of an answer", () => {
             expect(last).toEqual(encoded)
           }
         ),
-        { numRuns: 200 }
+        { numRuns: runs(40, 200) }
       )
       expect(shownAtAll).toBeGreaterThan(200)
     })
@@ -150,7 +151,7 @@ describe("a streamed answer", () => {
           expect(seen.filter(({ _tag }) => _tag === "Partial").at(-1)).toMatchObject({ shown: encoded })
         }
       ),
-      { numRuns: 200 }
+      { numRuns: runs(40, 200) }
     )
   })
 
@@ -172,7 +173,7 @@ describe("a streamed answer", () => {
           expect([Either.isLeft(called), Either.isLeft(streamed)]).toEqual([true, true])
         }
       ),
-      { numRuns: 300 }
+      { numRuns: runs(60, 300) }
     )
   })
 })

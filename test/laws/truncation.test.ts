@@ -7,6 +7,7 @@ import { draw } from "../../src/internal/seeded.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
+import { runs, turn } from "../runs.ts"
 import { decode, documents, toolkit as tools } from "./argumentDocuments.ts"
 import { damages, names } from "./damages.ts"
 
@@ -75,10 +76,13 @@ describe("a cut call is never a call", () => {
     }
   })
 
-  it("refuses every proper prefix of 300 documents of arguments, whatever the reply says about its end", () => {
+  const some = documents.filter((_, index) => index % runs(6, 1) === 0)
+
+  it(`refuses every proper prefix of ${some.length} documents of arguments, whatever the reply says about its end`, async () => {
     let prefixes = 0
     let accepted = 0
-    for (const { text, tool } of documents) {
+    for (const { text, tool } of some) {
+      await turn()
       const call = (args: string, finishReason: "stop" | "length") =>
         ToolCall.decodeOne(tools, { _tag: "ToolCall", id: "1", name: tool, arguments: args }, finishReason)
       expect(Either.isRight(call(text, "stop"))).toBe(true)
@@ -94,16 +98,17 @@ describe("a cut call is never a call", () => {
         prefixes++
       }
     }
-    console.log(`  ${documents.length} documents, ${prefixes} proper prefixes, ${accepted} accepted`)
-    expect([documents.length, accepted]).toEqual([300, 0])
-    expect(prefixes).toBeGreaterThan(20_000)
+    console.log(`  ${some.length} documents, ${prefixes} proper prefixes, ${accepted} accepted`)
+    expect([some.length, accepted]).toEqual([runs(50, 300), 0])
+    expect(prefixes).toBeGreaterThan(runs(3_000, 20_000))
   })
 
-  it("refuses every proper prefix of damaged documents, too, until nothing but decoration is missing", () => {
+  it("refuses every proper prefix of damaged documents, too, until nothing but decoration is missing", async () => {
     const counts = { prefixes: 0, accepted: 0, whole: 0 }
-    // A sixth of the documents, each damaged in every way by itself and in three ways at once.
+    // A part of the documents, each damaged in every way by itself and in three ways at once.
     for (const [index, { text, value }] of documents.entries()) {
-      if (index % 6 !== 0) continue
+      if (index % runs(30, 6) !== 0) continue
+      await turn()
       const all = (["trailingCommas", "controlCharacters", "comments", "fence"] as const).reduce(
         (before, name) => damages[name](before, draw("cut", name, index)) ?? before,
         text
@@ -125,15 +130,16 @@ describe("a cut call is never a call", () => {
         `${counts.whole} where only blanks or part of a comment was missing`
     )
     expect(counts.accepted).toBe(0)
-    expect(counts.prefixes).toBeGreaterThan(35_000)
+    expect(counts.prefixes).toBeGreaterThan(runs(6_000, 35_000))
   })
 
   it("refuses every proper prefix of any object", () =>
     FastCheck.assert(
-      FastCheck.property(
+      FastCheck.asyncProperty(
         FastCheck.dictionary(FastCheck.string(), FastCheck.jsonValue({ depthSize: "small" }), { maxKeys: 4 }),
         FastCheck.constantFrom(undefined, 2),
-        (value, indent) => {
+        async (value, indent) => {
+          await turn()
           const document = JSON.stringify(value, null, indent)
           const accepted: Array<string> = []
           for (let end = 1; end < document.length; end++) {
@@ -143,6 +149,6 @@ describe("a cut call is never a call", () => {
           expect(accepted).toEqual([])
         }
       ),
-      { numRuns: 300 }
+      { numRuns: runs(50, 300) }
     ))
 })

@@ -103,7 +103,10 @@ describe("Repair", () => {
       ["trailingCommas", "lossless"],
       ["comments", "lossless"],
       ["pythonLiterals", "lossless"],
-      ["doubleEncoded", "lossless"]
+      ["doubleEncoded", "lossless"],
+      ["nullArguments", "lossless"],
+      ["structuresAsText", "lossless"],
+      ["nullsAsAbsent", "lossless"]
     ])
     expect(Repair.lossless.every(Repair.isRepair)).toBe(true)
     expect(Repair.isRepair({ name: "fence" })).toBe(false)
@@ -113,7 +116,10 @@ describe("Repair", () => {
       "controlCharacters",
       "trailingCommas",
       "pythonLiterals",
-      "doubleEncoded"
+      "doubleEncoded",
+      "nullArguments",
+      "structuresAsText",
+      "nullsAsAbsent"
     ])
   })
 

@@ -4,13 +4,14 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
+import { runs } from "../runs.ts"
 import { cases, open, recursive, recursiveValues, Root } from "./dialectCases.ts"
 import { breaches, type Vendor, vendors } from "./dialectRules.ts"
 import { validator } from "./dialectValidator.ts"
 
 const strictly = { errors: "all", onExcessProperty: "error" } as const
 
-const runs = { numRuns: 200, seed: 5 }
+const times = { numRuns: runs(40, 200), seed: 5 }
 
 const translated = <A, I>(dialect: SchemaDialect.Dialect, schema: Schema.Schema<A, I>) =>
   Either.getOrThrow(SchemaDialect.make(dialect)(schema))
@@ -32,7 +33,7 @@ const roundTrip = <A, I>(dialect: Vendor, schema: Schema.Schema<A, I>, values = 
       expect(Schema.decodeUnknownSync(codec, strictly)(written)).toStrictEqual(expected)
       expect(throughJson(Schema.encodeSync(codec)(value))).toStrictEqual(written)
     }),
-    runs
+    times
   )
 }
 
@@ -78,7 +79,7 @@ const noLoosening = <A, I>(dialect: Vendor, schema: Schema.Schema<A, I>, values 
         }
       }
     ),
-    runs
+    times
   )
 }
 

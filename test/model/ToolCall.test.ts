@@ -11,6 +11,7 @@ import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Usage from "../../src/model/Usage.ts"
+import { runs } from "../runs.ts"
 
 const weather = Tool.make("get_weather", {
   parameters: Schema.Struct({
@@ -204,7 +205,7 @@ describe("gate 5: the tool's schema", () => {
       ]))
 
   it("coerces nothing", () => {
-    for (const limit of ["\"1\"", "true", "null", "[1]"]) {
+    for (const limit of ["\"1\"", "true", "[1]"]) {
       expect(issues(`{"limit":${limit}}`, "search")).toMatchObject([{ path: ["limit"], kind: "Type" }])
     }
   })
@@ -390,7 +391,7 @@ describe("any call", () => {
           expect(Schema.encodeSync(json)(Schema.decodeSync(json)(text))).toBe(text)
         }
       ),
-      { numRuns: 1_000 }
+      { numRuns: runs(250, 1_000) }
     ))
 })
 

@@ -3,9 +3,10 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import * as Usage from "../../src/model/Usage.ts"
+import { runs } from "../runs.ts"
 
 const usages = Arbitrary.make(Usage.Usage)
-const runs = { numRuns: 300 }
+const times = { numRuns: runs(100, 300) }
 
 describe("Usage", () => {
   it("refuses counts that are negative, broken or not whole", () => {
@@ -40,7 +41,7 @@ describe("Usage", () => {
         expect(Usage.add(a, b)).toEqual(Usage.add(b, a))
         expect(Usage.add(a, Usage.zero).totalTokens).toBe(a.totalTokens)
       }),
-      runs
+      times
     ))
 
   it("law: JSON and back is the same", () =>
@@ -49,6 +50,6 @@ describe("Usage", () => {
         const wire = JSON.parse(JSON.stringify(Schema.encodeSync(Usage.Usage)(usage)))
         expect(Schema.decodeUnknownSync(Usage.Usage)(wire)).toEqual(usage)
       }),
-      runs
+      times
     ))
 })

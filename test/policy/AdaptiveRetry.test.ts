@@ -8,7 +8,9 @@ import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { InvalidRequest, RateLimited, ServerError } from "../../src/error/ModelError.ts"
 import { CircuitOpen, RateLimitExceeded } from "../../src/error/PolicyError.ts"
+import * as Verdict from "../../src/error/Verdict.ts"
 import * as AdaptiveRetry from "../../src/policy/AdaptiveRetry.ts"
+import { outcomeOf } from "../../src/policy/adaptiveRetry/requests.ts"
 import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 
@@ -23,8 +25,8 @@ describe("AdaptiveRetry", () => {
     Effect.gen(function*() {
       const adaptive = yield* AdaptiveRetry.make()
       const delays = Effect.map(Clock.currentTimeMillis, (now) => [
-        AdaptiveRetry.unsafeDelay(adaptive, 1_000, "throttled", now),
-        AdaptiveRetry.unsafeDelay(adaptive, 1_000, "failure", now)
+        adaptive.cell.stretch(1_000, "throttled", now),
+        adaptive.cell.stretch(1_000, "failure", now)
       ])
       expect(yield* delays).toEqual([1_000, 1_000])
       yield* through(adaptive, Effect.void, 60)
@@ -42,13 +44,13 @@ describe("AdaptiveRetry", () => {
       const adaptive = yield* AdaptiveRetry.make({ cap: "10 seconds" })
       yield* through(adaptive, failure, 100)
       const delays = [0, 1_000, 5_000, 10_000, 60_000]
-      expect(delays.map((delay) => AdaptiveRetry.unsafeDelay(adaptive, delay, "failure", 0)))
+      expect(delays.map((delay) => adaptive.cell.stretch(delay, "failure", 0)))
         .toEqual([0, 4_000, 10_000, 10_000, 60_000])
     }))
 
   it.effect("tells errors apart by their verdict", () =>
     Effect.sync(() => {
-      const outcome = (error: unknown) => Option.getOrUndefined(AdaptiveRetry.outcomeOf(error))
+      const outcome = (error: unknown) => Option.getOrUndefined(outcomeOf(error, Verdict.of(error)))
       expect(outcome(new RateLimited({ provider: "test" }))).toBe("throttled")
       expect(outcome(new ServerError({ provider: "test", status: 500 }))).toBe("failure")
       expect(outcome(new InvalidRequest({ provider: "test" }))).toBe("success")
@@ -136,7 +138,7 @@ describe("AdaptiveRetry in the mode \"rate\"", () => {
       expect(slow.rate).toEqual(Option.some(0.5))
       const { sent } = yield* burst(adaptive, 10)
       for (let i = 0; i < 400; i++) {
-        AdaptiveRetry.unsafeRecord(adaptive, "success", yield* Clock.currentTimeMillis)
+        adaptive.cell.record("success", yield* Clock.currentTimeMillis)
         yield* TestClock.adjust("20 millis")
       }
       expect(sent.length).toBe(10)

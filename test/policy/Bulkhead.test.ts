@@ -6,6 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
+import * as Hedge from "../../src/policy/Hedge.ts"
+import * as Timeout from "../../src/policy/Timeout.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 import * as Sweep from "./support/sweep.ts"
 
@@ -180,6 +182,46 @@ describe("Bulkhead", () => {
         const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 10 })
         const inner = Effect.flatMap(Effect.fork(Bulkhead.apply(Effect.void, bulkhead)), Fiber.join)
         expect(yield* Effect.flip(Bulkhead.apply(inner, bulkhead))).toMatchObject({ reason: "reentrant" })
+      }))
+
+    it.effect("is known through what runs it beside others: all, race, a time-out, a fiber that is joined", () =>
+      Effect.gen(function*() {
+        const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 10 })
+        const nested = Bulkhead.apply(Effect.void, bulkhead)
+        const ways: { readonly [name: string]: Effect.Effect<unknown, unknown> } = {
+          all: Effect.all([nested, Effect.void], { concurrency: 2 }),
+          race: Effect.raceFirst(nested, Effect.never),
+          timeout: Effect.timeout(nested, "1 minute"),
+          ours: Timeout.apply(nested, yield* Timeout.make({ limit: "1 minute" })),
+          hedge: Hedge.apply(nested, yield* Hedge.make({ delay: "1 minute", budget: "none" })),
+          joined: Effect.flatMap(Effect.fork(Effect.delay(nested, "1 second")), Fiber.join),
+          deep: Effect.flatMap(Effect.fork(Effect.all([nested, Effect.void], { concurrency: 2 })), Fiber.join),
+          daemon: Effect.flatMap(Effect.forkDaemon(Effect.delay(nested, "1 second")), Fiber.join)
+        }
+        for (const [name, way] of Object.entries(ways)) {
+          const outer = yield* Effect.fork(Effect.flip(Bulkhead.apply(way, bulkhead)))
+          yield* TestClock.adjust("2 seconds")
+          expect(outer.unsafePoll(), name).not.toBeNull()
+          expect(yield* Fiber.join(outer), name).toMatchObject({ reason: "reentrant" })
+        }
+      }))
+
+    it.effect("a daemon that it starts is none of it, and waits like anybody", () =>
+      Effect.gen(function*() {
+        const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 10 })
+        const log: Array<string> = []
+        const note = (name: string) => Effect.sync(() => void log.push(name)).pipe(Bulkhead.apply(bulkhead))
+        for (const rest of [Effect.sleep("3 seconds"), Effect.timeout(Effect.sleep("3 seconds"), "1 minute")]) {
+          const outer = yield* Effect.fork(
+            Effect.zipLeft(Effect.forkDaemon(note("daemon")), rest).pipe(Bulkhead.apply(bulkhead))
+          )
+          yield* TestClock.adjust("1 second")
+          expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 1, queued: 1 })
+          yield* TestClock.adjust("2 seconds")
+          const daemon = yield* Fiber.join(outer)
+          yield* Fiber.join(daemon)
+        }
+        expect(log).toEqual(["daemon", "daemon"])
       }))
 
     it.effect("a fiber that outlives the call it came from is a newcomer like any other", () =>

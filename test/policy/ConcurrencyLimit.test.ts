@@ -7,6 +7,7 @@ import { InvalidRequest, Overloaded, RateLimited, ServerError } from "../../src/
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as ConcurrencyLimit from "../../src/policy/ConcurrencyLimit.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
+import { jumpingClock } from "./support/jumpingClock.ts"
 import * as Sweep from "./support/sweep.ts"
 
 const settled = Effect.yieldNow().pipe(Effect.repeatN(20))
@@ -92,6 +93,15 @@ describe("ConcurrencyLimit", () => {
       yield* TestClock.adjust("6 seconds")
       yield* Fiber.interrupt(hung)
       expect(yield* ConcurrencyLimit.limit(limit)).toBe(16)
+    }))
+
+  it.effect("a system clock that is set forward during a call makes no slow call of it", () =>
+    Effect.gen(function*() {
+      const { clock, jump } = yield* jumpingClock
+      const limit = yield* ConcurrencyLimit.make({ initial: 20, strategy: { kind: "aimd", timeout: "1 minute" } })
+      const call = Effect.zipRight(jump(3_600_000), Effect.void).pipe(ConcurrencyLimit.apply(limit))
+      yield* Effect.withClock(call, clock)
+      expect(yield* ConcurrencyLimit.limit(limit)).toBe(20)
     }))
 
   it.effect("an interrupted call teaches nothing, and neither does a defect", () =>

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
@@ -69,6 +71,45 @@ describe("Pipeline.bounds", () => {
         expect(yield* bounds({ ...options, retry, attemptTimeout: "1 second" })).toMatchObject({ duration: Infinity })
         expect(yield* bounds({ ...options, retry, totalTimeout: "1 minute" })).toMatchObject({ duration: 60 })
       }
+    }))
+})
+
+describe("the worst case of hedges", () => {
+  const attemptTimeout = "10 seconds"
+  const timeOf = (hedge: Pipeline.Options["hedge"]) =>
+    Effect.map(bounds({ hedge, attemptTimeout }), (all) => all.duration)
+
+  it.effect("is the last of them, which begins late and takes as long as any attempt", () =>
+    Effect.gen(function*() {
+      const hedge = { delay: "2 seconds", maxHedges: 2, budget: "none" } as const
+      expect(yield* timeOf(hedge)).toBe(14)
+      const pipeline = yield* Pipeline.make({ hedge, attemptTimeout })
+      const call = yield* Effect.fork(Effect.flip(Pipeline.apply(Effect.never, pipeline)))
+      yield* TestClock.adjust("13999 millis")
+      expect(call.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("1 milli")
+      expect(yield* Fiber.join(call)).toMatchObject({ _tag: "TimedOut", phase: "attempt" })
+    }))
+
+  it.effect("is one attempt after the other where none begins before others have failed", () =>
+    Effect.gen(function*() {
+      expect(yield* timeOf({ delay: Infinity, maxHedges: 2, budget: "none" })).toBe(30)
+      expect(yield* timeOf({ delay: { quantile: 0.9 }, maxHedges: 2, budget: "none" })).toBe(30)
+    }))
+})
+
+describe("the worst case of a wait that has an end", () => {
+  const attemptTimeout = "10 seconds"
+
+  it.effect.each<readonly [string, Pipeline.Options, number]>([
+    ["a queue with a time-out", { bulkhead: { maxConcurrent: 1, maxQueued: 1, queueTimeout: "3 seconds" } }, 13],
+    ["a bulkhead without a queue", { bulkhead: { maxConcurrent: 1 } }, 10],
+    ["an adaptive limit without a queue", { concurrencyLimit: {} }, 10],
+    ["a limiter that waits so long", { rateLimiter: { requestsPerMinute: 1, maxWait: "4 seconds" } }, 14],
+    ["a limiter that does not wait", { rateLimiter: { requestsPerMinute: 1, onExceeded: "fail" } }, 10]
+  ])("%s", ([, options, seconds]) =>
+    Effect.gen(function*() {
+      expect(yield* bounds({ ...options, attemptTimeout })).toMatchObject({ duration: seconds })
     }))
 })
 

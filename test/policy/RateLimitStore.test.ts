@@ -116,8 +116,10 @@ describe("The memory store", () => {
       yield* store.pause("paused", limits, 7_200_000)
       yield* store.reserve(wish({ key: "waited for" }))
       yield* place(store, { key: "waited for" })
-      const used = yield* store.reserve(wish({ key: "in debt" }))
-      if (used._tag === "Granted") yield* store.settle(used, 7_200_000)
+      const inDebt = { requestsPerMinute: 60, tokensPerMinute: 0.01, burst: 0 }
+      const used = yield* store.reserve(wish({ key: "in debt", limits: inDebt }))
+      // A debt is a minute's limit at most, and one token refills in 100 minutes.
+      if (used._tag === "Granted") yield* store.settle(used, 1)
       expect(yield* store.size).toBe(4)
       yield* TestClock.adjust("1 hour")
       yield* store.reserve(wish({ key: "new" }))

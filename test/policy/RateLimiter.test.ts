@@ -54,7 +54,7 @@ describe("A rate limiter", () => {
 
   it.effect("mirrors the provider's bucket by default: a minute's limit may go at once", () =>
     Effect.gen(function*() {
-      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay" })
+      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay", longestHint: "1 hour" })
       const limiter = yield* RateLimiter.make({ name: "a", requestsPerMinute: 60, tokensPerMinute: 1_000 })
       expect(yield* RateLimiter.state(limiter)).toEqual({
         requestsPerMinute: 60,
@@ -364,11 +364,15 @@ describe("Learning", () => {
           Effect.yieldNow()
         )
       const small = yield* call(6_000)
+      const probe = yield* call(50_000)
       const large = yield* call(50_000)
       yield* RateLimiter.learn(limiter, { tokensPerMinute: 30_000, tokensRemaining: 0 })
       expect(yield* Fiber.join(large)).toMatchObject({ left: { reason: "cost", limit: 30_000 } })
       yield* TestClock.adjust("12 seconds")
       expect(yield* Fiber.join(small)).toMatchObject({ right: 12_000 })
+      // One that is above the learned limit pays what is saved up, and its reply may tell the limit anew.
+      yield* TestClock.adjust("2 millis")
+      expect(yield* Fiber.join(probe)).toMatchObject({ right: 12_002 })
     }))
 })
 
@@ -402,11 +406,23 @@ describe("Options", () => {
     Effect.gen(function*() {
       for (const rate of [0, -1, NaN, Infinity, "60"]) {
         expect(yield* problems({ requestsPerMinute: rate })).toEqual([
-          "requestsPerMinute: requests a minute, above zero and finite (to let nothing through, do not call; for no " +
-          "limit, leave the field out; for the limit the other side tells, \"learned\")"
+          "requestsPerMinute: requests a minute, above zero (at least 0.0001) and finite: to let nothing through, do " +
+          "not call; for no limit, leave the field out; for the limit the other side tells, \"learned\""
         ])
       }
       expect((yield* problems({ tokensPerMinute: 0 }))[0]).toContain("tokensPerMinute: tokens a minute, above zero")
+    }))
+
+  it.effect("a rate so low that its arithmetic would limit nothing is refused", () =>
+    Effect.gen(function*() {
+      for (const rate of [1e-320, Number.MIN_VALUE, 1e-300, 0.9999e-4]) {
+        expect((yield* problems({ requestsPerMinute: rate }))[0]).toContain("at least 0.0001")
+      }
+      const slow = yield* RateLimiter.make({ name: "a", requestsPerMinute: 1e-4, onExceeded: "fail" })
+      yield* RateLimiter.apply(Effect.void, slow)
+      expect(yield* Effect.flip(RateLimiter.apply(Effect.void, slow))).toMatchObject({
+        retryAfter: Duration.millis(6e8)
+      })
     }))
 
   it.effect("a limiter without limits is refused", () =>

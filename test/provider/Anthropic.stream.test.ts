@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Usage from "../../src/model/Usage.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
+import { runs } from "../runs.ts"
 import {
   blockStart,
   blockStop,
@@ -432,7 +433,7 @@ describe("Anthropic.decodeStream", () => {
               expect(error !== undefined || parts.at(-1)?._tag === "Finish").toBe(true)
             }
           ),
-          { numRuns: 500 }
+          { numRuns: runs(100, 500) }
         )
       ))
   })

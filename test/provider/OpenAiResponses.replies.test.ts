@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Prompt from "../../src/model/Prompt.ts"
+import { runs } from "../runs.ts"
 import { json } from "./fakeOpenAi.ts"
 import { answered, ask, bodyOf, call, failed, message, response } from "./fakeOpenAiResponses.ts"
 
@@ -254,7 +255,7 @@ describe("OpenAiResponses, a whole reply", () => {
           const result = await Effect.runPromise(ask(() => json(JSON.stringify(value))))
           expect(["Left", "Right"]).toContain(result.result._tag)
         }),
-        { numRuns: 200, seed: 7 }
+        { numRuns: runs(60, 200), seed: 7 }
       )
     ))
   })

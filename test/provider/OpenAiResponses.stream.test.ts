@@ -4,6 +4,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
+import { runs } from "../runs.ts"
 import { json } from "./fakeOpenAi.ts"
 import { answered, bytesOf, call, folded, framed, message, partsOf, response } from "./fakeOpenAiResponses.ts"
 
@@ -458,7 +459,7 @@ describe("OpenAiResponses, a stream", () => {
           if (part._tag === "ToolArgumentsDelta" || part._tag === "ToolCall") expect(open.has(part.index)).toBe(true)
         }
       }),
-      { numRuns: 500, seed: 7 }
+      { numRuns: runs(100, 500), seed: 7 }
     )
   })
 
@@ -484,7 +485,7 @@ describe("OpenAiResponses, a stream", () => {
             )
             expect(reply).toEqual(whole)
           }),
-          { numRuns: 200, seed: 7 }
+          { numRuns: runs(50, 200), seed: 7 }
         )
       )
     }))

@@ -15,6 +15,7 @@ import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as opaque from "../../src/provider/shared/opaque.ts"
+import { runs } from "../runs.ts"
 import * as anthropic from "./fakeAnthropic.ts"
 import * as gemini from "./fakeGemini.ts"
 import * as chat from "./fakeOpenAi.ts"
@@ -366,7 +367,7 @@ describe("The state of a provider", () => {
         const same = writer.every((part, at) => part === reader[at])
         expect(opaque.read(...reader, opaque.write(...writer, state))).toBe(same ? state : undefined)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(100, 500) }
     )
   })
 })

@@ -211,5 +211,5 @@ describe("GenerateObject.stream", () => {
       // 62 500 deltas; a look at each growth of a 64th, and the last state.
       expect(partials.length).toBeLessThan(700)
       expect(inShort(partials.slice(-1))).toEqual([JSON.parse(text)])
-    }), { timeout: 20_000 })
+    }))
 })

@@ -5,6 +5,7 @@ import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import * as RateLimitStore from "../../src/policy/RateLimitStore.ts"
 import * as StoreLaws from "../../src/testing/StoreLaws.ts"
+import { runs } from "../runs.ts"
 
 const options: StoreLaws.Options = { advance: TestClock.adjust }
 
@@ -18,7 +19,7 @@ describe("The memory store keeps every law", () => {
 
   it.effect("whatever the order of arrivals, costs, leavers and releases", () =>
     Effect.forEach(
-      Array.from({ length: 8 }),
+      Array.from({ length: runs(3, 8) }),
       (_, seed) =>
         StoreLaws.neverTooMany.check(RateLimitStore.layerMemory, options).pipe(
           Effect.withRandom(Random.make(`seed ${seed}`))
@@ -39,9 +40,10 @@ describe("A law notices", () => {
     [
       "a store that forgets its bucket",
       StoreLaws.atomic,
-      broken((store) => ({
-        reserve: (request) => store.reserve({ ...request, key: `${request.key}${performance.now()}` })
-      }))
+      broken((store) => {
+        let keys = 0
+        return { reserve: (request) => store.reserve({ ...request, key: `${request.key} ${keys++}` }) }
+      })
     ],
     [
       "a store that takes although it refuses",
@@ -58,6 +60,25 @@ describe("A law notices", () => {
     ["a store that keeps what is released", StoreLaws.givenBack, broken(() => ({ release: () => Effect.void }))],
     ["a store that never settles", StoreLaws.settled, broken(() => ({ settle: () => Effect.void }))],
     ["a store that does not pause", StoreLaws.paused, broken(() => ({ pause: () => Effect.succeed(true) }))],
+    ["a store that does not resume", StoreLaws.resumed, broken(() => ({ resume: () => Effect.succeed(true) }))],
+    [
+      "a store whose debts have no bound",
+      StoreLaws.boundedDebt,
+      broken((store) => ({
+        settle: (reservation, tokens) => store.pause(reservation.key, reservation.limits, tokens)
+      }))
+    ],
+    [
+      "a store that believes for ever",
+      StoreLaws.learnedExpires,
+      broken((store) => {
+        let told: RateLimitStore.Learned = {}
+        return {
+          learn: (key, limits, learned) => store.learn(key, limits, told = learned),
+          state: (key, limits) => Effect.zipRight(store.learn(key, limits, told), store.state(key, limits))
+        }
+      })
+    ],
     ["a store that does not listen", StoreLaws.learned, broken(() => ({ learn: () => Effect.succeed(false) }))],
     [
       "a store with one bucket for all",

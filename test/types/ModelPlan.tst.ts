@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type { ModelError } from "../../src/error/ModelError.ts"
-import type { CircuitOpen, PlanExhausted, TimedOut } from "../../src/error/PolicyError.ts"
+import type { PlanExhausted, TimedOut } from "../../src/error/PolicyError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import type * as Response from "../../src/model/Response.ts"
 import type * as Pipeline from "../../src/policy/Pipeline.ts"
@@ -15,7 +15,7 @@ interface Http {
   readonly _: unique symbol
 }
 declare const bare: LanguageModel.Service<ModelError>
-declare const breaking: Pipeline.Pipeline<CircuitOpen>
+declare const pipeline: Pipeline.Pipeline
 declare const fromHttp: Layer.Layer<LanguageModel.LanguageModel, "no key", Http>
 
 describe("ModelPlan", () => {
@@ -25,15 +25,15 @@ describe("ModelPlan", () => {
     >()
   })
 
-  test("adds exactly what the pipelines of its steps refuse", () => {
+  test("adds what a pipeline refuses where a step has one", () => {
     expect(
       ModelPlan.make({
         steps: [
           { name: "a", model: bare, pipeline: { attemptTimeout: "1 second" } },
-          { name: "b", model: bare, pipeline: breaking }
+          { name: "b", model: bare, pipeline }
         ]
       })
-    ).type.toBe<Effect.Effect<ModelPlan.ModelPlan<ModelError | TimedOut | CircuitOpen>, InvalidOptions>>()
+    ).type.toBe<Effect.Effect<ModelPlan.ModelPlan<ModelError | Pipeline.AnyRefusal>, InvalidOptions>>()
   })
 
   test("of layers has their failures and needs, and lives in a scope", () => {

@@ -3,32 +3,30 @@ import type * as Layer from "effect/Layer"
 import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type { ModelError } from "../../src/error/ModelError.ts"
-import type { PolicyError, TimedOut } from "../../src/error/PolicyError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import type * as Response from "../../src/model/Response.ts"
 import type * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
 
 declare const bare: LanguageModel.Service<ModelError>
-declare const retryOnly: Pipeline.Pipeline<never>
-declare const timing: Pipeline.Pipeline<TimedOut>
-declare const any: Pipeline.Pipeline<PolicyError>
+declare const pipeline: Pipeline.Pipeline
 
 describe("ResilientModel", () => {
-  test("adds exactly what its pipeline refuses", () => {
-    expect(ResilientModel.strengthen(bare, retryOnly)).type.toBe<LanguageModel.Service<ModelError>>()
-    expect(ResilientModel.strengthen(bare, timing)).type.toBe<LanguageModel.Service<ModelError | TimedOut>>()
-    expect(ResilientModel.strengthen(bare, timing).generate({ prompt: "x" })).type.toBe<
-      Effect.Effect<Response.Response, ModelError | TimedOut>
+  test("adds what a pipeline refuses", () => {
+    expect(ResilientModel.strengthen(bare, pipeline)).type.toBe<
+      LanguageModel.Service<ModelError | Pipeline.AnyRefusal>
+    >()
+    expect(ResilientModel.strengthen(bare, pipeline).generate({ prompt: "x" })).type.toBe<
+      Effect.Effect<Response.Response, ModelError | Pipeline.AnyRefusal>
     >()
   })
 
   test("gives a service that goes under the tag again", () => {
-    expect(ResilientModel.strengthen(bare, any)).type.toBeAssignableTo<LanguageModel.Service>()
+    expect(ResilientModel.strengthen(bare, pipeline)).type.toBeAssignableTo<LanguageModel.Service>()
   })
 
   test("is a layer from the tag to the same tag; only options can be invalid", () => {
-    expect(ResilientModel.layer(timing)).type.toBe<
+    expect(ResilientModel.layer(pipeline)).type.toBe<
       Layer.Layer<LanguageModel.LanguageModel, never, LanguageModel.LanguageModel>
     >()
     expect(ResilientModel.layer({ attemptTimeout: "1 second" })).type.toBe<

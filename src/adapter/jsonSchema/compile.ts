@@ -18,7 +18,7 @@ export type Finding = "fits" | "tooCostly" | ReadonlyArray<ErrorObject>
 export interface Compiled {
   readonly check: (value: unknown) => Finding
   /** The work that the last check came to, in the units of the budget. */
-  readonly spent: () => number
+  readonly workDone: () => number
   readonly root: Document.Json | boolean
 }
 
@@ -245,7 +245,7 @@ export const compile = (
         throw cause
       }
     }
-    return Either.right({ check, spent: () => budget - purse.left, root })
+    return Either.right({ check, workDone: () => budget - purse.left, root })
   } catch (cause) {
     return Either.left(compileFault(cause))
   }

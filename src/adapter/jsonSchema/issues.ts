@@ -235,10 +235,10 @@ const withoutFarBranches = (errors: ReadonlyArray<ErrorObject>, root: unknown): 
     )
     const tagged = looked.filter((branch) => !branch.some((error) => isTag(error) && !isHere(error)))
     const near = tagged.length > 0 ? tagged : looked.length > 0 ? looked : branches
-    const told = new Set(near.flat())
+    const explained = new Set(near.flat())
     const all = new Set(branches.flat())
     // The choice itself has nothing more to say where one of its branches has.
-    kept = kept.filter((error) => error === choice ? all.size === 0 : !all.has(error) || told.has(error))
+    kept = kept.filter((error) => error === choice ? all.size === 0 : !all.has(error) || explained.has(error))
   }
   return kept
 }
@@ -262,10 +262,10 @@ export const toParseIssue = (
   root: unknown
 ): ParseResult.ParseIssue => {
   const lists = errors.filter((error) => error.keyword === "contains").map(isInnerOf)
-  const told = errors.slice(0, errorLimit).filter((error) =>
+  const shown = errors.slice(0, errorLimit).filter((error) =>
     error.keyword !== "if" && error.propertyName === undefined && !lists.some((isInner) => isInner(error))
   )
-  const kept = withoutFarBranches(told, root)
+  const kept = withoutFarBranches(shown, root)
   const issues: Array<ParseResult.ParseIssue> = []
   const rules = new Map<string, { readonly path: Path; readonly value: unknown; readonly texts: Array<string> }>()
   for (const error of kept) {

@@ -27,8 +27,8 @@ const called = (request: ModelRequest, key: string, seed: number | string, calls
   if (typeof toolChoice === "object") return tools.filter((tool) => tool.name === toolChoice.name)
   const [first, ...others] = tools
   if (first === undefined) return []
-  const chance = draw(seed, "tool", key)
-  return Array.from({ length: request.parallel ? calls : 1 }, () => chance.pick([first, ...others]))
+  const random = draw(seed, "tool", key)
+  return Array.from({ length: request.parallel ? calls : 1 }, () => random.pick([first, ...others]))
 }
 
 /** The tool calls this request is worth: the same at every arrival. The name of the tool where none can be made up. */
@@ -41,10 +41,10 @@ export const meantCalls = (
   const meant: Array<MeantCall> = []
   for (const [index, tool] of called(request, key, seed, calls).entries()) {
     // The first call is the one that `Fault.meantArguments` foretells.
-    const chance = index === 0
+    const random = index === 0
       ? draw(seed, "arguments", key, tool.name)
       : draw(seed, "arguments", key, tool.name, index)
-    const made = validArguments(tool.parameters, chance)
+    const made = validArguments(tool.parameters, random)
     if (made === undefined) return { beyond: tool.name }
     meant.push({ name: tool.name, arguments: made })
   }
@@ -163,7 +163,7 @@ export interface Terms {
 export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arrival): Answer => {
   const { arrival, key, meant, now, order, request } = at
   const seed = seedOf(plan)
-  const chance = draw(seed, "reply", key, arrival)
+  const random = draw(seed, "reply", key, arrival)
   const wantsCalls = meant.length > 0 && !isDone(at, seed)
   const id = hex(JSON.stringify([seed, key, arrival]))
   const tools = request.tools.map((tool) => tool.name)
@@ -206,7 +206,7 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         protocol.errorFrame(kind, said, request, when),
       brokenFrame: () => protocol.brokenFrame(said, request)
     }
-    return { _tag: "Streamed", headers, steps: score(materials, mishap, chance.fork("stream")) }
+    return { _tag: "Streamed", headers, steps: score(materials, mishap, random.fork("stream")) }
   }
   const deliver = (said: Completion): Outcome =>
     request.stream ? streamed(said, undefined) : protocol.reply(said, request)
@@ -225,17 +225,17 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
     planned: Extract<Fault, { _tag: "DamagedToolCall" }>["class"] | "truncated",
     cut: boolean
   ): Answer => {
-    const place = chance.between(0, meant.length - 1)
-    const call = meant[place]
+    const damagedIndex = random.between(0, meant.length - 1)
+    const call = meant[damagedIndex]
     const tool = request.tools.find(({ name }) => name === call?.name)
     if (call === undefined || tool === undefined) return wellServed()
     const allowed = "script" in plan ? [planned] : plan.toolCalls?.classes ?? damageClasses
-    const damaged = damage({ ...call, parameters: tool.parameters, tools }, planned, allowed, chance.fork("damage"))
+    const damaged = damage({ ...call, parameters: tool.parameters, tools }, planned, allowed, random.fork("damage"))
     // A model that runs out of tokens says nothing after the call it was writing.
-    const written = right.slice(0, damaged.written.finishReason === "length" ? place + 1 : right.length)
-      .map((one, index) => index === place ? damaged.written : one)
-    const said = speak(written, undefined, cut, isSlip(damaged.applied) ? "slip" : "spoilt")
-    return made(deliver(said), paid(said), cut ? unchanged : spoil(planned, damaged.applied))
+    const written = right.slice(0, damaged.written.finishReason === "length" ? damagedIndex + 1 : right.length)
+      .map((one, index) => index === damagedIndex ? damaged.written : one)
+    const reply = speak(written, undefined, cut, isSlip(damaged.applied) ? "slip" : "spoilt")
+    return made(deliver(reply), paid(reply), cut ? unchanged : spoil(planned, damaged.applied))
   }
 
   return Option.match(fate(plan, key, arrival, order), {
@@ -247,8 +247,8 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
           return wantsCalls ? met(spoilt(fault.class, false)) : spared()
         case "FinishLength": {
           if (wantsCalls) return met(spoilt("truncated", true))
-          const said = speak([], cutText(whole.text ?? "", 0.2 + 0.6 * chance.fraction()), true, "spoilt")
-          return met(made(deliver(said), paid(said)))
+          const reply = speak([], cutText(whole.text ?? "", 0.2 + 0.6 * random.fraction()), true, "spoilt")
+          return met(made(deliver(reply), paid(reply)))
         }
         case "SlowReply":
           return met(wellServed(waitMillis(fault.duration)))

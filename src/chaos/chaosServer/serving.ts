@@ -91,19 +91,19 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
         const { refusal } = gate
         return yield* refuse("limit", failed(protocol, { _tag: "Limited", model: request.model, refusal }, standing))
       }
-      const place = yield* Ref.modify(state, (kept) => {
+      const arrival = yield* Ref.modify(state, (kept) => {
         const [entered, ledger] = Ledger.arrive(key, headersOf(exchange)["idempotency-key"], now)(kept.ledger)
         const streamed = request.stream ? HashSet.add(kept.streamed, key) : kept.streamed
         return [entered, { ...kept, ledger, meant: HashMap.set(kept.meant, key, meant), streamed }]
       })
-      const made = answer(settings, protocol, { request, key, meant, now, ...place })
+      const made = answer(settings, protocol, { request, key, meant, now, ...arrival })
       yield* enter(made.before)
       const { least, most } = settings.latency
-      const usual = least + (most - least) * draw(seed, "latency", key, place.arrival).fraction()
+      const usual = least + (most - least) * draw(seed, "latency", key, arrival.arrival).fraction()
       if (made.late + usual > 0) yield* Effect.sleep(made.late + usual)
       yield* perform(exchange, made.outcome, {
         ...standing,
-        ...replyHeaders(protocol.name, hex(JSON.stringify([seed, key, place.arrival])), made.late + usual)
+        ...replyHeaders(protocol.name, hex(JSON.stringify([seed, key, arrival.arrival])), made.late + usual)
       })
       return yield* enter(made.sent)
     })

@@ -69,7 +69,7 @@ export const score = (materials: Materials, fault: Mishap | undefined, chance: D
     case "ResetDuringBody":
     case "CutStream": {
       // Connections break inside a frame as well as between two.
-      const torn = chance.chance(0.5) ? [write(next.slice(0, Math.ceil(next.length / 2)))] : []
+      const torn = chance.happens(0.5) ? [write(next.slice(0, Math.ceil(next.length / 2)))] : []
       return [...play(begun), ...torn, ...cut(fault._tag === "CutStream" ? fault.close : "reset")]
     }
     case "StreamError": {

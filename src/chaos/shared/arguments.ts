@@ -154,7 +154,7 @@ const makeObject = (root: unknown, schema: unknown, draw: Draw, depth: number): 
   const required = requiredOf(schema)
   const properties = fields(own(schema, "properties"))
   const chosen = [...new Set([...Object.keys(properties), ...required])]
-    .filter((key) => required.includes(key) || (depth < maximumDepth && draw.chance(0.6)))
+    .filter((key) => required.includes(key) || (depth < maximumDepth && draw.happens(0.6)))
   const extra = own(schema, "additionalProperties")
   const open = isRecord(extra) && Object.keys(properties).length === 0
     ? Array.from({ length: draw.between(1, 2) }, (_, index) => `${draw.pick(words)}_${index + 1}`)
@@ -203,7 +203,7 @@ const make = (root: unknown, given: unknown, name: string, draw: Draw, depth: nu
     case "number":
       return makeNumber(schema, false, draw)
     case "boolean":
-      return draw.chance(0.5)
+      return draw.happens(0.5)
     case "null":
       return null
     default:

@@ -1,7 +1,18 @@
 /** Spoils a right tool call in a named way, and proves that a strict reader will refuse the outcome. */
 import type { Draw } from "../../internal/seeded.ts"
 import { type DamageClass, families, type Family } from "./damageClasses.ts"
-import { hazardous, isJson, isJsonObject, type Json, type JsonObject, parse, replaceAt, sites, tokens } from "./json.ts"
+import {
+  hazardous,
+  isJson,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parse,
+  type Path,
+  replaceAt,
+  sites,
+  tokens
+} from "./json.ts"
 import { conforms, membersOf, requiredOf, resolve, schemasAt } from "./jsonSchema.ts"
 import { malform } from "./malform.ts"
 
@@ -31,8 +42,8 @@ export const writeRight = (meant: Meant): Written => ({
 /** Which family of fault a strict reader finds first, or "none" if it takes the call. */
 export const judge = (meant: Meant, written: Written): Family | "none" => {
   if (written.finishReason === "length") return "truncated"
-  // Blank arguments read as an empty object: models write them so for tools without parameters.
-  const text = written.arguments.trim() === "" && conforms(meant.parameters, meant.parameters, {})
+  // Nothing and null read as an empty object: models write them so for tools without parameters.
+  const text = ["", "null"].includes(written.arguments.trim()) && conforms(meant.parameters, meant.parameters, {})
     ? "{}"
     : written.arguments
   const value = parse(text)
@@ -47,18 +58,34 @@ type Spoil = (meant: Meant, draw: Draw) => Partial<Written> | undefined
 const asArguments = (value: Json): Partial<Written> => ({ arguments: JSON.stringify(value) })
 
 /** Rewrites the value at one place. The rewrite says undefined where it has nothing to do. */
-const somewhere =
-  (rewrite: (value: Json, schemas: ReadonlyArray<unknown>, draw: Draw) => Json | undefined): Spoil => (meant, draw) => {
-    const { parameters } = meant
-    for (const { path, value } of draw.shuffle(sites(meant.arguments))) {
-      const by = rewrite(value, schemasAt(parameters, parameters, path), draw)
-      if (by === undefined) continue
-      const whole = replaceAt(meant.arguments, path, by)
-      // Another place may take any value: then this rewrite would be right by accident.
-      if (!conforms(parameters, parameters, whole)) return asArguments(whole)
-    }
-    return undefined
+const somewhere = (
+  rewrite: (value: Json, schemas: ReadonlyArray<unknown>, draw: Draw) => Json | undefined,
+  fits: (meant: Meant, path: Path) => boolean = () => true
+): Spoil =>
+(meant, draw) => {
+  const { parameters } = meant
+  for (const { path, value } of draw.shuffle(sites(meant.arguments))) {
+    const by = rewrite(value, schemasAt(parameters, parameters, path), draw)
+    if (by === undefined || !fits(meant, path)) continue
+    const whole = replaceAt(meant.arguments, path, by)
+    // Another place may take any value: then this rewrite would be right by accident.
+    if (!conforms(parameters, parameters, whole)) return asArguments(whole)
   }
+  return undefined
+}
+
+/** Whether the arguments lack something without this value. What may be left out may be called null, too. */
+const isNeeded = (meant: Meant, path: Path): boolean => {
+  const key = path.at(-1)
+  const parentPath = path.slice(0, -1)
+  const parent = parentPath.length === 0
+    ? meant.arguments
+    : sites(meant.arguments).find((site) => JSON.stringify(site.path) === JSON.stringify(parentPath))?.value
+  if (typeof key !== "string" || !isJsonObject(parent)) return true
+  const lacking = without(parent, key)
+  const whole = parentPath.length === 0 ? lacking : replaceAt(meant.arguments, parentPath, lacking)
+  return !conforms(meant.parameters, meant.parameters, whole)
+}
 
 const oneKey = (meant: Meant, draw: Draw): string | undefined => {
   const [first, ...others] = requiredOf(resolve(meant.parameters, meant.parameters))
@@ -94,7 +121,7 @@ const rename = (name: (meant: Meant, draw: Draw) => string): Spoil => (meant, dr
 
 const misspell = (name: string, draw: Draw): string => {
   const at = draw.between(1, Math.max(1, name.length - 2))
-  return draw.chance(0.5) && name.length > 3
+  return draw.happens(0.5) && name.length > 3
     ? name.slice(0, at) + name.slice(at + 1)
     : name.slice(0, at) + name.slice(at, at + 1).repeat(2) + name.slice(at + 1)
 }
@@ -162,14 +189,14 @@ const spoils: Readonly<Record<Exclude<DamageClass, keyof typeof malform>, Spoil>
   "stringified-object": somewhere((value) =>
     typeof value === "object" && value !== null ? JSON.stringify(value) : undefined
   ),
-  "null-value": somewhere((value) => value === null ? undefined : null),
+  "null-value": somewhere((value) => value === null ? undefined : null, isNeeded),
   "wrong-enum-member": somewhere((value, schemas, draw) => {
     const members = schemas.flatMap((schema) => membersOf(schema) ?? []).filter(isJson)
     if (members.length === 0) return undefined
     return typeof value === "string" ? draw.pick([value.toUpperCase(), `${value}s`, `not ${value}`]) : "other"
   }),
   "out-of-range": somewhere((value, _, draw) =>
-    typeof value === "number" ? draw.chance(0.5) ? -1e9 - value : 1e9 + value : undefined
+    typeof value === "number" ? draw.happens(0.5) ? -1e9 - value : 1e9 + value : undefined
   ),
   "fractional-integer": somewhere((value) => Number.isInteger(value) ? Number(value) + 0.5 : undefined),
   "wrapped-arguments": (meant, draw) =>

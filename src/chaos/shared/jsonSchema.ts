@@ -142,9 +142,9 @@ export const conforms = (root: unknown, given: unknown, value: unknown): boolean
 export const schemasAt = (root: unknown, given: unknown, path: Path): Array<unknown> => {
   const schema = resolve(root, given)
   const [head, ...rest] = path
-  const here = head === undefined
+  const current = head === undefined
     ? [schema]
     : schemasAt(root, typeof head === "number" ? elementSchema(schema, head) : memberSchema(schema, head), rest)
   const within = (["anyOf", "oneOf", "allOf"] as const).flatMap((keyword) => branches(schema, keyword))
-  return [...here, ...within.flatMap((branch) => schemasAt(root, branch, path))]
+  return [...current, ...within.flatMap((branch) => schemasAt(root, branch, path))]
 }

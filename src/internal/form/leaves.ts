@@ -21,6 +21,9 @@ const plain = <A>(
     ...(literals === undefined ? {} : { literals })
   })
 
+/** Any value as it is, for whoever reads it further by a form of its own. */
+export const anything: Required<unknown> = plain((_): _ is unknown => true, "anything", {})
+
 /** A whole number from `min` to `max`, both included. */
 export const count = (min: number, max: number, allowed = `a whole number, ${min} to ${max}`): Required<number> =>
   plain(

@@ -202,3 +202,47 @@ export const annotate = <Read, Given, P extends Presence>(
   presence: form.presence,
   node: { kind: "annotated", inner: form.node, keywords }
 })
+
+/** Whether the form is that of an object with such a field. */
+export const hasField = (form: Form<unknown, unknown>, name: string): boolean => {
+  const struct = core(form.node)
+  return struct.kind === "struct" && Object.hasOwn(struct.fields, name)
+}
+
+/** What code gives where a field may be left out; what has no such field stays as it is. */
+export type MayLeaveOut<Given, Name extends string> = Given extends unknown
+  ? Name extends keyof Given ? Simplify<Omit<Given, Name> & { readonly [K in Name]?: Given[K] | undefined }> : Given
+  : never
+
+/**
+ * The same object where a field may be left out and has no default, because whoever reads it says what then holds: for
+ * its JSON Schema and for the type of what is given.
+ */
+export const mayLeaveOut = <Read, Given, const Name extends string>(
+  form: Form<Read, Given>,
+  name: Name
+): Form<Read, MayLeaveOut<Given, Name>, "required"> => make(withoutNeed(form.node, name))
+
+const withoutNeed = (node: Node, name: string): Node => {
+  switch (node.kind) {
+    case "mapped":
+    case "checked":
+    case "annotated":
+      return { ...node, inner: withoutNeed(node.inner, name) }
+    case "struct":
+      return {
+        ...node,
+        fields: Object.fromEntries(
+          Object.entries(node.fields).map(([each, field]) => [each, each === name ? optionalNode(field) : field])
+        )
+      }
+    default:
+      return node
+  }
+}
+
+/** Without a default; a description of the field stays. */
+const optionalNode = (node: Node): Node =>
+  node.kind === "annotated"
+    ? { ...node, inner: optionalNode(node.inner) }
+    : { kind: "optional", inner: node.kind === "default" ? node.inner : node }

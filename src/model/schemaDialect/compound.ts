@@ -293,12 +293,12 @@ const lowerTuple = (node: Node.Tuple, lowering: Form.Lowering): Form.Form => {
       required: index < node.required,
       nullDefault: false
     })),
-    ...(node.rest === undefined ? [] : [{
+    ...(node.restItems === undefined ? [] : [{
       name: restName,
       node: {
         ...Node.bare([...node.path, "*"]),
         kind: "array",
-        items: node.rest,
+        items: node.restItems,
         description: "The further items, if any."
       } as const,
       required: true,
@@ -328,7 +328,9 @@ const lowerTuple = (node: Node.Tuple, lowering: Form.Lowering): Form.Form => {
     write: (value, run) => {
       if (!Array.isArray(value)) return value
       const items = value.slice(0, count).map((item, index): [string, unknown] => [itemName(index), item])
-      const rest: ReadonlyArray<[string, unknown]> = node.rest === undefined ? [] : [[restName, value.slice(count)]]
+      const rest: ReadonlyArray<[string, unknown]> = node.restItems === undefined
+        ? []
+        : [[restName, value.slice(count)]]
       return Form.written(form, Object.fromEntries([...items, ...rest]), run)
     }
   }

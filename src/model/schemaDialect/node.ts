@@ -57,7 +57,7 @@ export interface Tuple extends Note {
   readonly items: ReadonlyArray<Node>
   /** How many of the items must be there. */
   readonly required: number
-  readonly rest: Node | undefined
+  readonly restItems: Node | undefined
 }
 
 export interface Obj extends Note {
@@ -167,9 +167,9 @@ const fitsCompound = (node: Node, value: object, definitions: Definitions, memo:
       return Array.isArray(value) && value.every((item) => within(node.items, item))
     case "tuple":
       return Array.isArray(value) && value.length >= node.required &&
-        (node.rest !== undefined || value.length <= node.items.length) &&
+        (node.restItems !== undefined || value.length <= node.items.length) &&
         value.every((item, index) => {
-          const at = node.items[index] ?? node.rest
+          const at = node.items[index] ?? node.restItems
           return at !== undefined && within(at, item)
         })
     case "object":

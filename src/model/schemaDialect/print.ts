@@ -87,9 +87,9 @@ const printNode = (printing: Printing, node: Node.Node, level: number): Node.Jso
       return rules.nullable === "type" ? printUnion(printing, node, level) : printNullable(printing, node, level)
     case "ref": {
       const $ref = `#/$defs/${node.name}`
-      const said = about(printing, node)
+      const annotations = about(printing, node)
       // Nothing may stand beside a reference.
-      return Object.keys(said).length === 0 ? { $ref } : { anyOf: [{ $ref }], ...said }
+      return Object.keys(annotations).length === 0 ? { $ref } : { anyOf: [{ $ref }], ...annotations }
     }
     case "boolean":
       return { type: "boolean", ...about(printing, node) }
@@ -114,12 +114,12 @@ const printUnion = (printing: Printing, node: Node.Union, level: number): Node.J
 const printNullable = (printing: Printing, node: Node.Union, level: number): Node.Json => {
   const isNullable = node.members.some((member) => member.kind === "null")
   const values = node.members.filter((member) => member.kind !== "null")
-  const said = about(printing, node)
+  const annotations = about(printing, node)
   const nullable = isNullable ? { nullable: true } : {}
   const members = values.map((member): Node.Json => ({ ...printNode(printing, member, level), ...nullable }))
   const described = members.map((member, index) =>
-    index === 0 && said.description !== undefined
-      ? { ...member, description: [said.description, member.description].filter(isText).join(" ") }
+    index === 0 && annotations.description !== undefined
+      ? { ...member, description: [annotations.description, member.description].filter(isText).join(" ") }
       : member
   )
   const [only] = described
@@ -149,14 +149,14 @@ const about = (
 ): { readonly description?: string } => {
   const all = [...new Set([...node.words, ...words])]
   for (const constraint of all) printing.moved.push({ path: node.path, constraint })
-  const said = [
+  const notes = [
     ...(node.description === undefined
       ? []
       : [all.length + node.hints.length > 0 ? ended(node.description) : node.description]),
     ...all.map((word) => `Constraint: ${word}.`),
     ...node.hints
   ]
-  return said.length === 0 ? {} : { description: said.join(" ") }
+  return notes.length === 0 ? {} : { description: notes.join(" ") }
 }
 
 const ended = (text: string): string => /[.!?:;]\s*$/.test(text) ? text : `${text}.`

@@ -423,7 +423,7 @@ const readArray = (reading: Reading, schema: Node.Json, place: Place): Node.Node
       ],
       items: prefix.map((item, index) => readNode(reading, item, at(index))),
       required: Math.min(least, prefix.length),
-      rest: closed ? undefined : readNode(reading, after, at("*"))
+      restItems: closed ? undefined : readNode(reading, after, at("*"))
     }
   }
   if (schema.items === undefined) return { ...note, kind: "json", keywords: {}, words: ["a list", ...note.words] }

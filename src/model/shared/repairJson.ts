@@ -229,8 +229,8 @@ class Edits {
     const before = this.out.length
     this.out += this.text.slice(this.copied, from) + by
     if (this.place === undefined && this.out.length > this.wanted) {
-      const place = this.copied + this.wanted - before
-      this.place = place < from ? place : end
+      const offset = this.copied + this.wanted - before
+      this.place = offset < from ? offset : end
     }
     this.copied = end
     this.applied.add(rule)

@@ -14,6 +14,8 @@ export interface Read {
   /** How many values it holds. */
   readonly values: number
   readonly repairs: ReadonlyArray<string>
+  /** What the text is refused with by a tool that does not take `{}`: it says nothing, or `null`. */
+  readonly blank?: Fault
 }
 
 export type Fault = StrictJson.Fault<StrictJson.Reason | "NotAnObject">
@@ -32,14 +34,17 @@ export const read = (
   if (Either.isRight(strict)) {
     const { hazards, value, values } = strict.right
     if (isRecord(value)) return { value, hazards, values, repairs: untouched }
-  } else if (!isMendable(strict.left.reason)) return strict.left
+  } else if (strict.left.reason === "Empty") return { ...nothing, blank: strict.left }
+  else if (!isMendable(strict.left.reason)) return strict.left
   const repairs = allowed()
   const rules = new Set(RepairJson.rules.filter((rule) => repairs.includes(builtIn[rule])))
-  const mended = withRules(text, strict, limits, rules)
+  const mended = withRules(text, strict, limits, rules, repairs.includes(Repair.nullArguments))
   return isRead(mended) || !isMendable(mended.reason)
     ? mended
     : withOthers(text, limits, rules, repairs.filter((repair) => !Repair.lossless.includes(repair))) ?? mended
 }
+
+const nothing: Read = { value: {}, hazards: [], values: 1, repairs: untouched }
 
 const isRead = (outcome: Read | Fault): outcome is Read => !("reason" in outcome)
 
@@ -52,11 +57,17 @@ const withRules = (
   text: string,
   strict: Strict,
   limits: StrictJson.Limits,
-  rules: ReadonlySet<RepairJson.Rule>
+  rules: ReadonlySet<RepairJson.Rule>,
+  nullIsNothing = false
 ): Read | Fault => {
   const notAnObject = (offset: number) => StrictJson.faultAt(text, "NotAnObject", offset)
+  const orNothing = (value: unknown, fault: Fault, applied: ReadonlyArray<string>): Read | Fault =>
+    value === null && nullIsNothing
+      ? { ...nothing, repairs: [...applied, Repair.nullArguments.name], blank: fault }
+      : fault
   if (Either.isRight(strict)) {
-    return unwrapped(strict.right, limits, rules, untouched) ?? notAnObject(text.search(/\S/))
+    return unwrapped(strict.right, limits, rules, untouched) ??
+      orNothing(strict.right.value, notAnObject(text.search(/\S/)), untouched)
   }
   const mended = isMendable(strict.left.reason) ? RepairJson.mend(text, rules) : undefined
   if (mended === undefined) return strict.left
@@ -67,7 +78,7 @@ const withRules = (
     return reason === "Empty" ? strict.left : StrictJson.faultAt(text, reason, mended.origin(offset))
   }
   return unwrapped(again.right, limits, rules, mended.applied) ??
-    notAnObject(mended.origin(mended.text.search(/\S/)))
+    orNothing(again.right.value, notAnObject(mended.origin(mended.text.search(/\S/))), mended.applied)
 }
 
 /** The object that was read, or the one inside a string that was read. */

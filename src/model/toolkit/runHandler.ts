@@ -68,7 +68,11 @@ export const runHandler = <E, E2, R>(
   handler: Effect.Effect<unknown, E, R>,
   refusal: (why: Unwritable) => E2
 ): Effect.Effect<Outcome, E | E2 | PolicyError.TimedOut, R> => {
-  const told = (error: unknown) => (text: string): Outcome => ({ content: excerpt(text), isError: true, error })
+  const failureOutcome = (error: unknown) => (text: string): Outcome => ({
+    content: excerpt(text),
+    isError: true,
+    error
+  })
   const answered = Effect.matchCauseEffect(handler, {
     onSuccess: (value) =>
       Effect.map(write("success", tool.success, value, refusal), (content): Outcome => ({
@@ -80,7 +84,7 @@ export const runHandler = <E, E2, R>(
       const failure = failureOf(cause)
       const schema = Option.isSome(failure) ? tells(tool, failure.value) : undefined
       return Option.isSome(failure) && schema !== undefined
-        ? Effect.map(write("failure", schema, failure.value, refusal), told(failure.value))
+        ? Effect.map(write("failure", schema, failure.value, refusal), failureOutcome(failure.value))
         : Effect.failCause(cause)
     }
   })
@@ -95,7 +99,7 @@ export const runHandler = <E, E2, R>(
     Effect.timeoutTo({
       duration: limit,
       onSuccess: (outcome) => Effect.succeed(outcome),
-      onTimeout: () => tool.onFailure === "tell" ? Effect.succeed(told(error)(text)) : Effect.fail(error)
+      onTimeout: () => tool.onFailure === "tell" ? Effect.succeed(failureOutcome(error)(text)) : Effect.fail(error)
     }),
     Effect.flatten
   )

@@ -152,7 +152,7 @@ const rate = {
 }
 const backoffRatio = { type: "number", minimum: 0.01, maximum: 0.99 } as const
 const queue = { maxQueued: count(0, 1_000_000), queueTimeout: wait }
-const perMinute = { anyOf: [{ type: "number", exclusiveMinimum: 0 }, { const: "learned" }] }
+const perMinute = { anyOf: [{ type: "number", minimum: 1e-4 }, { const: "learned" }] }
 
 export const schema: { readonly [keyword: string]: unknown } = {
   $schema: "https://json-schema.org/draft/2020-12/schema",
@@ -208,6 +208,7 @@ export const schema: { readonly [keyword: string]: unknown } = {
         burst: share,
         onExceeded: literal("delay", "fail"),
         maxWait: wait,
+        longestHint: wait,
         key: text
       }),
       anyOf: [{ required: ["requestsPerMinute"] }, { required: ["tokensPerMinute"] }]

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as bucket from "../../internal/bucket.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import { longestTimer } from "../shared/region.ts"
 import * as waiters from "../shared/waiters.ts"
 
@@ -64,7 +65,7 @@ const end = (cell: Cell, place: Place, turn: "granted" | Refusal): void => {
 export const advance = (cell: Cell, now: number): void => {
   let head = cell.line.first
   while (head !== undefined) {
-    const start = bucket.earliest(cell.state, head.value)
+    const start = bucket.earliest(cell.limits, cell.state, head.value)
     if (!bucket.isDue(start, now)) break
     // Counted at the time it was due, not at the time a late timer fired: so late timers cost no throughput.
     cell.state = bucket.take(cell.limits, cell.state, head.value, start)
@@ -72,7 +73,7 @@ export const advance = (cell: Cell, now: number): void => {
     head = cell.line.first
   }
   cell.state = bucket.refill(cell.limits, cell.state, now, head?.value)
-  if (head !== undefined && !bucket.isDue(head.value.looksAt, bucket.earliest(cell.state, head.value))) {
+  if (head !== undefined && !bucket.isDue(head.value.looksAt, bucket.earliest(cell.limits, cell.state, head.value))) {
     wake(head.value)
   }
 }
@@ -88,9 +89,9 @@ const replan = (cell: Cell, now: number): void => {
   let place = cell.line.first
   while (place !== undefined) {
     const { behind, value } = place
-    const tooMuch = bucket.exceeded(plan, value)
-    const start = bucket.earliest(plan, value)
-    if (tooMuch !== undefined) end(cell, place, { _tag: "Refused", reason: "cost", ...tooMuch })
+    const excess = bucket.excess(cell.limits, plan, value, now)
+    const start = bucket.earliest(cell.limits, plan, value)
+    if (excess !== undefined) end(cell, place, { _tag: "Refused", reason: "cost", ...excess })
     else if (!bucket.isDue(start, value.deadline)) refuse(cell, place, start, now)
     else plan = bucket.take(cell.limits, plan, value, start)
     place = behind
@@ -121,7 +122,7 @@ const parkedFor = (waiter: Waiter, clock: Clock.Clock, millis: number): Effect.E
 /** Waits until the place is no longer in the line. */
 export const turnOf = (cell: Cell, place: Place): Effect.Effect<Exclude<Waiter["turn"], "waiting">> =>
   Effect.clockWith((clock) => {
-    const now = clock.unsafeCurrentTimeMillis()
+    const now = elapsedMillis(clock)
     const waiter = place.value
     advance(cell, now)
     if (waiter.turn !== "waiting") return Effect.succeed(waiter.turn)
@@ -129,7 +130,7 @@ export const turnOf = (cell: Cell, place: Place): Effect.Effect<Exclude<Waiter["
       waiter.looksAt = Infinity
       return Effect.zipRight(parked(waiter), turnOf(cell, place))
     }
-    const start = bucket.earliest(cell.state, waiter)
+    const start = bucket.earliest(cell.limits, cell.state, waiter)
     if (!bucket.isDue(start, waiter.deadline)) {
       refuse(cell, place, start, now)
       return turnOf(cell, place)
@@ -155,7 +156,7 @@ export const plannedState = (cell: Cell): bucket.State => {
   if (plan === undefined) {
     plan = cell.state
     for (let place: Place | undefined = cell.line.first; place !== undefined; place = place.behind) {
-      plan = bucket.take(cell.limits, plan, place.value, bucket.earliest(plan, place.value))
+      plan = bucket.take(cell.limits, plan, place.value, bucket.earliest(cell.limits, plan, place.value))
     }
     cell.planned = plan
   }
@@ -166,7 +167,7 @@ export const plannedState = (cell: Cell): bucket.State => {
 export const join = (cell: Cell, { requests, tokens }: bucket.Cost, deadline: number): Place => {
   const plan = plannedState(cell)
   const waiter: Waiter = { requests, tokens, deadline, turn: "waiting", looksAt: Infinity, wake: undefined }
-  cell.planned = bucket.take(cell.limits, plan, waiter, bucket.earliest(plan, waiter))
+  cell.planned = bucket.take(cell.limits, plan, waiter, bucket.earliest(cell.limits, plan, waiter))
   cell.impatient = cell.impatient || deadline !== Infinity
   return waiters.join(cell.line, waiter)
 }
@@ -180,12 +181,22 @@ export const leave = (cell: Cell, place: Place, now: number): boolean => {
   return true
 }
 
-/** Gives back, or takes more where the amount is negative. */
-export const change = (cell: Cell, amount: bucket.Cost, now: number): void => {
-  advance(cell, now)
-  cell.state = bucket.give(cell.limits, cell.state, amount, cell.line.first?.value)
+const adjusted = (cell: Cell, state: bucket.State, now: number): void => {
+  cell.state = state
   cell.planned = undefined
   if (cell.line.size > 0) advance(cell, now)
+}
+
+/** Gives back what was taken for a call that was not sent. */
+export const giveBack = (cell: Cell, cost: bucket.Cost, now: number): void => {
+  advance(cell, now)
+  adjusted(cell, bucket.giveBack(cell.limits, cell.state, cost, cell.line.first?.value), now)
+}
+
+/** Corrects the tokens that were reserved to those that were used. */
+export const settle = (cell: Cell, reserved: number, used: number, now: number): void => {
+  advance(cell, now)
+  adjusted(cell, bucket.settle(cell.limits, cell.state, reserved, used, cell.line.first?.value), now)
 }
 
 export const pause = (cell: Cell, until: number, now: number): boolean => {
@@ -197,11 +208,20 @@ export const pause = (cell: Cell, until: number, now: number): boolean => {
   return true
 }
 
+/** True if there was a pause to end. */
+export const resume = (cell: Cell, now: number): boolean => {
+  advance(cell, now)
+  const state = bucket.resume(cell.state)
+  if (state === cell.state) return false
+  adjusted(cell, state, now)
+  return true
+}
+
 /** True if the limits in force changed. */
-export const learn = (cell: Cell, told: bucket.Learned, now: number): boolean => {
+export const learn = (cell: Cell, learned: bucket.Learned, now: number): boolean => {
   advance(cell, now)
   const before = cell.state
-  const after = bucket.learn(cell.limits, before, told)
+  const after = bucket.learn(cell.limits, before, learned)
   const changed = after.requestsPerMinute !== before.requestsPerMinute ||
     after.tokensPerMinute !== before.tokensPerMinute
   const lowered = after.requests !== before.requests || after.tokens !== before.tokens

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { BulkheadFull, CircuitOpen, RateLimitExceeded, SpendLimitExceeded, TimedOut } from "../../error/PolicyError.ts"
 import type { Verdict } from "../../error/Verdict.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { Granted, Local, RateLimitStore } from "../RateLimitStore.ts"
 
 export interface Correction {
@@ -30,14 +31,16 @@ const isLocalRefusal = (error: unknown): boolean =>
 /** Interruptions and defects say nothing about what was billed, so the reservation stands. */
 export const ofCause = <E>(
   cause: Cause.Cause<E>,
-  verdict: (error: unknown) => Verdict
+  { longestHint, verdict }: { readonly longestHint: number; readonly verdict: (error: unknown) => Verdict }
 ): Correction | undefined => {
   const failure = Cause.failureOption(cause)
   if (Option.isNone(failure)) return undefined
   if (isLocalRefusal(failure.value)) return unsent
   const { billed, retryAfter, throttled } = verdict(failure.value)
   const tokens = billed === "no" ? 0 : undefined
-  const pause = throttled && Option.isSome(retryAfter) ? Duration.toMillis(retryAfter.value) : undefined
+  const pause = throttled && Option.isSome(retryAfter)
+    ? Math.min(longestHint, Duration.toMillis(retryAfter.value))
+    : undefined
   return tokens === undefined && pause === undefined ? undefined : { unsent: false, tokens, pause }
 }
 
@@ -73,9 +76,7 @@ export const make = (
 ): Effect.Effect<number | undefined> => {
   const { local } = store
   if (local !== undefined) {
-    return Effect.clockWith((clock) =>
-      Effect.succeed(makeLocally(local, granted, correction, clock.unsafeCurrentTimeMillis()))
-    )
+    return Effect.clockWith((clock) => Effect.succeed(makeLocally(local, granted, correction, elapsedMillis(clock))))
   }
   const { pause, tokens } = correction
   return Effect.zipRight(

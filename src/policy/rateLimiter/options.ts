@@ -1,4 +1,6 @@
 /** The options of a rate limiter, read and checked. */
+import * as Duration from "effect/Duration"
+import { lowestRate } from "../../internal/bucket.ts"
 import {
   fields,
   number,
@@ -20,16 +22,31 @@ export interface Settings {
   readonly key: string
   readonly limits: Limits
   readonly maxWait: number
+  /** Milliseconds that a hint of the other side may pause the key. */
+  readonly longestHint: number
 }
 
-const known = ["name", "requestsPerMinute", "tokensPerMinute", "burst", "onExceeded", "maxWait", "key", "verdict"]
+/** The numbers used where the options leave them out. */
+export const defaults = { burst: 1, onExceeded: "delay", longestHint: "1 hour" } as const
+
+const known = [
+  "name",
+  "requestsPerMinute",
+  "tokensPerMinute",
+  "burst",
+  "onExceeded",
+  "maxWait",
+  "longestHint",
+  "key",
+  "verdict"
+]
 
 const rate = (what: string): Reader<number | "learned"> =>
   where(
     (value): value is number | "learned" =>
-      value === "learned" || (typeof value === "number" && value > 0 && Number.isFinite(value)),
-    `${what} a minute, above zero and finite (to let nothing through, do not call; for no limit, leave the field out; ` +
-      "for the limit the other side tells, \"learned\")"
+      value === "learned" || (typeof value === "number" && value >= lowestRate && Number.isFinite(value)),
+    `${what} a minute, above zero (at least ${lowestRate}) and finite: to let nothing through, do not call; for no limit, ` +
+      "leave the field out; for the limit the other side tells, \"learned\""
   )
 
 const perMinute = (given: number | "learned" | undefined): number =>
@@ -47,6 +64,7 @@ export const readSettings = (value: unknown, path: string, report: Report): Sett
   const burst = optional(given, "burst", path, number(0, 1, "a share of a minute's limit, from 0 to 1"), report)
   const onExceeded = optional(given, "onExceeded", path, oneOf("delay", "fail"), report)
   const maxWait = optional(given, "maxWait", path, durationInput(), report)
+  const longestHint = optional(given, "longestHint", path, durationInput(), report)
   const key = optional(given, "key", path, text, report)
   if (given["requestsPerMinute"] === undefined && given["tokensPerMinute"] === undefined) {
     report.problems.push({ path, found: undefined, allowed: remedyOfNone })
@@ -62,8 +80,13 @@ export const readSettings = (value: unknown, path: string, report: Report): Sett
     // Refusals carry it, too many to redact each of them.
     name: excerpt(name),
     key: key ?? name,
-    limits: { requestsPerMinute: perMinute(requests), tokensPerMinute: perMinute(tokens), burst: burst ?? 1 },
-    maxWait: onExceeded === "fail" ? 0 : maxWait ?? Infinity
+    limits: {
+      requestsPerMinute: perMinute(requests),
+      tokensPerMinute: perMinute(tokens),
+      burst: burst ?? defaults.burst
+    },
+    maxWait: onExceeded === "fail" ? 0 : maxWait ?? Infinity,
+    longestHint: longestHint ?? Duration.toMillis(defaults.longestHint)
   }
 }
 

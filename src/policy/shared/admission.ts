@@ -3,8 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import { globalValue } from "effect/GlobalValue"
 import { BulkheadFull, refusal, TimedOut } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Form from "../../internal/form.ts"
@@ -14,6 +12,7 @@ import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import { durationInput } from "./options.ts"
 import * as Gate from "./permits.ts"
+import * as Reentrance from "./reentrance.ts"
 import type { Restore } from "./region.ts"
 
 /** What can be refused: to enter, and to wait on where there is a time-out for that. */
@@ -51,44 +50,12 @@ export const make = (options: {
   return self
 }
 
-/** The permits that the running call holds, innermost first; only those that have to be known. */
-interface Held {
-  readonly gate: Gate.Gate
-  readonly permit: Gate.Permit
-  readonly outer: Held | undefined
-}
-
-const currentHeld: FiberRef.FiberRef<Held | undefined> = globalValue(
-  Symbol.for("effect-llm-resilience/policy/admission/currentHeld"),
-  // A child tells its parent nothing: what the parent holds is the parent's.
-  () => FiberRef.unsafeMake<Held | undefined>(undefined, { join: (parent) => parent })
-)
-
-/** Without the permits that were given back: a fiber may outlive the call that started it. */
-const live = (held: Held | undefined): Held | undefined => {
-  if (held === undefined) return undefined
-  const outer = live(held.outer)
-  return !held.permit.held ? outer : outer === held.outer ? held : { ...held, outer }
-}
-
-const holds = (held: Held | undefined, gate: Gate.Gate): boolean =>
-  held !== undefined && ((held.gate === gate && held.permit.held) || holds(held.outer, gate))
-
-/**
- * The protected effect, which knows the permit it runs under where that is needed. The mark is not taken away at the
- * end (that would cost each call as much again): it says by itself whether its permit is still held.
- */
+/** The protected effect, which knows the permit it runs under where that is needed. */
 export const protect = <A, E, R>(
   self: Admission<unknown>,
   permit: Gate.Permit,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  permit.tracked
-    ? Effect.withFiberRuntime((fiber) => {
-      const outer = live(fiber.getFiberRef(currentHeld))
-      return Effect.zipRight(FiberRef.set(currentHeld, { gate: self.gate, permit, outer }), effect)
-    })
-    : effect
+): Effect.Effect<A, E, R> => permit.tracked ? Reentrance.marked(self.gate, permit, effect) : effect
 
 /** Nobody waits any more: the timer is not needed, and a pending one would keep the process alive. */
 const stopSweeper = (self: Admission<unknown>): void => {
@@ -170,8 +137,8 @@ const refuseLate = (self: Admission): Effect.Effect<never, TimedOut> =>
     )
   })
 
-/** Until it is told, or at once if it was told before it got here. */
-const told = (place: Gate.Place): Effect.Effect<void> =>
+/** Until it got its permit or its time is up, or at once if that was before it got here. */
+const settled = (place: Gate.Place): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     if (!place.waiting) resume(Effect.void)
     else place.value.wake = () => resume(Effect.void)
@@ -179,31 +146,47 @@ const told = (place: Gate.Place): Effect.Effect<void> =>
 
 const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Refusal> =>
   Effect.withFiberRuntime((fiber) => {
-    if (holds(fiber.getFiberRef(currentHeld), self.gate)) return refuse(self, "reentrant")
+    const holder = Reentrance.holderOf(fiber, self.gate)
+    if (holder?.fiber === fiber) return refuse(self, "reentrant")
     const { queueTimeout } = self
-    return queueTimeout === undefined
-      ? stand(self, restore, Infinity)
-      : Effect.clockWith((clock) => stand(self, restore, elapsedMillis(clock) + queueTimeout))
+    return Effect.clockWith((clock) =>
+      wait(
+        self,
+        restore,
+        queueTimeout === undefined ? Infinity : elapsedMillis(clock) + queueTimeout,
+        holder === undefined ? undefined : Reentrance.isAwaited(holder, fiber)
+      )
+    )
   })
 
-const stand = (
+/** `isAwaited` says whether the call that holds a permit waits for this one, which then must not wait for that permit. */
+const wait = (
   self: Admission,
   restore: Restore,
-  deadline: number
+  deadline: number,
+  isAwaited: Effect.Effect<boolean> | undefined
 ): Effect.Effect<Gate.Permit, Refusal> => {
   // Between the refusal to admit and this there may have been a yield of the scheduler.
   const permit = Gate.admit(self.gate)
   if (permit !== undefined) return Effect.succeed(permit)
   const place = Gate.enqueue(self.gate, deadline)
   if (place === undefined) return refuse(self, "full")
+  const waiting = isAwaited === undefined
+    ? Effect.as(settled(place), false)
+    : Effect.flatMap(isAwaited, (reentrant) => reentrant ? Effect.succeed(true) : Effect.as(settled(place), false))
   return Effect.zipRight(
     startSweeper(self),
-    Effect.matchCauseEffect(restore(told(place)), {
+    Effect.matchCauseEffect(restore(waiting), {
       onFailure: (cause) => {
         abandon(self, place)
         return Effect.failCause(cause)
       },
-      onSuccess: () => place.value.permit === undefined ? refuseLate(self) : Effect.succeed(place.value.permit)
+      onSuccess: (reentrant): Effect.Effect<Gate.Permit, Refusal> => {
+        if (place.value.permit !== undefined) return Effect.succeed(place.value.permit)
+        if (!reentrant) return refuseLate(self)
+        abandon(self, place)
+        return refuse(self, "reentrant")
+      }
     })
   )
 }
@@ -226,6 +209,10 @@ export const stats = (self: Admission<unknown>): Stats => ({
   maxConcurrent: self.gate.limit,
   maxQueued: self.gate.maxQueued
 })
+
+/** The longest that a call may wait, in milliseconds. */
+export const longestWait = ({ gate, queueTimeout = Infinity }: Admission<unknown>): number =>
+  gate.maxQueued === 0 ? 0 : queueTimeout
 
 /** "10 at a time, 50 waiting, for 5s at most" */
 export const describe = (self: Admission<unknown>, limit: string): string => {

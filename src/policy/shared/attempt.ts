@@ -1,30 +1,27 @@
 /**
  * One attempt of a call, with everything that stands round it: the gates that admit it, the deadline that ends it. All
- * gates are passed in one synchronous step and one child fiber serves every time-out, because a fiber is what costs.
+ * gates are passed in one synchronous step, and one child fiber serves every time-out (see `childFiber`).
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
-import type * as FiberRefs from "effect/FiberRefs"
-import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import { refusal, TimedOut } from "../../error/PolicyError.ts"
-import { isLive } from "../../internal/elapsed.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { Child, fork, type Surroundings, surroundingsOf } from "./childFiber.ts"
 import { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
-import { longestTimer, type Restore } from "./region.ts"
+import type { Restore } from "./region.ts"
 
 /**
- * How a call ended. Times are epoch milliseconds; `startedAt` is absent where the call's own effect never began.
+ * How a call ended. Times are those of `elapsedMillis`; `startedAt` is absent where the call's own effect never began.
  *
- * What every call makes is a class here and in `gates`, no literal: V8 may decide to make the literals of hot code among
- * its old objects, where they keep all they refer to until the next full collection; that doubled the cost of a call.
+ * All that every call makes on its way to success is a class, here and elsewhere in the engine, and no literal: V8 may
+ * decide to make the literals of hot code among its old objects, where they keep all they refer to until the next full
+ * collection; that doubled the cost of a call.
  */
 export class Ended<out A> {
   readonly exit: Exit.Exit<A, unknown>
@@ -39,7 +36,8 @@ export class Ended<out A> {
 
 /**
  * A gate has let a call through; `leave` is called exactly once when it has ended, and may give back something to do
- * then, such as reporting an event.
+ * then, such as reporting an event. Where it throws, or what it gives back dies, that is a defect of the call; the other
+ * gates are left all the same.
  */
 export interface Entered<in A> {
   readonly _tag: "Entered"
@@ -50,219 +48,136 @@ export interface Entered<in A> {
   readonly held?: boolean
 }
 
-/** A gate that has to wait, or that refuses. The effect is run in an uninterruptible region. */
+/** A gate that has to wait, or that may refuse. The effect is run in an uninterruptible region. */
 export interface Slow<in A, out Refused> {
   readonly _tag: "Slow"
   readonly enter: Effect.Effect<Entered<A>, Refused>
 }
 
+/** A gate that does not let the call through. */
+export interface Refused<out E> {
+  readonly _tag: "Refused"
+  /** Fails with the refusal, and reports it. */
+  readonly refuse: Effect.Effect<never, E>
+}
+
 /** What admits a call or not. `restore` makes a wait interruptible, and ends it at the call's deadline. */
-export interface Gate<in A, out Refused> {
-  readonly enter: (now: number, restore: Restore) => Entered<A> | Slow<A, Refused>
+export interface Gate<in A, out E> {
+  readonly enter: (now: number, restore: Restore) => Entered<A> | Slow<A, E> | Refused<E>
 }
 
-/** A moment (epoch milliseconds) at which a call is over, and how long it had. */
-export interface Deadline {
-  readonly at: number
-  readonly phase: TimedOut["phase"]
-  readonly limit: number
+/** How long something may take, and what comes of it when it takes longer. */
+export interface TimeLimit<out E> {
+  readonly millis: number
+  readonly exceeded: Effect.Effect<never, E>
 }
 
-export interface Limits {
-  /** The name its events carry. */
-  readonly name: string
-  /** From when all gates are passed. */
-  readonly attempt: { readonly limit: number; readonly phase: TimedOut["phase"] } | undefined
-  /** For the whole call, whatever it waits for. */
-  readonly total: Deadline | undefined
-}
-
-const noTimer = (): void => {}
-
-/** Calls `act` when the time is up. Any clock but the live one is asked to sleep, so that virtual time rules. */
-const startTimer = <R>(
-  clock: Clock.Clock,
-  millis: number,
-  runtime: Runtime.Runtime<R>,
-  act: () => void
-): () => void => {
-  if (isLive(clock)) {
-    // What the live clock does, without the fiber it would take. Beyond the longest timer a time-out is none.
-    if (millis > longestTimer) return noTimer
-    const timer = setTimeout(act, Math.max(0, millis))
-    return () => clearTimeout(timer)
-  }
-  const sleeper = Runtime.runFork(runtime)(
-    Effect.interruptible(clock.sleep(Duration.millis(Math.max(0, millis))))
-  )
-  sleeper.addObserver((exit) => {
-    if (Exit.isSuccess(exit)) act()
-  })
-  return () => {
-    if (sleeper.unsafePoll() === null) sleeper.unsafeInterruptAsFork(sleeper.id())
-  }
-}
-
-const late = (name: string, deadline: Deadline): Effect.Effect<never, TimedOut> =>
-  Effect.clockWith((clock) => {
-    const limit = Duration.millis(deadline.limit)
-    const at = clock.unsafeCurrentTimeMillis()
-    return Effect.zipRight(
-      Monitor.emit(Event.TimedOut({ at, name, phase: deadline.phase, limit })),
-      Effect.fail(refusal(TimedOut, { phase: deadline.phase, limit }))
+/** Fails with `TimedOut` and reports it under that name. */
+export const timeLimit = (name: string, phase: TimedOut["phase"], millis: number): TimeLimit<TimedOut> => {
+  const limit = Duration.millis(millis)
+  return {
+    millis,
+    exceeded: Effect.clockWith((clock) =>
+      Effect.zipRight(
+        Monitor.emit(Event.TimedOut({ at: clock.unsafeCurrentTimeMillis(), name, phase, limit })),
+        Effect.fail(refusal(TimedOut, { phase, limit }))
+      )
     )
-  })
-
-/** What a call runs in: its caller's context, clock, fiber references and interruptibility. */
-class Surroundings<in R> {
-  readonly clock: Clock.Clock
-  readonly caller: Fiber.RuntimeFiber<unknown, unknown>
-  readonly context: Context.Context<R>
-  readonly flags: RuntimeFlags.RuntimeFlags
-  constructor(
-    caller: Fiber.RuntimeFiber<unknown, unknown>,
-    context: Context.Context<R>,
-    flags: RuntimeFlags.RuntimeFlags
-  ) {
-    this.clock = Context.get(caller.currentDefaultServices, Clock.Clock)
-    this.caller = caller
-    this.context = context
-    this.flags = flags
   }
 }
 
-const runtimeOf = <R>({ caller, flags }: Surroundings<never>, context: Context.Context<R>): Runtime.Runtime<R> =>
-  Runtime.make({ context, runtimeFlags: flags, fiberRefs: caller.getFiberRefs() })
-
-/** Work in a fiber of its own, seen from the fiber that waits for it. */
-class Work<A, E> {
-  /** From when it has begun. */
-  fiber: Fiber.RuntimeFiber<A, E> | undefined = undefined
-  stopTimer: () => void = noTimer
-  /** How it ended, or that it took too long. */
-  end: Effect.Effect<A, E | TimedOut> | undefined = undefined
-  wake: ((end: Effect.Effect<A, E | TimedOut>) => void) | undefined = undefined
-  isOver(): boolean {
-    return this.end !== undefined
+/** A moment (of `elapsedMillis`) at which a call is over. */
+export class Deadline<out E> {
+  readonly at: number
+  readonly exceeded: Effect.Effect<never, E>
+  constructor(from: number, { exceeded, millis }: TimeLimit<E>) {
+    this.at = from + millis
+    this.exceeded = exceeded
   }
 }
 
-/** The runtime flags that a fiber does not take over from one that it waited for. */
-const ownFlags = RuntimeFlags.Interruption | RuntimeFlags.WindDown
-
-/** Whether nothing was set in a fiber that the one waiting for it has to take over. By hand, for speed. */
-const setNothing = (before: FiberRefs.FiberRefs, after: FiberRefs.FiberRefs): boolean => {
-  let same = true
-  after.locals.forEach((stack, ref) => {
-    const had = before.locals.get(ref)
-    if (stack === had || ref === FiberRef.currentContext) return
-    const value: unknown = stack[0][1]
-    const old: unknown = had?.[0][1]
-    if (value === old) return
-    const differ = ref !== FiberRef.currentRuntimeFlags || typeof value !== "number" || typeof old !== "number" ||
-      ((value ^ old) & ~ownFlags) !== 0
-    if (differ) same = false
-  })
-  return same
+/** What starts further attempts beside one that takes long. */
+export interface Beside<A, E, R> {
+  /** The moment (of `elapsedMillis`) from which on it wants to; `Infinity` for never. */
+  readonly at: number
+  /**
+   * Goes on with an attempt that still runs at that moment, or that has to wait at a gate. `attempt` is its remainder; it
+   * is run once, in whatever fiber, in an uninterruptible region.
+   */
+  readonly join: (attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**
- * The end of a child fiber, for its parent. As with any effect, what it sets in fiber references is seen after it; the
- * context it ran in is not. Taking over costs more than all the rest, and mostly there is nothing to take over.
+ * What a call is to whatever stands round it: something that runs once, or again. It is run in an uninterruptible region
+ * that `restore` belongs to.
  */
-const inherited = <A, E>(
-  fiber: Fiber.RuntimeFiber<A, E>,
-  before: FiberRefs.FiberRefs,
-  context: Context.Context<never>,
-  exit: Exit.Exit<A, E>
-): Effect.Effect<A, E> =>
-  setNothing(before, fiber.getFiberRefs())
-    ? exit
-    : fiber.inheritAll.pipe(Effect.zipRight(FiberRef.set(FiberRef.currentContext, context)), Effect.zipRight(exit))
-
-/** How many fibers are being started, one within the other: recursion must not use up the stack of the platform. */
-let depth = 0
-const deepest = 16
-
-/** Starts at once, which saves a turn of the scheduler. */
-const fork = <A, E, R>(runtime: Runtime.Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber.RuntimeFiber<A, E> => {
-  depth++
-  try {
-    return Runtime.runFork(runtime, effect, { immediate: depth <= deepest })
-  } finally {
-    depth--
-  }
+export interface Run<A, E, R> {
+  /** `current`: which attempt of a retry it is. `beside`: what may start further attempts beside this one. */
+  once(
+    current: Attempt | undefined,
+    beside: Beside<A, E, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ): Effect.Effect<A, E, R>
 }
 
-/**
- * Runs an effect in a fiber of its own and waits for it, at most until the deadline. Who is interrupted before that has
- * not begun it; who is interrupted while waiting has `work` to end.
- */
-const runUntil = <A, E, R>(
+/** Runs it once, in a region of its own. */
+export const runOnce = <A, E, R>(
+  make: (surroundings: Surroundings<R>) => Run<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((caller, status) => {
+    const surroundings = surroundingsOf<R>(caller, status.runtimeFlags)
+    const run = make(surroundings)
+    return Effect.uninterruptibleMask((restore) => run.once(undefined, undefined, restore, surroundings))
+  })
+
+/** Runs the effect once, at most for the limit. */
+export const attempt = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
-  work: Work<A, E>,
-  name: string,
-  deadline: Deadline,
-  surroundings: Surroundings<never>,
-  context: Context.Context<R>
-): Effect.Effect<A, E | TimedOut> =>
-  Effect.suspend(() => {
-    const { caller, clock } = surroundings
-    const runtime = runtimeOf(surroundings, context)
-    const ends = (end: Effect.Effect<A, E | TimedOut>): void => {
-      work.end = end
-      work.wake?.(end)
-    }
-    const ended = (exit: Exit.Exit<A, E>): void => {
-      work.stopTimer()
-      if (work.fiber !== undefined) ends(inherited(work.fiber, runtime.fiberRefs, surroundings.context, exit))
-    }
-    work.stopTimer = startTimer(clock, deadline.at - clock.unsafeCurrentTimeMillis(), runtime, () => {
-      work.fiber?.removeObserver(ended)
-      work.fiber?.unsafeInterruptAsFork(caller.id())
-      ends(late(name, deadline))
-    })
-    if (!work.isOver()) {
-      const fiber = fork(runtime, effect)
-      work.fiber = fiber
-      // A virtual clock may have been moved on by the work itself.
-      if (work.isOver()) fiber.unsafeInterruptAsFork(caller.id())
-      else fiber.addObserver(ended)
-    }
-    return work.end ?? Effect.async<A, E | TimedOut>((resume) => {
-      if (work.end === undefined) work.wake = resume
-      else resume(work.end)
-    })
-  })
+  limit: TimeLimit<Refused>
+): Effect.Effect<A, E | Refused, R> => runOnce(() => new GuardedEffect<A, E, R, Refused>(effect, [], undefined, limit))
 
-/**
- * Enters a gate that waits, at most until the deadline of the call. What was got at the last moment is in `entered` and
- * given back with the rest.
- */
-const enterUntil = <A, Refused>(
-  enter: Effect.Effect<Entered<A>, Refused>,
-  name: string,
-  deadline: Deadline,
-  surroundings: Surroundings<never>,
-  restore: Restore,
-  entered: Array<Entered<A>>
-): Effect.Effect<void, Refused | TimedOut> => {
-  const work = new Work<void, Refused>()
-  const keep = Effect.uninterruptible(Effect.map(enter, (gate) => {
-    entered.push(gate)
-  }))
-  return Effect.onError(restore(runUntil(keep, work, name, deadline, surroundings, surroundings.context)), () => {
-    work.stopTimer()
-    return work.fiber === undefined ? Effect.void : Fiber.interrupt(work.fiber)
-  })
+/** An effect with its gates and its two time limits: what a retry and a hedge run again. */
+export class GuardedEffect<A, E, R, Refusal> implements Run<A, E | Refusal, R> {
+  readonly effect: Effect.Effect<A, E, R>
+  readonly gates: ReadonlyArray<Gate<A, Refusal>>
+  /** For the whole call, whatever it waits for. */
+  readonly total: Deadline<Refusal> | undefined
+  /** For one attempt, from when all gates are passed. */
+  readonly limit: TimeLimit<Refusal> | undefined
+
+  constructor(
+    effect: Effect.Effect<A, E, R>,
+    gates: ReadonlyArray<Gate<A, Refusal>>,
+    total: Deadline<Refusal> | undefined,
+    limit: TimeLimit<Refusal> | undefined
+  ) {
+    this.effect = effect
+    this.gates = gates
+    this.total = total
+    this.limit = limit
+  }
+
+  once(
+    current: Attempt | undefined,
+    beside: Beside<A, E | Refusal, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ): Effect.Effect<A, E | Refusal, R> {
+    return new GuardedAttempt(this, current, beside, restore, surroundings).run()
+  }
 }
 
-const soonest = (limits: Limits, now: number): Deadline | undefined => {
-  const { attempt, total } = limits
-  if (attempt === undefined) return total
-  const at = now + attempt.limit
-  return total !== undefined && total.at < at ? total : { at, phase: attempt.phase, limit: attempt.limit }
-}
+const isAny = (): boolean => true
+const isHeld = (gate: { readonly held?: boolean }): boolean => gate.held === true
+const isFree = (gate: { readonly held?: boolean }): boolean => gate.held !== true
+
+/** Both, also where the first one dies. */
+const both = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.matchCauseEffect(first, {
+    onFailure: (cause) => Effect.zipRight(second, Effect.failCause(cause)),
+    onSuccess: () => second
+  })
 
 /** Leaves in the reverse order of entering; a gate that is held is left out where the work goes on. */
 const leave = <A>(
@@ -274,125 +189,217 @@ const leave = <A>(
   for (let i = entered.length - 1; i >= 0; i--) {
     const gate = entered[i]
     if (gate === undefined || !which(gate)) continue
-    const next = gate.leave(ended)
-    if (next !== undefined) after = after === undefined ? next : Effect.zipRight(after, next)
+    let next: Effect.Effect<void> | undefined
+    try {
+      next = gate.leave(ended)
+    } catch (defect) {
+      next = Effect.die(defect)
+    }
+    if (next !== undefined) after = after === undefined ? next : both(after, next)
   }
   return after
 }
 
-const all = (): boolean => true
-const isHeld = (gate: { readonly held?: boolean }): boolean => gate.held === true
-const isFree = (gate: { readonly held?: boolean }): boolean => gate.held !== true
-
-const following = <A, E, R>(
-  after: Effect.Effect<void> | undefined,
-  end: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => after === undefined ? end : Effect.zipRight(after, end)
+/** In place of a value: it is time for a further attempt. */
+const isSlow: unique symbol = Symbol("isSlow")
+const slow = (): Effect.Effect<typeof isSlow> => Effect.succeed(isSlow)
 
 /**
- * Runs the effect once: through the gates in order, then at most until the nearer of the two deadlines. Every gate that
- * was entered is left exactly once, whatever happens and whenever it is interrupted. Where it is an attempt of a retry,
- * the effect is told which one.
+ * One attempt on its way: through the gates in order, then at most until the nearer of the two deadlines. Every gate that
+ * was entered is left exactly once, whatever happens and whenever it is interrupted. It is run once, in
+ * an uninterruptible region, to which `restore` belongs.
  */
-export const attempt = <A, E, R, Refused>(
-  effect: Effect.Effect<A, E, R>,
-  gates: ReadonlyArray<Gate<A, Refused>>,
-  limits: Limits,
-  current?: Attempt
-): Effect.Effect<A, E | Refused | TimedOut, R> =>
-  Effect.withFiberRuntime<A, E | Refused | TimedOut, R>((caller, status) => {
-    // An effect that needs `R` only runs in a fiber that has it.
-    const surroundings = new Surroundings(caller, caller.currentContext as Context.Context<R>, status.runtimeFlags)
-    return Effect.uninterruptibleMask((restore) => pass(effect, gates, limits, current, restore, surroundings))
-  })
+class GuardedAttempt<A, E, R, Refusal> {
+  private readonly guarded: GuardedEffect<A, E, R, Refusal>
+  /** Which attempt of a retry it is. */
+  private readonly current: Attempt | undefined
+  /** Until a further attempt has begun beside it. */
+  private beside: Beside<A, E | Refusal, R> | undefined
+  private readonly restore: Restore
+  private readonly surroundings: Surroundings<R>
+  private readonly entered: Array<Entered<A>> = []
+  private startedAt: number | undefined = undefined
+  private child: Child<A, E> | undefined = undefined
 
-const pass = <A, E, R, Refused>(
-  effect: Effect.Effect<A, E, R>,
-  gates: ReadonlyArray<Gate<A, Refused>>,
-  limits: Limits,
-  current: Attempt | undefined,
-  restore: Restore,
-  surroundings: Surroundings<R>
-): Effect.Effect<A, E | Refused | TimedOut, R> => {
-  const { clock, context } = surroundings
-  const entered: Array<Entered<A>> = []
+  constructor(
+    guarded: GuardedEffect<A, E, R, Refusal>,
+    current: Attempt | undefined,
+    beside: Beside<A, E | Refusal, R> | undefined,
+    restore: Restore,
+    surroundings: Surroundings<R>
+  ) {
+    this.guarded = guarded
+    this.current = current
+    this.beside = beside
+    this.restore = restore
+    this.surroundings = surroundings
+  }
 
-  const enterFrom = (from: number): Effect.Effect<A, E | Refused | TimedOut, R> => {
+  run(): Effect.Effect<A, E | Refusal, R> {
+    return this.enterFrom(0)
+  }
+
+  private enterFrom(from: number): Effect.Effect<A, E | Refusal, R> {
+    const { guarded: { gates, total }, surroundings } = this
     for (let i = from; i < gates.length; i++) {
-      // Under a deadline the wait has a fiber of its own, which is ended on time even where the caller cannot be.
-      const next = gates[i]?.enter(
-        clock.unsafeCurrentTimeMillis(),
-        limits.total === undefined ? restore : Effect.interruptible
-      )
-      if (next === undefined) continue
-      if (next._tag === "Slow") {
-        const { total } = limits
-        return Effect.matchCauseEffect(
-          total === undefined
-            ? Effect.map(next.enter, (gate) => {
-              entered.push(gate)
-            })
-            : enterUntil(next.enter, limits.name, total, surroundings, restore, entered),
-          {
-            onFailure: (cause) => over(cause, undefined),
-            onSuccess: () => enterFrom(i + 1)
-          }
-        )
+      let next: Entered<A> | Slow<A, Refusal> | Refused<Refusal> | undefined
+      try {
+        // Under a deadline the wait has a fiber of its own, which is ended on time even where the caller cannot be.
+        const restore = total === undefined ? this.restore : Effect.interruptible
+        next = gates[i]?.enter(elapsedMillis(surroundings.clock), restore)
+      } catch (defect) {
+        return this.failed(Cause.die(defect))
       }
-      entered.push(next)
+      if (next === undefined) continue
+      if (next._tag === "Entered") this.entered.push(next)
+      else return next._tag === "Slow" ? this.waitAt(next.enter, i) : this.refused(next.refuse)
     }
-    return run()
+    return this.work()
   }
 
-  const over = <E2>(cause: Cause.Cause<E2>, startedAt: number | undefined): Effect.Effect<never, E2> => {
-    const exit = Exit.failCause(cause)
-    return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), all), exit)
+  private refused<E2>(refuse: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
+    return this.entered.length === 0
+      ? refuse
+      : Effect.catchAllCause(refuse, (cause) => this.failed(cause))
   }
 
-  const run = (): Effect.Effect<A, E | TimedOut, R> => {
-    const startedAt = clock.unsafeCurrentTimeMillis()
-    let call: Effect.Effect<A, E, R> = effect
-    for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call, startedAt)
-    const deadline = soonest(limits, startedAt)
-    const onSuccess = (value: A): Effect.Effect<A> => {
-      const exit = Exit.succeed(value)
-      return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), all), exit)
-    }
-    if (deadline === undefined) {
-      const told = current === undefined ? call : Effect.provideService(call, CurrentAttempt, current)
-      return Effect.matchCauseEffect(restore(told), { onFailure: (cause) => over(cause, startedAt), onSuccess })
-    }
-    const work = new Work<A, E>()
-    const told = current === undefined ? context : Context.add(context, CurrentAttempt, current)
-    return Effect.matchCauseEffect(restore(runUntil(call, work, limits.name, deadline, surroundings, told)), {
-      onFailure: (cause) => {
-        const { fiber } = work
-        work.stopTimer()
-        return fiber === undefined
-          ? over(cause, undefined)
-          : fiber.unsafePoll() !== null
-          ? over(cause, startedAt)
-          : Cause.isInterrupted(cause)
-          ? Effect.zipRight(Fiber.interrupt(fiber), Effect.suspend(() => over(cause, startedAt)))
-          : abandoned(cause, startedAt, fiber)
-      },
-      onSuccess
+  private waitAt(
+    enter: Effect.Effect<Entered<A>, Refusal>,
+    index: number
+  ): Effect.Effect<A, E | Refusal, R> {
+    const { beside, guarded: { total } } = this
+    const keep = Effect.map(enter, (gate) => {
+      this.entered.push(gate)
     })
+    const rest = Effect.matchCauseEffect(total === undefined ? keep : this.enterUntil(keep, total), {
+      onFailure: (cause) => this.failed(cause),
+      onSuccess: () => this.enterFrom(index + 1)
+    })
+    this.beside = undefined
+    return beside === undefined ? rest : beside.join(rest)
+  }
+
+  /** What was got at the last moment is in `entered` and given back with the rest. */
+  private enterUntil<E2>(keep: Effect.Effect<void, E2>, total: Deadline<Refusal>): Effect.Effect<void, E2 | Refusal> {
+    const { surroundings } = this
+    let child: Child<void, E2> | undefined
+    const waiting = Effect.suspend(() => {
+      const begun = new Child(fork(Effect.uninterruptible(keep), surroundings, surroundings.context), surroundings)
+      child = begun
+      return begun.wait(total.at, () => this.late(begun.fiber, total))
+    })
+    return Effect.onError(this.restore(waiting), () => {
+      child?.forsake()
+      return child === undefined ? Effect.void : Fiber.interrupt(child.fiber)
+    })
+  }
+
+  /** The time is up: the work is interrupted, and nobody waits for it. */
+  private late(
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    deadline: Deadline<Refusal>
+  ): Effect.Effect<never, Refusal> {
+    fiber.unsafeInterruptAsFork(this.surroundings.caller.id())
+    return deadline.exceeded
+  }
+
+  /** All gates are passed. */
+  private work(): Effect.Effect<A, E | Refusal, R> {
+    const { beside, current, entered, surroundings } = this
+    const startedAt = elapsedMillis(surroundings.clock)
+    this.startedAt = startedAt
+    let call: Effect.Effect<A, E, R> = this.guarded.effect
+    for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call, startedAt)
+    const deadline = this.nearer(startedAt)
+    if (deadline !== undefined || (beside !== undefined && beside.at !== Infinity)) {
+      const { context } = surroundings
+      const told = current === undefined ? context : Context.add(context, CurrentAttempt, current)
+      return this.workUntil(call, told, deadline)
+    }
+    return Effect.matchCauseEffect(
+      this.restore(current === undefined ? call : Effect.provideService(call, CurrentAttempt, current)),
+      {
+        onFailure: (cause) => this.failed(cause),
+        onSuccess: (value) => this.succeeded(value)
+      }
+    )
+  }
+
+  private nearer(startedAt: number): Deadline<Refusal> | undefined {
+    const { limit, total } = this.guarded
+    return limit === undefined || (total !== undefined && total.at < startedAt + limit.millis)
+      ? total
+      : new Deadline(startedAt, limit)
+  }
+
+  /** In a child fiber, until the deadline, or until it is time for a further attempt beside it. */
+  private workUntil(
+    call: Effect.Effect<A, E, R>,
+    context: Context.Context<R>,
+    deadline: Deadline<Refusal> | undefined
+  ): Effect.Effect<A, E | Refusal, R> {
+    const { beside, surroundings } = this
+    const waiting = Effect.suspend((): Effect.Effect<A | typeof isSlow, E | Refusal> => {
+      const child = this.child ?? new Child(fork(call, surroundings, context), surroundings)
+      this.child = child
+      return beside !== undefined && (deadline === undefined || beside.at < deadline.at)
+        ? child.wait(beside.at, slow)
+        : deadline === undefined
+        ? child.wait(Infinity, slow)
+        : child.wait(deadline.at, () => this.late(child.fiber, deadline))
+    })
+    return Effect.matchCauseEffect(this.restore(waiting), {
+      onFailure: (cause) => this.stopped(cause),
+      onSuccess: (value) => {
+        if (value !== isSlow) return this.succeeded(value)
+        const rest = Effect.suspend(() => this.workUntil(call, context, deadline))
+        this.beside = undefined
+        return beside === undefined ? rest : beside.join(rest)
+      }
+    })
+  }
+
+  /** The wait for the work is over without a value: it failed, it took too long, or the caller was interrupted. */
+  private stopped<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
+    const { child } = this
+    if (child === undefined) {
+      this.startedAt = undefined
+      return this.failed(cause)
+    }
+    child.forsake()
+    return !child.isRunning()
+      ? this.failed(cause)
+      : Cause.isInterrupted(cause)
+      ? Effect.zipRight(Fiber.interrupt(child.fiber), Effect.suspend(() => this.failed(cause)))
+      : this.abandoned(cause, child)
   }
 
   /** The time is up and the work goes on behind: what it holds is given back when it has really ended. */
-  const abandoned = <E2>(
-    cause: Cause.Cause<E2>,
-    startedAt: number,
-    fiber: Fiber.RuntimeFiber<A, E>
-  ): Effect.Effect<never, E2> => {
+  private abandoned<E2>(cause: Cause.Cause<E2>, child: Child<A, E>): Effect.Effect<never, E2> {
+    const { entered, surroundings } = this
     const exit = Exit.failCause(cause)
-    fiber.addObserver(() => {
-      const after = leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), isHeld)
-      if (after !== undefined) Runtime.runFork(runtimeOf(surroundings, context))(after)
+    child.fiber.addObserver(() => {
+      const after = leave(entered, this.endedWith(exit), isHeld)
+      if (after !== undefined) fork(after, surroundings, surroundings.context)
     })
-    return following(leave(entered, new Ended(exit, startedAt, clock.unsafeCurrentTimeMillis()), isFree), exit)
+    const after = leave(entered, this.endedWith(exit), isFree)
+    return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
-  return enterFrom(0)
+  private succeeded(value: A): Effect.Effect<A> {
+    return this.left(Exit.succeed(value))
+  }
+
+  private failed<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
+    return this.left(Exit.failCause(cause))
+  }
+
+  private left<A2 extends A, E2>(exit: Exit.Exit<A2, E2>): Effect.Effect<A2, E2> {
+    const after = leave(this.entered, this.endedWith(exit), isAny)
+    return after === undefined ? exit : Effect.zipRight(after, exit)
+  }
+
+  private endedWith(exit: Exit.Exit<A, unknown>): Ended<A> {
+    return new Ended(exit, this.startedAt, elapsedMillis(this.surroundings.clock))
+  }
 }

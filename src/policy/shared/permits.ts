@@ -10,7 +10,7 @@
 import * as Waiters from "./waiters.ts"
 
 export interface Permit {
-  /** When its holder began to work, epoch milliseconds, for whoever measures that; set by the holder. */
+  /** When its holder began to work, elapsed milliseconds, for whoever measures that; set by the holder. */
   since: number
   /** How many permits were held then, this one included. */
   readonly inFlight: number
@@ -25,7 +25,7 @@ export interface Permit {
 }
 
 export interface Waiter {
-  /** When it is no longer willing to wait, epoch milliseconds; `Infinity` for never. */
+  /** When it is no longer willing to wait, elapsed milliseconds; `Infinity` for never. */
   readonly deadline: number
   /** What it got: nothing while it waits, and nothing when its time was up. */
   permit: Permit | undefined

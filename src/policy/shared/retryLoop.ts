@@ -1,6 +1,6 @@
 /** The one loop behind every way of retrying: it runs attempts, asks the policy, waits and reports. */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,66 +8,59 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { FailedAttempt } from "../../error/PolicyError.ts"
 import type * as Verdict from "../../error/Verdict.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import * as AdaptiveRetry from "../AdaptiveRetry.ts"
-import * as RetryBudget from "../RetryBudget.ts"
-import { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
-import { longestTimer } from "./region.ts"
+import type { Run } from "./attempt.ts"
+import { type Surroundings, surroundingsOf } from "./childFiber.ts"
+import { type Budget, CountedCall, find, type Grant, reportExhausted } from "./countedCall.ts"
+import {
+  type Attempt,
+  countedRound,
+  CurrentAttempt,
+  retryOf,
+  type RetryOfAttempt,
+  RunningAttempt
+} from "./currentAttempt.ts"
+import { longestTimer, type Restore } from "./region.ts"
 import * as RetryRun from "./retryRun.ts"
 import { outerLimit } from "./retryTree.ts"
 import type { RetryPolicy } from "./retryValue.ts"
 
 export { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
 
+/** What makes the waits of a retry longer while much fails: an `AdaptiveRetry`. */
+export interface Stretching {
+  readonly cell: {
+    /** The wait in place of `delay`, never shorter; all in milliseconds, `now` is a reading of `elapsedMillis`. */
+    readonly stretch: (delay: number, kind: "throttled" | "failure", now: number) => number
+  }
+}
+
 /** What the loop needs to know of a retry. */
-export interface Settings {
-  readonly name: string
+export interface Settings extends RetryOfAttempt {
   readonly policy: RetryPolicy
   readonly verdict: (error: unknown) => Verdict.Verdict
-  readonly budget: RetryBudget.RetryBudget | undefined
-  readonly adaptive: AdaptiveRetry.AdaptiveRetry | undefined
-  /** The most attempts the policy allows, for the report of nesting. */
-  readonly maxAttempts: number
-}
-
-/** An attempt that knows, for the report of nesting, which retry it belongs to. */
-class RunningAttempt implements Attempt {
-  readonly number: number
-  readonly previousError: Option.Option<unknown>
-  readonly #retry: Settings
-  constructor(number: number, previousError: Option.Option<unknown>, retry: Settings) {
-    this.number = number
-    this.previousError = previousError
-    this.#retry = retry
-  }
-  static retryOf(attempt: Attempt): Settings | undefined {
-    return attempt instanceof RunningAttempt ? attempt.#retry : undefined
-  }
-}
-
-/** How far a call has got. A class, as all that every call makes on the way to success: see `attempt`. */
-class Course {
-  readonly state: RetryRun.State
-  readonly attempt: Attempt
-  constructor(state: RetryRun.State, attempt: Attempt) {
-    this.state = state
-    this.attempt = attempt
-  }
+  readonly budget: Budget | undefined
+  readonly adaptive: Stretching | undefined
 }
 
 /** What a call came to, for those who want more than its value or error. */
-export interface Told {
+export interface Progress {
   readonly attempts: number
   /** Milliseconds since the first attempt's start. */
   readonly elapsed: number
   readonly log: ReadonlyArray<FailedAttempt>
 }
 
+export interface HasProgress {
+  readonly progress: () => Progress
+}
+
 /** What to make of the end of a call. */
 export interface Ends<in A, in E, out B, out E2> {
-  readonly succeeded: (value: A, told: () => Told) => B
-  readonly stopped: (error: E, told: () => Told) => E2
+  readonly succeeded: (value: A, call: HasProgress) => B
+  readonly stopped: (error: E, call: HasProgress) => E2
   /** Whether anybody reads the log: a run without a limit of attempts must not hold back what nobody reads. */
   readonly log: "kept" | "dropped"
 }
@@ -85,7 +78,11 @@ export const plain = <A, E>(): Ends<A, E, A, E> => ({
  * nobody asks: the runtime does not come here.)
  */
 const retriable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
-  Option.isSome(Cause.dieOption(cause)) ? Option.none() : Cause.failureOption(cause)
+  cause._tag === "Fail"
+    ? Option.some(cause.error)
+    : Option.isSome(Cause.dieOption(cause))
+    ? Option.none()
+    : Cause.failureOption(cause)
 
 /**
  * Sleeps until a moment, not merely for a time: timers of the platform may fire up to a millisecond early. In whole
@@ -93,7 +90,7 @@ const retriable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
  */
 const sleepUntil = (clock: Clock.Clock, moment: number): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const wait = moment - clock.unsafeCurrentTimeMillis()
+    const wait = moment - elapsedMillis(clock)
     return wait <= 0
       ? Effect.void
       : Effect.zipRight(
@@ -114,182 +111,258 @@ const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: 
 
 const noBudget = "the budget for retries is used up"
 
-/** The grant of the attempt that is running; it changes with every attempt, so it sits in one place. */
-interface Leave {
-  readonly call: RetryBudget.Call
-  grant: RetryBudget.Grant | undefined
-}
-
-const giveBack = (leave: Leave | undefined, succeeded: boolean): void => {
-  if (leave?.grant === undefined) return
-  RetryBudget.unsafeSettle(leave.call, leave.grant, succeeded)
-  leave.grant = undefined
-}
-
-/** Runs the effect as an attempt: it is told which one. */
-export const once = <A, E, R>(effect: Effect.Effect<A, E, R>): Once<A, E, R> => (current) =>
-  Effect.provideService(effect, CurrentAttempt, current)
-
-/** One attempt of a call. It must tell the call which attempt it is, which costs least where a fiber is begun anyway. */
-export type Once<A, E, R> = (current: Attempt) => Effect.Effect<A, E, R>
-
-/**
- * Runs attempts as the policy decides. No wait is begun that would end at `deadline` (epoch milliseconds) or later: the
- * call would be over before the next attempt.
- */
-export const run = <A, E, R, B, E2>(
-  once: Once<A, E, R>,
-  retry: Settings,
-  deadline: number,
-  ends: Ends<A, E, B, E2>
-): Effect.Effect<B, E2, R> =>
-  Effect.withFiberRuntime<B, E2, R>((fiber) => {
-    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-    const outer = Context.get(fiber.currentContext, CurrentAttempt)
-    const course = new Course(
-      RetryRun.start(retry.policy, clock.unsafeCurrentTimeMillis()),
-      new RunningAttempt(1, Option.none(), retry)
-    )
-    const call = new Call(once, retry, deadline, ends, clock)
-    const started = retry.budget === undefined
-      ? attempt(call, undefined, course)
-      : RetryBudget.withCall(retry.budget, (counted) => {
-        const leave: Leave = { call: counted, grant: undefined }
-        return Effect.onExit(
-          attempt(call, leave, course),
-          (exit) => Effect.sync(() => giveBack(leave, exit._tag === "Success"))
-        )
-      })
-    const around = RunningAttempt.retryOf(outer)
-    return around !== undefined && around.maxAttempts > 1 && retry.maxAttempts > 1
-      ? Effect.zipRight(nested(retry, around, clock), started)
-      : started
-  })
-
-const nested = (retry: Settings, outer: Settings, clock: Clock.Clock): Effect.Effect<void> =>
-  Monitor.emit(Event.NestedRetry({
-    at: clock.unsafeCurrentTimeMillis(),
-    name: retry.name,
-    outer: outer.name,
-    product: outer.maxAttempts * retry.maxAttempts
-  }))
-
-/** What stays the same over the attempts of one call. The log grows in place, which keeps a long run linear. */
-class Call<A, E, R, B, E2> {
-  readonly once: Once<A, E, R>
-  readonly retry: Settings
-  readonly deadline: number
-  readonly ends: Ends<A, E, B, E2>
-  readonly clock: Clock.Clock
-  readonly log: Array<FailedAttempt> = []
-  constructor(once: Once<A, E, R>, retry: Settings, deadline: number, ends: Ends<A, E, B, E2>, clock: Clock.Clock) {
-    this.once = once
-    this.retry = retry
-    this.deadline = deadline
-    this.ends = ends
-    this.clock = clock
+/** Runs the effect as an attempt, with nothing else round it. */
+class PlainAttempt<A, E, R> implements Run<A, E, R> {
+  private readonly effect: Effect.Effect<A, E, R>
+  constructor(effect: Effect.Effect<A, E, R>) {
+    this.effect = effect
+  }
+  once(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
+    return restore(Effect.provideService(this.effect, CurrentAttempt, current))
   }
 }
 
-const elapsedOf = (course: Course, now: number): number => Math.max(0, now - course.state.startedAt)
-
-const attempt = <A, E, R, B, E2>(
-  call: Call<A, E, R, B, E2>,
-  leave: Leave | undefined,
-  course: Course
-): Effect.Effect<B, E2, R> => {
-  const { clock, ends, retry } = call
-  const told = (): Told => ({
-    attempts: course.attempt.number,
-    elapsed: elapsedOf(course, clock.unsafeCurrentTimeMillis()),
-    log: call.log.slice()
-  })
-  return Effect.matchCauseEffect(call.once(course.attempt), {
-    onFailure: (cause) =>
-      Option.match(retriable(cause), {
-        // Only typed failures change their type, and a cause without a retriable one is passed on as it is.
-        onNone: () => Effect.failCause(Cause.map(cause, (error) => ends.stopped(error, told))),
-        onSome: (error) => decide(call, leave, course, error, told)
-      }),
-    onSuccess: (value) => {
-      const end = Effect.succeed(ends.succeeded(value, told))
-      if (course.attempt.number === 1) return end
-      const at = clock.unsafeCurrentTimeMillis()
-      const elapsed = Duration.millis(elapsedOf(course, at))
-      const recovered = Event.Recovered({ at, name: retry.name, attempt: course.attempt.number, elapsed })
-      return Effect.zipRight(Monitor.emit(recovered), end)
-    }
-  })
+/** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
+export class RetriedRun<A, E, R> implements Run<A, E, R> {
+  private readonly inner: Run<A, E, R>
+  private readonly retry: Settings
+  private readonly deadline: number
+  constructor(inner: Run<A, E, R>, retry: Settings, deadline: number) {
+    this.inner = inner
+    this.retry = retry
+    this.deadline = deadline
+  }
+  once(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
+    return run(this.inner, this.retry, this.deadline, plain<A, E>(), restore, surroundings)
+  }
 }
 
-const decide = <A, E, R, B, E2>(
-  call: Call<A, E, R, B, E2>,
-  leave: Leave | undefined,
-  course: Course,
-  error: E,
-  told: () => Told
-): Effect.Effect<B, E2, R> =>
-  Effect.flatMap(Random.next, (random) => {
-    const { clock, ends, retry } = call
-    const now = clock.unsafeCurrentTimeMillis()
-    const attempts = course.attempt.number
-    const elapsed = elapsedOf(course, now)
-    const verdict = retry.verdict(error)
-    const [state, chosen] = RetryRun.step(course.state, RetryRun.failureOf(error, verdict), now, random)
-    giveBack(leave, false)
-    const decision = afterwards(retry, chosen, verdict, course.state.startedAt, now, call.deadline)
-    const refused = decision._tag === "Wait" && leave !== undefined && !takeLeave(leave, error, verdict, now)
-    const common = { at: now, name: retry.name, attempt: attempts, elapsed: Duration.millis(elapsed), error }
-    const note = (entry: () => Entry): void => {
-      if (ends.log === "kept") call.log.push(failedAttempt(attempts, elapsed, error, entry()))
-    }
-    if (decision._tag === "Wait" && !refused) {
-      const delay = Duration.millis(decision.delay)
-      note(() => ({ decision: "retry", delay }))
-      return Monitor.emit(Event.Retried({ ...common, delay })).pipe(
-        Effect.zipRight(sleepUntil(clock, now + decision.delay)),
-        Effect.zipRight(Effect.suspend(() =>
-          attempt(call, leave, new Course(state, new RunningAttempt(attempts + 1, Option.some(error), retry)))
-        ))
-      )
-    }
-    const reason = decision._tag === "Stop" ? RetryRun.reasonText[decision.reason] : noBudget
-    note(() => ({ decision: "stop", reason }))
-    const end = Effect.zipRight(
-      Monitor.emit(Event.GaveUp({ ...common, reason })),
-      Effect.suspend(() =>
-        Effect.fail(ends.stopped(error, told))
-      )
-    )
-    return refused && retry.budget !== undefined
-      ? Effect.zipRight(RetryBudget.reportExhausted(retry.budget, attempts + 1), end)
-      : end
-  })
+const unmasked: Restore = (effect) => effect
 
-/** The policy's decision, stretched where much fails of late (though not past its deadline), and none after the call. */
-const afterwards = (
+/** Runs attempts of the effect as the policy decides. */
+export const retried = <A, E, R, B, E2>(
+  effect: Effect.Effect<A, E, R>,
   retry: Settings,
-  chosen: RetryRun.Decision,
-  verdict: Verdict.Verdict,
-  startedAt: number,
-  now: number,
-  deadline: number
-): RetryRun.Decision => {
-  if (chosen._tag === "Stop") return chosen
-  const kind = verdict.throttled ? "throttled" : "failure"
-  const room = startedAt + outerLimit(retry.policy.tree) - now
-  const delay = retry.adaptive === undefined
-    ? chosen.delay
-    : Math.max(chosen.delay, Math.min(room, AdaptiveRetry.unsafeDelay(retry.adaptive, chosen.delay, kind, now)))
-  return now + delay >= deadline ? { _tag: "Stop", reason: "Deadline" } : { _tag: "Wait", delay }
+  ends: Ends<A, E, B, E2>
+): Effect.Effect<B, E2, R> =>
+  Effect.withFiberRuntime<B, E2, R>((fiber, status) => {
+    const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
+    const once = new PlainAttempt(effect)
+    // Without a budget there is nothing to give back, so nothing that an interruption could keep.
+    return retry.budget === undefined
+      ? run(once, retry, Infinity, ends, unmasked, surroundings)
+      : Effect.uninterruptibleMask((restore) => run(once, retry, Infinity, ends, restore, surroundings))
+  })
+
+/**
+ * Runs attempts as the policy decides, all in the one uninterruptible region that `restore` belongs to: attempts and
+ * waits alone can be interrupted, so the counted call is ended at each way out without a bracket of its own (a second
+ * `onExit` and a context of its own made a budget cost as much as a whole stack). No wait is begun that would end at
+ * `deadline` (of `elapsedMillis`) or later: the call would be over before the next attempt.
+ */
+const run = <A, E, R, B, E2>(
+  once: Run<A, E, R>,
+  retry: Settings,
+  deadline: number,
+  ends: Ends<A, E, B, E2>,
+  restore: Restore,
+  surroundings: Surroundings<R>
+): Effect.Effect<B, E2, R> => {
+  const outer = Context.get(surroundings.context, CurrentAttempt)
+  const loop = new Loop(once, retry, deadline, ends, restore, surroundings, countedRound(outer))
+  const around = retryOf(outer)
+  return around !== undefined && around.maxAttempts > 1 && retry.maxAttempts > 1
+    ? Effect.zipRight(nested(retry, around), loop.run())
+    : loop.run()
 }
 
-const takeLeave = (leave: Leave, error: unknown, verdict: Verdict.Verdict, now: number): boolean => {
-  const { throttled } = verdict
-  leave.grant = RetryBudget.unsafeTryRetry(
-    leave.call,
-    { throttled, timedOut: Event.errorTag(error) === "TimedOut" },
-    now
+const nested = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
+  Effect.clockWith((clock) =>
+    Monitor.emit(Event.NestedRetry({
+      at: clock.unsafeCurrentTimeMillis(),
+      name: retry.name,
+      outer: outer.name,
+      product: outer.maxAttempts * retry.maxAttempts
+    }))
   )
-  return leave.grant !== undefined
+
+/** One call with its attempts. What changes with each attempt sits here alone. */
+class Loop<A, E, R, B, E2> implements HasProgress {
+  private readonly attempts: Run<A, E, R>
+  private readonly retry: Settings
+  private readonly deadline: number
+  private readonly ends: Ends<A, E, B, E2>
+  private readonly restore: Restore
+  private readonly surroundings: Surroundings<R>
+  /** The call that the budget counts; it is ended here where it was begun here. */
+  private readonly counted: CountedCall | undefined
+  private readonly isMine: boolean
+  /** The innermost of all calls that are counted round the attempts. */
+  private readonly innermost: CountedCall | undefined
+  /** Of the further attempt that waits or runs. */
+  private grant: Grant | undefined = undefined
+  private state: RetryRun.State
+  private current: Attempt
+  /** It grows in place, which keeps a long run linear. */
+  private readonly log: Array<FailedAttempt> | undefined
+
+  constructor(
+    attempts: Run<A, E, R>,
+    retry: Settings,
+    deadline: number,
+    ends: Ends<A, E, B, E2>,
+    restore: Restore,
+    surroundings: Surroundings<R>,
+    outer: CountedCall | undefined
+  ) {
+    const now = elapsedMillis(surroundings.clock)
+    const { budget } = retry
+    this.attempts = attempts
+    this.retry = retry
+    this.deadline = deadline
+    this.ends = ends
+    this.log = ends.log === "kept" ? [] : undefined
+    this.restore = restore
+    this.surroundings = surroundings
+    this.state = RetryRun.start(retry.policy, now)
+    const found = budget === undefined ? undefined : find(budget, outer)
+    this.isMine = budget !== undefined && found === undefined
+    this.counted = budget === undefined ? undefined : found ?? new CountedCall(budget, outer, now)
+    this.innermost = this.isMine ? this.counted : outer
+    this.current = new RunningAttempt(1, Option.none(), retry, this.innermost)
+  }
+
+  run(): Effect.Effect<B, E2, R> {
+    return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
+      onFailure: (cause) => this.failed(cause),
+      onSuccess: (value) => this.succeeded(value)
+    })
+  }
+
+  progress(): Progress {
+    return { attempts: this.current.number, elapsed: this.elapsed(), log: this.log?.slice() ?? [] }
+  }
+
+  /** Since the first attempt's start, in whole milliseconds, for reports. */
+  private elapsed(): number {
+    return Math.round(Math.max(0, elapsedMillis(this.surroundings.clock) - this.state.startedAt))
+  }
+
+  /** The call is over: everything is given back. */
+  private over(succeeded: boolean): void {
+    this.settle(succeeded)
+    if (this.isMine) this.counted?.end(succeeded)
+  }
+
+  private settle(succeeded: boolean): void {
+    if (this.grant === undefined) return
+    this.counted?.settle(this.grant, succeeded)
+    this.grant = undefined
+  }
+
+  private succeeded(value: A): Effect.Effect<B> {
+    this.over(true)
+    const end = Effect.succeed(this.ends.succeeded(value, this))
+    const { number } = this.current
+    if (number === 1) return end
+    const at = this.surroundings.clock.unsafeCurrentTimeMillis()
+    const elapsed = Duration.millis(this.elapsed())
+    return Effect.zipRight(
+      this.restore(Monitor.emit(Event.Recovered({ at, name: this.retry.name, attempt: number, elapsed }))),
+      end
+    )
+  }
+
+  private failed(cause: Cause.Cause<E>): Effect.Effect<B, E2, R> {
+    const failure = retriable(cause)
+    if (Option.isSome(failure)) return Effect.flatMap(Random.next, (random) => this.decide(failure.value, random))
+    // Only typed failures change their type, and a cause without a retriable one is passed on as it is.
+    this.over(false)
+    return Effect.failCause(Cause.map(cause, (error) => this.ends.stopped(error, this)))
+  }
+
+  private decide(error: E, random: number): Effect.Effect<B, E2, R> {
+    try {
+      return this.next(error, random)
+    } catch (defect) {
+      // A verdict that throws is a defect of this call.
+      this.over(false)
+      return Effect.die(defect)
+    }
+  }
+
+  private next(error: E, random: number): Effect.Effect<B, E2, R> {
+    const { retry, surroundings: { clock } } = this
+    const now = elapsedMillis(clock)
+    const verdict = retry.verdict(error)
+    const [state, chosen] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
+    this.settle(false)
+    const decision = this.stretched(chosen, verdict, now)
+    if (decision._tag === "Stop") return this.stop(error, RetryRun.reasonText[decision.reason])
+    if (this.counted !== undefined) {
+      const timedOut = Event.errorTag(error) === "TimedOut"
+      this.grant = this.counted.take("retry", { throttled: verdict.throttled, timedOut }, now)
+      if (this.grant === undefined) {
+        const exhausted = reportExhausted(this.counted.budget, this.current.number + 1)
+        const stopped = this.stop(error, noBudget)
+        return Effect.zipRight(this.restore(exhausted), stopped)
+      }
+    }
+    this.state = state
+    return this.retryAfter(error, decision.delay, now)
+  }
+
+  /** The policy's decision, stretched where much fails of late (though not past its deadline), and none after the call. */
+  private stretched(chosen: RetryRun.Decision, verdict: Verdict.Verdict, now: number): RetryRun.Decision {
+    if (chosen._tag === "Stop") return chosen
+    const { adaptive, policy } = this.retry
+    const kind = verdict.throttled ? "throttled" : "failure"
+    const left = this.state.startedAt + outerLimit(policy.tree) - now
+    const delay = adaptive === undefined
+      ? chosen.delay
+      : Math.max(chosen.delay, Math.min(left, adaptive.cell.stretch(chosen.delay, kind, now)))
+    return now + delay >= this.deadline ? { _tag: "Stop", reason: "Deadline" } : { _tag: "Wait", delay }
+  }
+
+  private retryAfter(error: E, delayMillis: number, now: number): Effect.Effect<B, E2, R> {
+    const { clock } = this.surroundings
+    const delay = Duration.millis(delayMillis)
+    this.note(error, { decision: "retry", delay })
+    const retried = Event.Retried({ ...this.failure(error), delay })
+    const waited = Effect.zipRight(Monitor.emit(retried), sleepUntil(clock, now + delayMillis))
+    return Effect.matchCauseEffect(this.restore(waited), {
+      onFailure: (cause) => {
+        this.over(false)
+        return Effect.failCause(cause)
+      },
+      onSuccess: () => {
+        this.current = new RunningAttempt(this.current.number + 1, Option.some(error), this.retry, this.innermost)
+        return this.run()
+      }
+    })
+  }
+
+  private stop(error: E, reason: string): Effect.Effect<never, E2> {
+    this.note(error, { decision: "stop", reason })
+    const gaveUp = Event.GaveUp({ ...this.failure(error), reason })
+    this.over(false)
+    return Effect.zipRight(
+      this.restore(Monitor.emit(gaveUp)),
+      Effect.suspend(() => Effect.fail(this.ends.stopped(error, this)))
+    )
+  }
+
+  private failure(error: E) {
+    return {
+      at: this.surroundings.clock.unsafeCurrentTimeMillis(),
+      name: this.retry.name,
+      attempt: this.current.number,
+      elapsed: Duration.millis(this.elapsed()),
+      error
+    }
+  }
+
+  private note(error: E, entry: Entry): void {
+    this.log?.push(failedAttempt(this.current.number, this.elapsed(), error, entry))
+  }
 }

@@ -34,7 +34,7 @@ export const failureOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(
 })
 
 /**
- * The state before the first attempt, which starts at `now` (epoch milliseconds).
+ * The state before the first attempt, which starts at `now` (milliseconds).
  *
  * @since 0.1.0
  * @category interpreters
@@ -42,7 +42,7 @@ export const failureOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(
 export const start = (policy: HasTree, now: number): Step.State => Step.start(policy.tree, now)
 
 /**
- * Decides about one failure: pure, data in and data out. `now` is epoch milliseconds, `random` a draw from 0 to 1.
+ * Decides about one failure: pure, data in and data out. `now` is milliseconds on the clock of {@link start}, `random` a draw from 0 to 1.
  *
  * @since 0.1.0
  * @category interpreters

@@ -15,12 +15,12 @@ import * as Usage from "../../model/Usage.ts"
 import * as RetryPolicy from "../../policy/RetryPolicy.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import * as Ask from "../shared/ask.ts"
 import { derivedKey } from "../shared/derivedKey.ts"
+import * as Refusals from "../shared/refusals.ts"
 import type { Mode, Settings } from "./settings.ts"
 
 /** How the model is asked, and who hears of refusals. */
-export interface Voice {
+export interface Model {
   readonly ask: (
     request: LanguageModel.Request
   ) => Effect.Effect<Response.Response, LanguageModel.LanguageModelError, LanguageModel.LanguageModel>
@@ -40,9 +40,9 @@ const answered = (
   isError: boolean,
   asSaid: (call: Prompt.ToolCallPart) => Prompt.ToolCallPart = (call) => call
 ): ReadonlyArray<Prompt.Message> => {
-  const calls = Ask.withOwnIds(response.toolCalls).map((call) => ({
+  const calls = Refusals.withOwnIds(response.toolCalls).map((call) => ({
     ...asSaid(call),
-    name: Ask.sendableName(call.name)
+    name: Refusals.sendableName(call.name)
   }))
   const queue = [...calls]
   return [
@@ -56,11 +56,11 @@ const correction = (
   response: Response.Response,
   error: AnswerError.InvalidAnswer
 ): ReadonlyArray<Prompt.Message> => {
-  const told = AnswerError.explain(error)
-  if (response.toolCalls.length > 0) return answered(response, told, true)
+  const explanation = AnswerError.explain(error)
+  if (response.toolCalls.length > 0) return answered(response, explanation, true)
   // No provider takes a turn of the assistant without a word.
-  const said = response.text.trim() === "" ? [] : [Response.toMessage(response)]
-  return [...said, Prompt.user(told)]
+  const reply = response.text.trim() === "" ? [] : [Response.toMessage(response)]
+  return [...reply, Prompt.user(explanation)]
 }
 
 /**
@@ -78,7 +78,7 @@ interface Refused {
   readonly kind: string
   readonly text: string
   readonly reason: string
-  readonly tell: ReadonlyArray<Prompt.Message>
+  readonly messages: ReadonlyArray<Prompt.Message>
   readonly fingerprint: string
   readonly usage: Usage.Usage
 }
@@ -88,13 +88,13 @@ const byUs = (response: Response.Response, error: AnswerError.InvalidAnswer): Re
   kind: error.kind,
   text: error.text,
   reason: error.message,
-  tell: correction(response, error),
+  messages: correction(response, error),
   fingerprint: AnswerError.fingerprint(error),
   usage: response.usage
 })
 
 const byProvider = (error: Exclude<AnswerError.Refusal, AnswerError.InvalidAnswer>): Refused => ({
-  ...Ask.refusedByProvider(error),
+  ...Refusals.refusedByProvider(error),
   error,
   kind: error._tag,
   text: error.failedGeneration ?? "",
@@ -104,7 +104,7 @@ const byProvider = (error: Exclude<AnswerError.Refusal, AnswerError.InvalidAnswe
 /** One question; a reply that may not be taken is a value here, so that the loop below reads as a table. */
 const askOnce = <A, I>(
   output: StructuredOutput.StructuredOutput<A, I>,
-  asking: ReturnType<Voice["ask"]>
+  asking: ReturnType<Model["ask"]>
 ) =>
   asking.pipe(
     Effect.map((response) =>
@@ -128,7 +128,7 @@ const stops = {
 } as const
 
 /** Asks, and asks again as the policy decides; the same failure twice ends it. */
-export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, voice: Voice) =>
+export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, model: Model) =>
   Effect.gen(function*() {
     const { capabilities } = yield* LanguageModel.LanguageModel
     const key = question.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
@@ -158,7 +158,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
 
     for (let reasks = 0;; reasks++) {
       const idempotencyKey = reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)
-      const reply = yield* askOnce(output, voice.ask({ ...asked, prompt, idempotencyKey }))
+      const reply = yield* askOnce(output, model.ask({ ...asked, prompt, idempotencyKey }))
       if (Either.isRight(reply)) {
         const { decoded: { repairs, source, value }, response } = reply.right
         return {
@@ -182,7 +182,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
         kind: refused.kind,
         reason: refused.reason
       }))
-      yield* voice.refused(refused.error)
+      yield* model.refused(refused.error)
       const decision = yield* decide(refused)
       if (decision._tag === "Stop") {
         return yield* new AnswerError.ObjectRejected({
@@ -193,7 +193,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
         })
       }
       if (decision.delay > 0) yield* Effect.sleep(decision.delay)
-      prompt = Prompt.append(prompt, ...refused.tell)
+      prompt = Prompt.append(prompt, ...refused.messages)
       yield* Monitor.emit(Event.Reasked({ at: yield* Clock.currentTimeMillis, name, reask: reasks + 1 }))
     }
   })

@@ -15,7 +15,7 @@ import * as StreamPart from "../../model/StreamPart.ts"
 export interface Opened<out E> {
   /** The parts up to the first content; without content when the stream was over before. */
   readonly first: Chunk.Chunk<StreamPart.StreamPart>
-  readonly rest: Stream.Stream<StreamPart.StreamPart, E>
+  readonly remaining: Stream.Stream<StreamPart.StreamPart, E>
 }
 
 type Parts = Chunk.Chunk<StreamPart.StreamPart>
@@ -27,11 +27,11 @@ const upToContent = <E>(
 ): Effect.Effect<Opened<E>, E> =>
   Effect.matchEffect(pull, {
     onFailure: (failure): Effect.Effect<Opened<E>, E> =>
-      failure._tag === "Some" ? Effect.fail(failure.value) : Effect.succeed({ first: before, rest: Stream.empty }),
+      failure._tag === "Some" ? Effect.fail(failure.value) : Effect.succeed({ first: before, remaining: Stream.empty }),
     onSuccess: (chunk) => {
       const first = Chunk.appendAll(before, chunk)
       return Chunk.some(chunk, StreamPart.isContent)
-        ? Effect.succeed({ first, rest: Stream.repeatEffectChunkOption(pull) })
+        ? Effect.succeed({ first, remaining: Stream.repeatEffectChunkOption(pull) })
         : upToContent(pull, first)
     }
   })
@@ -51,5 +51,5 @@ export const open = <E>(
   )
 
 /** The stream again, with what has come of it. */
-export const resume = <E>({ first, rest }: Opened<E>): Stream.Stream<StreamPart.StreamPart, E> =>
-  Stream.concat(Stream.fromChunk(first), rest)
+export const resume = <E>({ first, remaining }: Opened<E>): Stream.Stream<StreamPart.StreamPart, E> =>
+  Stream.concat(Stream.fromChunk(first), remaining)

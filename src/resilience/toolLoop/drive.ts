@@ -16,7 +16,7 @@ import * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import * as Ask from "../shared/ask.ts"
+import * as Refusals from "../shared/refusals.ts"
 import { RepeatedToolFailure } from "./errors.ts"
 import type { Settings } from "./settings.ts"
 import * as Loop from "./state.ts"
@@ -34,24 +34,24 @@ export interface Step {
 export interface Outcome {
   readonly response: Response
   readonly steps: ReadonlyArray<Step>
-  readonly refused: ReadonlyArray<Ask.RefusedError>
+  readonly refused: ReadonlyArray<Refusals.RefusedError>
   readonly state: Loop.State
 }
 
-/** What is told while a loop runs. */
+/** What a loop reports while it runs. */
 export type Progress =
   | { readonly _tag: "Part"; readonly step: number; readonly part: StreamPart.StreamPart }
-  | { readonly _tag: "Refused"; readonly step: number; readonly error: Ask.RefusedError }
+  | { readonly _tag: "Refused"; readonly step: number; readonly error: Refusals.RefusedError }
   | { readonly _tag: "Result"; readonly step: number; readonly result: Toolkit.ResultOf<AnyTools> }
   | { readonly _tag: "Done"; readonly outcome: Outcome }
 
-/** How a loop asks the model, and to whom it talks meanwhile. */
-export interface Voice {
+/** How a loop asks the model, and where it reports its progress. */
+export interface Host {
   readonly ask: (
     request: LanguageModel.Request,
     step: number
   ) => Effect.Effect<Response, LanguageModel.LanguageModelError, LanguageModel.LanguageModel>
-  readonly tell: (progress: Progress) => Effect.Effect<void>
+  readonly report: (progress: Progress) => Effect.Effect<void>
 }
 
 interface Accepted {
@@ -60,12 +60,12 @@ interface Accepted {
 }
 
 /** A loop at its start, or where an earlier one stopped. */
-export const make = (settings: Settings, voice: Voice) =>
+export const make = (settings: Settings, host: Host) =>
   Effect.gen(function*() {
     const { limits, name, request, toolkit } = settings
     const key = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
     const cell = yield* Ref.make(settings.state ?? Loop.start(key, Prompt.make(request.prompt)))
-    const refusals = yield* Ref.make<ReadonlyArray<Ask.RefusedError>>([])
+    const refusals = yield* Ref.make<ReadonlyArray<Refusals.RefusedError>>([])
     const failures = new Map<string, number>()
     const turn = yield* Effect.makeSemaphore(1)
 
@@ -76,7 +76,7 @@ export const make = (settings: Settings, voice: Voice) =>
      * The state has changed: kept by the caller before anything else is done. One change at a time, or a slow checkpoint
      * would put what it was given over what a later one has kept.
      */
-    const move = (change: (state: Loop.State) => Loop.State) =>
+    const updateState = (change: (state: Loop.State) => Loop.State) =>
       Effect.uninterruptible(turn.withPermits(1)(Effect.flatMap(Ref.updateAndGet(cell, change), settings.checkpoint)))
 
     const priceOf = (usage: Usage.Usage, model: string) => {
@@ -109,24 +109,27 @@ export const make = (settings: Settings, voice: Voice) =>
 
     const judged = (response: Response) =>
       Either.match(ToolCall.decode(toolkit, response), {
-        onLeft: (error) => ({ response, refusal: Ask.refusedReply(toolkit, response, error) }),
-        onRight: (calls) => ({ response, calls })
+        onLeft: (error) => ({ response, refusal: Refusals.refusedReply(toolkit, response, error) }),
+        onRight: (calls) => {
+          const refusal = Refusals.refusedAnswer(toolkit, response, settings)
+          return refusal === undefined ? { response, calls } : { response, refusal }
+        }
       })
 
     /** One question; a reply that may not be run is a value here, so that the loop below reads as a table. */
     const askOnce = Effect.flatMap(Ref.get(cell), (state) =>
-      voice.ask(question(state), state.steps + 1).pipe(
+      host.ask(question(state), state.steps + 1).pipe(
         Effect.flatMap((response) =>
-          Ask.saysNothing(response)
+          Refusals.isCutBeforeFirstWord(response)
             ? Effect.map(
               LanguageModel.LanguageModel,
-              ({ provider }) => ({ response, refusal: Ask.refusedSilence(provider, response) })
+              ({ provider }) => ({ response, refusal: Refusals.refusedSilence(provider, response) })
             )
             : Effect.succeed(judged(response))
         ),
         Effect.catchTag(
           "InvalidToolCall",
-          (error) => Effect.succeed({ response: undefined, refusal: Ask.refusedByProvider(error) })
+          (error) => Effect.succeed({ response: undefined, refusal: Refusals.refusedByProvider(error) })
         )
       ))
 
@@ -134,32 +137,32 @@ export const make = (settings: Settings, voice: Voice) =>
     const ask = Effect.gen(function*() {
       const seen = new Set<string>()
       for (let reasks = 0;; reasks++) {
-        const spent = Loop.beforeAsking(yield* Ref.get(cell), limits)
-        if (spent !== undefined) return yield* spent
+        const limitError = Loop.beforeAsking(yield* Ref.get(cell), limits)
+        if (limitError !== undefined) return yield* limitError
         const reply = yield* askOnce
         if ("calls" in reply) {
           const { calls, response } = reply
           const cost = yield* priceOf(response.usage, response.model)
-          const said = Ask.asRead(toolkit, response, calls)
-          yield* move((state) => Loop.accept(state, said, cost))
+          const acceptedReply = Refusals.asRead(toolkit, response, calls)
+          yield* updateState((state) => Loop.accept(state, acceptedReply, cost))
           return { calls, response } satisfies Accepted
         }
         const { refusal, response } = reply
         const cost = response === undefined ? 0 : yield* priceOf(refusal.usage, response.model)
         yield* Ref.update(refusals, (before) => [...before, refusal.error])
-        yield* move((state) => Loop.refuse(state, refusal, cost))
+        yield* updateState((state) => Loop.refuse(state, refusal, cost))
         yield* emit((at) =>
           Event.ToolCallsRejected({
             at,
             name,
             reask: reasks,
-            tools: Ask.toolsOf(refusal.error),
-            kinds: Ask.kindsOf(refusal.error),
-            reasons: Ask.reasonsOf(refusal.error)
+            tools: Refusals.toolsOf(refusal.error),
+            kinds: Refusals.kindsOf(refusal.error),
+            reasons: Refusals.reasonsOf(refusal.error)
           })
         )
         const { steps } = yield* Ref.get(cell)
-        yield* voice.tell({ _tag: "Refused", step: steps + 1, error: refusal.error })
+        yield* host.report({ _tag: "Refused", step: steps + 1, error: refusal.error })
         if (seen.has(refusal.fingerprint) || reasks >= settings.maxReasks) return yield* Effect.fail(refusal.error)
         seen.add(refusal.fingerprint)
         yield* emit((at) => Event.Reasked({ at, name, reask: reasks + 1 }))
@@ -169,13 +172,13 @@ export const make = (settings: Settings, voice: Voice) =>
     /** Counts the failures that the model was told, once for each step, and stops where telling does not help. */
     const judge = (calls: ReadonlyArray<Toolkit.Call>, results: ReadonlyArray<Toolkit.ResultOf<AnyTools>>) =>
       Effect.suspend(() => {
-        const told = new Map(results.flatMap((result) => {
+        const failuresTold = new Map(results.flatMap((result) => {
           const call = calls.find(({ id }) => id === result.id)
           return result.isError && call !== undefined
             ? [[JSON.stringify([call.name, Loop.written(call.raw), result.content]), result] as const]
             : []
         }))
-        for (const [failure, { content, id, name: tool }] of told) {
+        for (const [failure, { content, id, name: tool }] of failuresTold) {
           const times = (failures.get(failure) ?? 0) + 1
           failures.set(failure, times)
           if (times >= settings.sameFailures) {
@@ -185,7 +188,7 @@ export const make = (settings: Settings, voice: Voice) =>
         return Effect.void
       })
 
-    const report = (result: Toolkit.ResultOf<AnyTools>) =>
+    const reportResult = (result: Toolkit.ResultOf<AnyTools>) =>
       emit((at) =>
         result.isError
           ? Event.ToolFailed({ at, name, tool: result.name, callId: result.id, told: excerpt(result.content, 300) })
@@ -196,12 +199,12 @@ export const make = (settings: Settings, voice: Voice) =>
       // An answer is never forgotten, whatever is interrupted meanwhile.
       Effect.uninterruptibleMask((restore) =>
         restore(Toolkit.run(toolkit, settings.handlers, call, { idempotencyKey })).pipe(
-          Effect.tap((result) => move((state) => Loop.answer(state, result))),
-          Effect.tap(report)
+          Effect.tap((result) => updateState((state) => Loop.answer(state, result))),
+          Effect.tap(reportResult)
         )
       ).pipe(
         Effect.tap((result) =>
-          Effect.flatMap(Ref.get(cell), ({ steps }) => voice.tell({ _tag: "Result", step: steps, result }))
+          Effect.flatMap(Ref.get(cell), ({ steps }) => host.report({ _tag: "Result", step: steps, result }))
         )
       )
 
@@ -211,10 +214,14 @@ export const make = (settings: Settings, voice: Voice) =>
         const state = yield* Ref.get(cell)
         const open = new Set(Loop.unanswered(state.prompt).map(({ id }) => id))
         const keys = Loop.callKeys(state, calls)
-        const due = calls.flatMap((call, index) => open.has(call.id) ? [{ call, key: keys[index] ?? state.key }] : [])
-        const spent = Loop.beforeRunning(state, limits, due.length)
-        if (spent !== undefined) return yield* spent
-        return yield* Effect.forEach(due, ({ call, key }) => runOne(call, key), { concurrency: settings.concurrency })
+        const pendingCalls = calls.flatMap((call, index) =>
+          open.has(call.id) ? [{ call, key: keys[index] ?? state.key }] : []
+        )
+        const limitError = Loop.beforeRunning(state, limits, pendingCalls.length)
+        if (limitError !== undefined) return yield* limitError
+        return yield* Effect.forEach(pendingCalls, ({ call, key }) => runOne(call, key), {
+          concurrency: settings.concurrency
+        })
       })
 
     /**
@@ -227,7 +234,7 @@ export const make = (settings: Settings, voice: Voice) =>
       if (open.length === 0) return undefined
       const decode = (call: Prompt.ToolCallPart) => ToolCall.decodeOne(toolkit, call, "tool-calls")
       if (open.map(decode).some(Either.isLeft)) {
-        yield* move((now) => Loop.reask(now, Ask.explanations(toolkit, open)))
+        yield* updateState((now) => Loop.reask(now, Refusals.explanations(toolkit, open)))
         return undefined
       }
       const calls = Arr.filterMap(Loop.lastCalls(state.prompt).map(decode), Either.getRight)
@@ -236,10 +243,10 @@ export const make = (settings: Settings, voice: Voice) =>
 
     /** A run that was killed between its last reply and its end: there is nothing left to ask. */
     const ended = Effect.gen(function*() {
-      const said = settings.state === undefined ? undefined : Loop.lastWord(settings.state)
-      if (said === undefined) return undefined
+      const lastReply = settings.state === undefined ? undefined : Loop.finalAnswer(settings.state)
+      if (lastReply === undefined) return undefined
       const { name: model } = yield* LanguageModel.LanguageModel
-      return new Response({ model, parts: said.content, finishReason: "stop", usage: Usage.zero })
+      return new Response({ model, parts: lastReply.content, finishReason: "stop", usage: Usage.zero })
     })
 
     const all = Effect.gen(function*() {

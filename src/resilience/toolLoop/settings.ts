@@ -5,12 +5,15 @@ import type * as LanguageModel from "../../model/LanguageModel.ts"
 import type * as Tool from "../../model/Tool.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import type * as Usage from "../../model/Usage.ts"
+import type { Accepts } from "../shared/refusals.ts"
 import type { Limits, State } from "./state.ts"
 
 export const defaults = {
   maxReasks: 2,
   concurrency: 1,
   sameFailures: 2,
+  emptyReplies: "refuse",
+  writtenCalls: "refuse",
   limits: { steps: 20, toolCalls: 100 }
 } as const
 
@@ -31,11 +34,13 @@ interface Given extends Omit<LanguageModel.Request, "tools"> {
   readonly limits?: { readonly [limit in keyof Limits]?: number | undefined } | undefined
   readonly price?: ((usage: Usage.Usage, model: string) => number) | undefined
   readonly sameFailures?: number | undefined
+  readonly emptyReplies?: Accepts["emptyReplies"] | undefined
+  readonly writtenCalls?: Accepts["writtenCalls"] | undefined
   readonly state?: State | undefined
   readonly checkpoint?: ((state: State) => Effect.Effect<void>) | undefined
 }
 
-export interface Settings {
+export interface Settings extends Accepts {
   readonly toolkit: Toolkit.Any
   readonly handlers: Toolkit.Handlers<ReadonlyArray<Tool.Any>, unknown, unknown>
   readonly maxReasks: number
@@ -64,10 +69,17 @@ const whole = (
       : `a whole number from ${least} to ${most}`
   }]
 
+const choice = (path: string, value: unknown): ReadonlyArray<Issue> =>
+  value === undefined || value === "refuse" || value === "accept"
+    ? []
+    : [{ path, found: found(value), allowed: "\"refuse\" or \"accept\"" }]
+
 const issuesOf = (given: Given): ReadonlyArray<Issue> => [
   ...whole("maxReasks", given.maxReasks, 0, 20),
   ...whole("concurrency", given.concurrency, 1),
   ...whole("sameFailures", given.sameFailures, 1, 20),
+  ...choice("emptyReplies", given.emptyReplies),
+  ...choice("writtenCalls", given.writtenCalls),
   ...whole("limits.steps", given.limits?.steps, 1),
   ...whole("limits.toolCalls", given.limits?.toolCalls, 1),
   ...whole("limits.tokens", given.limits?.tokens, 1),
@@ -91,6 +103,7 @@ export const settle = (given: Given): Effect.Effect<Settings, InvalidOptions> =>
     const {
       checkpoint = () => Effect.void,
       concurrency = defaults.concurrency,
+      emptyReplies = defaults.emptyReplies,
       handlers,
       limits,
       maxReasks = defaults.maxReasks,
@@ -99,11 +112,14 @@ export const settle = (given: Given): Effect.Effect<Settings, InvalidOptions> =>
       sameFailures = defaults.sameFailures,
       state,
       toolkit,
+      writtenCalls = defaults.writtenCalls,
       ...request
     } = given
     return Effect.succeed({
       checkpoint,
       concurrency,
+      emptyReplies,
+      writtenCalls,
       handlers,
       limits: {
         steps: limits?.steps ?? defaults.limits.steps,

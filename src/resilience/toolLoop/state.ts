@@ -70,26 +70,26 @@ export const accept = (state: State, response: Response.Response, cost: number):
 /** A reply that may not be run: paid for, and answered with what is wrong. */
 export const refuse = (
   state: State,
-  refused: { readonly usage: Usage.Usage; readonly tell: ReadonlyArray<Prompt.Message> },
+  refused: { readonly usage: Usage.Usage; readonly messages: ReadonlyArray<Prompt.Message> },
   cost: number
-): State => reask(paid(state, refused.usage, cost), refused.tell)
+): State => reask(paid(state, refused.usage, cost), refused.messages)
 
 /** The model is told what was wrong. */
-export const reask = (state: State, tell: ReadonlyArray<Prompt.Message>): State => ({
+export const reask = (state: State, messages: ReadonlyArray<Prompt.Message>): State => ({
   ...state,
   reasks: state.reasks + 1,
-  prompt: Prompt.append(state.prompt, ...tell)
+  prompt: Prompt.append(state.prompt, ...messages)
 })
 
 /** The last thing the model said, and where it stands; later messages are the results of its calls. */
 const lastTurn = (prompt: Prompt.Prompt) => {
-  const place = Option.getOrElse(Arr.findLastIndex(prompt.messages, (message) => message._tag !== "Tool"), () => -1)
-  const said = prompt.messages[place]
-  return said?._tag === "Assistant"
+  const index = Option.getOrElse(Arr.findLastIndex(prompt.messages, (message) => message._tag !== "Tool"), () => -1)
+  const message = prompt.messages[index]
+  return message?._tag === "Assistant"
     ? {
-      place,
-      calls: said.content.flatMap((part) => part._tag === "ToolCall" ? [part] : []),
-      results: prompt.messages.slice(place + 1).flatMap((message) => message._tag === "Tool" ? message.content : [])
+      place: index,
+      calls: message.content.flatMap((part) => part._tag === "ToolCall" ? [part] : []),
+      results: prompt.messages.slice(index + 1).flatMap((message) => message._tag === "Tool" ? message.content : [])
     }
     : undefined
 }
@@ -97,16 +97,20 @@ const lastTurn = (prompt: Prompt.Prompt) => {
 /** Calls that nothing has answered yet: what a loop that was stopped has still to run. */
 export const unanswered = (prompt: Prompt.Prompt): ReadonlyArray<Prompt.ToolCallPart> => {
   const turn = lastTurn(prompt)
-  return turn === undefined ? [] : turn.calls.filter((call) => !turn.results.some(({ id }) => id === call.id))
+  if (turn === undefined) return []
+  const answered = new Set(turn.results.map(({ id }) => id))
+  return turn.calls.filter(({ id }) => !answered.has(id))
 }
 
 /** Calls of the model's last turn, answered ones included. */
 export const lastCalls = (prompt: Prompt.Prompt): ReadonlyArray<Prompt.ToolCallPart> => lastTurn(prompt)?.calls ?? []
 
 /** What the model said last, where that is an answer without calls: a run that has come there is done. */
-export const lastWord = ({ prompt, steps }: State): Prompt.AssistantMessage | undefined => {
-  const said = steps === 0 ? undefined : prompt.messages.at(-1)
-  return said?._tag === "Assistant" && said.content.every((part) => part._tag !== "ToolCall") ? said : undefined
+export const finalAnswer = ({ prompt, steps }: State): Prompt.AssistantMessage | undefined => {
+  const message = steps === 0 ? undefined : prompt.messages.at(-1)
+  return message?._tag === "Assistant" && message.content.every((part) => part._tag !== "ToolCall")
+    ? message
+    : undefined
 }
 
 const parts = (message: Prompt.Message | undefined) => message?._tag === "Tool" ? message.content : []
@@ -116,8 +120,9 @@ export const answer = (state: State, result: Pick<Toolkit.Result, "id" | "name" 
   const turn = lastTurn(state.prompt)
   if (turn === undefined) return state
   const results = [...turn.results, ...parts(Prompt.toolResult(result))]
-  const place = (id: string) => turn.calls.findIndex((call) => call.id === id)
-  const inOrder = [...results].sort((left, right) => place(left.id) - place(right.id))
+  const order = new Map(turn.calls.map(({ id }, index) => [id, index]))
+  const orderOf = (id: string): number => order.get(id) ?? -1
+  const inOrder = [...results].sort((left, right) => orderOf(left.id) - orderOf(right.id))
   return {
     ...state,
     toolCalls: state.toolCalls + 1,

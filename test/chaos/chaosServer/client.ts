@@ -8,6 +8,7 @@ import type { ModelError } from "../../../src/error/ModelError.ts"
 import type { Response } from "../../../src/model/Response.ts"
 import * as StreamPart from "../../../src/model/StreamPart.ts"
 import * as ProviderError from "../../../src/provider/ProviderError.ts"
+import { runs } from "../../runs.ts"
 import { asked, completions, now, said, sliced, slicings, textOf, webOf } from "../completions.ts"
 
 /** A protocol, and how our client reads it. */
@@ -49,7 +50,7 @@ export const clientOf = <E, F>({ ask, decodeStream, isClear = () => true, protoc
             FastCheck.asyncProperty(clear, async (what) => {
               expect(await Effect.runPromise(collect(textOf(protocol, what), how))).toMatchObject(meant(what))
             }),
-            { numRuns: 200 }
+            { numRuns: runs(50, 200) }
           )
         ))
 
@@ -73,7 +74,7 @@ export const clientOf = <E, F>({ ask, decodeStream, isClear = () => true, protoc
             FastCheck.asyncProperty(clear, async (what) => {
               expect(await Effect.runPromise(answered(protocol.reply(what, asked)))).toMatchObject(meant(what))
             }),
-            { numRuns: 200 }
+            { numRuns: runs(50, 200) }
           )
         ))
     },

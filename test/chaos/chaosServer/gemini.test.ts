@@ -10,6 +10,7 @@ import * as StreamPart from "../../../src/model/StreamPart.ts"
 import * as Gemini from "../../../src/provider/Gemini.ts"
 import * as ProviderError from "../../../src/provider/ProviderError.ts"
 import { ask } from "../../provider/fakeGemini.ts"
+import { runs } from "../../runs.ts"
 
 const said: Completion = {
   id: "a1b2",
@@ -285,7 +286,7 @@ describe("what Gemini says, read by our provider", () => {
             }
           }
         ),
-        { numRuns: 200 }
+        { numRuns: runs(50, 200) }
       )
     ))
 })

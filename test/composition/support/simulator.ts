@@ -11,6 +11,10 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scheduler from "effect/Scheduler"
 import * as Supervisor from "effect/Supervisor"
+import { turn } from "../../runs.ts"
+
+/** After so many timers the real event loop gets a turn. */
+const slice = 2_000
 
 interface Timer {
   readonly at: number
@@ -99,8 +103,10 @@ export interface Simulator {
   readonly start: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   /** Does something at a moment. */
   readonly at: (millis: number, act: () => void) => void
-  /** Lets time pass until a moment, or until nothing is left to happen. */
-  readonly run: (until?: number) => void
+  /** Lets time pass until a moment, or until nothing is left to happen. In slices, between which the process is heard of. */
+  readonly run: (until?: number) => Promise<void>
+  /** What has been done so far: timers that went off, and tasks that fibers gave to the scheduler. */
+  readonly work: () => { readonly timers: number; readonly tasks: number }
   /** What is going on: fibers that have not ended, timers that are set. */
   readonly left: () => { readonly fibers: number; readonly timers: number }
   /** Runs an effect that needs no time. */
@@ -111,6 +117,7 @@ export const make = (seed: string): Simulator => {
   let now = 0
   let order = 0
   let tasks: Array<() => void> = []
+  const work = { timers: 0, tasks: 0 }
   const timers = new Timers()
   const census = new Census()
   const scheduler: Scheduler.Scheduler = {
@@ -145,6 +152,7 @@ export const make = (seed: string): Simulator => {
     while (tasks.length > 0) {
       const batch = tasks
       tasks = []
+      work.tasks += batch.length
       for (const task of batch) task()
     }
   }
@@ -152,16 +160,18 @@ export const make = (seed: string): Simulator => {
     now: () => now,
     start: (effect) => Effect.runFork(inside(effect), { scheduler }),
     at: set,
-    run: (until = Infinity) => {
+    run: async (until = Infinity) => {
       settle()
       for (let next = timers.pop(until); next !== undefined; next = timers.pop(until)) {
         now = next.at
         next.act?.()
         next.act = undefined
         settle()
+        if (++work.timers % slice === 0) await turn()
       }
       if (until !== Infinity) now = until
     },
+    work: () => ({ ...work }),
     left: () => ({ fibers: census.alive, timers: timers.live() }),
     ask: (effect) => Effect.runSync(Effect.withClock(effect, clock))
   }

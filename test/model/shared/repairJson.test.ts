@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as RepairJson from "../../../src/model/shared/repairJson.ts"
+import { runs } from "../../runs.ts"
 
 const all = new Set(RepairJson.rules)
 
@@ -27,7 +28,7 @@ describe("repairJson", () => {
           if (again !== undefined) expect(again.applied.every((rule) => once?.applied.includes(rule))).toBe(true)
         }
       ),
-      { numRuns: 2_000, seed: 5 }
+      { numRuns: runs(500, 2_000), seed: 5 }
     ))
 
   it("applies the rules it is given and no others", () => {

@@ -39,7 +39,7 @@ describe("the state of a tool loop", () => {
   })
 
   it("pays for a refused reply, and does not count it as a step", () => {
-    const state = Loop.refuse(begun, { usage: reply().usage, tell: [Prompt.user("Again.")] }, 0.25)
+    const state = Loop.refuse(begun, { usage: reply().usage, messages: [Prompt.user("Again.")] }, 0.25)
     expect(state).toMatchObject({ steps: 0, reasks: 1, cost: 0.25, usage: { totalTokens: 7 } })
   })
 

@@ -155,8 +155,8 @@ const readResult = (block: Fields, at: string): Block => {
   const content = own(block, "content") ?? ""
   if (typeof content === "string") return { _tag: "Result", id, text: content, images: 0 }
   const blocks = listAt(content, `${at}.content`).map((inner, index) => {
-    const place = `${at}.content.${index}`
-    return readBlock(fieldsAt(inner, place), place, resultTags)
+    const path = `${at}.content.${index}`
+    return readBlock(fieldsAt(inner, path), path, resultTags)
   })
   return { _tag: "Result", id, ...saidIn(blocks) }
 }

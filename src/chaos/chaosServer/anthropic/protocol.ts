@@ -106,7 +106,7 @@ const reply = (said: Completion): Reply =>
 const empty = (said: Completion): Reply =>
   jsonReply(said, messageText(said, [], "end_turn", usage(said, said.completionTokens)))
 
-const frame = (kind: Frame["kind"], type: string, fields: Readonly<Record<string, unknown>>): Frame => ({
+const sseEvent = (kind: Frame["kind"], type: string, fields: Readonly<Record<string, unknown>>): Frame => ({
   kind,
   text: namedEvent(type, JSON.stringify({ type, ...fields }))
 })
@@ -116,9 +116,9 @@ const block = (
   start: Readonly<Record<string, unknown>>,
   deltas: ReadonlyArray<Readonly<Record<string, unknown>>>
 ): ReadonlyArray<Frame> => [
-  frame("content", "content_block_start", { index, content_block: start }),
-  ...deltas.map((delta) => frame("content", "content_block_delta", { index, delta })),
-  frame("content", "content_block_stop", { index })
+  sseEvent("content", "content_block_start", { index, content_block: start }),
+  ...deltas.map((delta) => sseEvent("content", "content_block_delta", { index, delta })),
+  sseEvent("content", "content_block_stop", { index })
 ]
 
 const textFrames = (index: number, text: string): ReadonlyArray<Frame> =>
@@ -145,10 +145,10 @@ const frames = (said: Completion): ReadonlyArray<Frame> => {
   const begun = messageText(said, [], null, usage(said, Math.min(1, said.completionTokens)))
   return [
     { kind: "start", text: namedEvent("message_start", `{"type":"message_start","message":${begun}}`) },
-    frame("start", "ping", {}),
+    sseEvent("start", "ping", {}),
     ...(before === 0 ? [] : textFrames(0, text)),
     ...said.toolCalls.flatMap((call, index) => callFrames(before + index, call)),
-    frame("finish", "message_delta", {
+    sseEvent("finish", "message_delta", {
       delta: {
         stop_reason: stopReasons[said.finishReason],
         stop_sequence: null,
@@ -157,7 +157,7 @@ const frames = (said: Completion): ReadonlyArray<Frame> => {
       },
       usage: counts(said, said.completionTokens)
     }),
-    frame("finish", "message_stop", {})
+    sseEvent("finish", "message_stop", {})
   ]
 }
 

@@ -42,8 +42,8 @@ const checkTexts = (blocks: ReadonlyArray<Block>, at: string): void => {
 const readContent = (content: unknown, at: string): ReadonlyArray<Block> => {
   if (typeof content === "string") return content === "" ? [] : [{ _tag: "Text", text: content }]
   return listAt(content, `${at}.content`).map((block, index) => {
-    const place = `${at}.content.${index}`
-    return readBlock(fieldsAt(block, place), place)
+    const path = `${at}.content.${index}`
+    return readBlock(fieldsAt(block, path), path)
   })
 }
 
@@ -118,16 +118,16 @@ const checkOrder = (turns: ReadonlyArray<Turn>): void => {
     const answered = new Set<string>()
     for (const { at, block, message } of turn) {
       if (block._tag !== "Result") continue
-      const place = `messages.${message}.content.${at}`
+      const path = `messages.${message}.content.${at}`
       if (!asked.includes(block.id)) {
         refuse(
-          `${place}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${block.id}. Each \`tool_result\` block ` +
+          `${path}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${block.id}. Each \`tool_result\` block ` +
             "must have a corresponding `tool_use` block in the previous message."
         )
       }
       if (answered.has(block.id)) {
         refuse(
-          `${place}: each tool_use must have a single result. Found multiple \`tool_result\` blocks with id: ${block.id}`
+          `${path}: each tool_use must have a single result. Found multiple \`tool_result\` blocks with id: ${block.id}`
         )
       }
       answered.add(block.id)
@@ -160,9 +160,9 @@ const messagesOf = ({ blocks, role }: Turn): ReadonlyArray<Message> => {
   const toolCalls = blocks.flatMap((block) =>
     block._tag === "Call" ? [{ id: block.id, name: block.name, arguments: block.arguments }] : []
   )
-  const said = saidIn(blocks)
-  const isOnlyResults = results.length > 0 && said.text === "" && said.images === 0
-  return isOnlyResults ? results : [...results, { role, ...said, toolCalls }]
+  const content = saidIn(blocks)
+  const isOnlyResults = results.length > 0 && content.text === "" && content.images === 0
+  return isOnlyResults ? results : [...results, { role, ...content, toolCalls }]
 }
 
 const readSystem = (system: unknown): ReadonlyArray<Message> => {

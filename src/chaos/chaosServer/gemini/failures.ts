@@ -127,7 +127,7 @@ const perMinute = 15
  */
 const rateLimited = ({ hint, model, now, wait }: Extract<Failure, { _tag: "RateLimited" }>): Reply => {
   const quota = quotaFailure("requests per minute", model, perMinute)
-  const told = currentQuota + violated("requests per minute", model, perMinute)
+  const sentence = currentQuota + violated("requests per minute", model, perMinute)
   switch (hint) {
     case "retry-after":
       return failed(429, currentQuota, [quota, help, retryInfo(`${Math.ceil(wait / 1000)}s`)])
@@ -140,7 +140,7 @@ const rateLimited = ({ hint, model, now, wait }: Extract<Failure, { _tag: "RateL
     case "x-ratelimit-reset":
       return failed(429, exhausted, [errorInfo({ quotaResetDelay: goDuration(wait) })])
     case "prose":
-      return failed(429, `${told}\nPlease retry in ${seconds(wait)}.`, [help, quota])
+      return failed(429, `${sentence}\nPlease retry in ${seconds(wait)}.`, [help, quota])
     case "none":
       return failed(429, exhausted)
   }

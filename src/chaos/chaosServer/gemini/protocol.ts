@@ -35,7 +35,7 @@ const isWhole = (call: Call): boolean => isRecord(parse(call.arguments))
 interface Ending {
   readonly calls: ReadonlyArray<Call>
   readonly candidate: Readonly<Record<string, unknown>>
-  readonly spent: number | undefined
+  readonly thoughtsTokens: number | undefined
 }
 
 /** Which calls come through, and how the reply ends. */
@@ -45,31 +45,35 @@ const endingOf = (said: Completion): Ending => {
     return {
       calls: said.toolCalls.slice(0, broken === undefined ? undefined : said.toolCalls.indexOf(broken)),
       candidate: { finishReason: "MAX_TOKENS", index: 0 },
-      spent: said.completionTokens
+      thoughtsTokens: said.completionTokens
     }
   }
   if (broken === undefined) {
-    return { calls: said.toolCalls, candidate: { finishReason: "STOP", index: 0 }, spent: said.completionTokens }
+    return {
+      calls: said.toolCalls,
+      candidate: { finishReason: "STOP", index: 0 },
+      thoughtsTokens: said.completionTokens
+    }
   }
   const finishMessage = `Malformed function call: call:${broken.name}${broken.arguments}`
   return {
     calls: [],
     candidate: { finishReason: "MALFORMED_FUNCTION_CALL", index: 0, finishMessage },
-    spent: undefined
+    thoughtsTokens: undefined
   }
 }
 
-const usage = (said: Completion, spent: number | undefined) => ({
+const usage = (said: Completion, thoughtsTokens: number | undefined) => ({
   promptTokenCount: said.promptTokens,
-  ...(spent === undefined ? {} : { candidatesTokenCount: spent }),
-  totalTokenCount: said.promptTokens + (spent ?? 0),
+  ...(thoughtsTokens === undefined ? {} : { candidatesTokenCount: thoughtsTokens }),
+  totalTokenCount: said.promptTokens + (thoughtsTokens ?? 0),
   promptTokensDetails: [{ modality: "TEXT", tokenCount: said.promptTokens }]
 })
 
 /** A reply, or a chunk of one: they have one shape. */
-const responseOf = (said: Completion, candidate: object | undefined, spent: number | undefined) => ({
+const responseOf = (said: Completion, candidate: object | undefined, thoughtsTokens: number | undefined) => ({
   ...(candidate === undefined ? {} : { candidates: [candidate] }),
-  usageMetadata: usage(said, spent),
+  usageMetadata: usage(said, thoughtsTokens),
   modelVersion: said.model,
   responseId: said.id
 })
@@ -104,15 +108,15 @@ const write = (value: unknown, marker: string, calls: ReadonlyArray<Call>): stri
 const sent = (body: string): Reply => ({ _tag: "Reply", status: 200, headers: jsonHeaders, body })
 
 const reply: Protocol["reply"] = (said) => {
-  const { calls, candidate, spent } = endingOf(said)
+  const { calls, candidate, thoughtsTokens } = endingOf(said)
   const marker = markerFor(said)
   const parts = [
     ...(said.text === undefined || said.text === "" ? [] : [{ text: said.text }]),
     ...calls.map(callPart(said, marker))
   ]
   // A malformed call leaves no content at all.
-  const content = spent === undefined ? {} : { content: contentOf(parts) }
-  return sent(write(responseOf(said, { ...content, ...candidate }, spent), marker, calls))
+  const content = thoughtsTokens === undefined ? {} : { content: contentOf(parts) }
+  return sent(write(responseOf(said, { ...content, ...candidate }, thoughtsTokens), marker, calls))
 }
 
 // Streams -------------------------------------------------------------------------------------------------------------
@@ -137,13 +141,13 @@ const streamHeaders = (framing: Framing | undefined) => ({
 
 /** Counts are running totals; how it ended comes by itself, after the last that was said. */
 const stream = (said: Completion, { framing }: ModelRequest): ReturnType<Protocol["stream"]> => {
-  const { calls, candidate, spent } = endingOf(said)
+  const { calls, candidate, thoughtsTokens } = endingOf(said)
   const marker = markerFor(said)
   const contents = [
     ...pieces(said.text ?? "").map((text) => ({ text })),
     ...calls.map(callPart(said, marker))
   ]
-  const total = spent ?? 0
+  const total = thoughtsTokens ?? 0
   const bodies = [
     ...contents.map((part, index) =>
       [
@@ -160,8 +164,8 @@ const stream = (said: Completion, { framing }: ModelRequest): ReturnType<Protoco
       JSON.stringify(
         responseOf(
           said,
-          spent === undefined ? candidate : { content: contentOf([{ text: "" }]), ...candidate },
-          spent
+          thoughtsTokens === undefined ? candidate : { content: contentOf([{ text: "" }]), ...candidate },
+          thoughtsTokens
         )
       )
     ] as const

@@ -39,7 +39,7 @@ const rateLimitError = (message: string, type: string): WireError => ({
 })
 
 const rateLimited = ({ hint, model, now, wait }: Extract<Failure, { _tag: "RateLimited" }>): Reply => {
-  const told = hint === "prose" ? ` Please try again in ${prose(wait)}.` : ""
+  const waitSentence = hint === "prose" ? ` Please try again in ${prose(wait)}.` : ""
   const headers: Readonly<Record<typeof hint, Headers>> = {
     "retry-after": { "retry-after": wholeSeconds(wait) },
     "retry-after-ms": { "retry-after-ms": String(Math.ceil(wait)) },
@@ -53,7 +53,7 @@ const rateLimited = ({ hint, model, now, wait }: Extract<Failure, { _tag: "RateL
     "none": {}
   }
   const text = `Rate limit reached for ${model} in organization ${organization} on requests per min (RPM): ` +
-    `Limit 500, Used 500, Requested 1.${told} ${limitsPage}`
+    `Limit 500, Used 500, Requested 1.${waitSentence} ${limitsPage}`
   return refusal(rateLimitError(text, "requests"), headers[hint])
 }
 

@@ -69,7 +69,7 @@ const readToolCalls = (calls: unknown, param: string): ReadonlyArray<ToolCall> =
   })
 }
 
-const told = (role: string): Message["role"] =>
+const roleOf = (role: string): Message["role"] =>
   role === "developer" || role === "system"
     ? "system"
     : role === "function" || role === "tool"
@@ -86,8 +86,8 @@ const readMessage = (message: unknown, index: number): Told => {
   const content = own(message, "content")
   const empty = toolCalls.length > 0 && (content === undefined || content === null)
   const toolCallId = role === "tool" ? requiredText(own(message, "tool_call_id"), `${at}.tool_call_id`) : undefined
-  const said = empty ? { text: "", images: 0 } : readContent(content, `${at}.content`)
-  return { role: told(role), ...said, toolCalls, toolCallId }
+  const parts = empty ? { text: "", images: 0 } : readContent(content, `${at}.content`)
+  return { role: roleOf(role), ...parts, toolCalls, toolCallId }
 }
 
 /** Every call must be answered by a tool message, and every tool message must answer a call. */

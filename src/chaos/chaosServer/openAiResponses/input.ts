@@ -94,12 +94,12 @@ const readMessage = (item: Fields, at: string): Item => {
   if (!roles.includes(role)) return refuseValue(role, roles, `${at}.role`)
   noForeign(item, "type role content id status phase", at)
   checkId(item, "msg", at)
-  const said = readParts(own(item, "content"), role === "assistant" ? assistantTypes : inputTypes, `${at}.content`)
+  const content = readParts(own(item, "content"), role === "assistant" ? assistantTypes : inputTypes, `${at}.content`)
   return {
     _tag: "Message",
     message: {
       role: role === "assistant" || role === "user" ? role : "system",
-      ...said,
+      ...content,
       toolCalls: []
     }
   }
@@ -124,9 +124,9 @@ const readItem = (value: unknown, index: number): Item => {
     }
     case "function_call_output": {
       const callId = requiredText(own(item, "call_id"), `${at}.call_id`)
-      const said = readParts(own(item, "output"), outputTypes, `${at}.output`)
+      const content = readParts(own(item, "output"), outputTypes, `${at}.output`)
       noForeign(item, "type call_id output id status caller", at)
-      return { _tag: "Output", callId, message: { role: "tool", ...said, toolCalls: [] } }
+      return { _tag: "Output", callId, message: { role: "tool", ...content, toolCalls: [] } }
     }
     case "reasoning": {
       if (!isArray(own(item, "summary"))) refuseMissing(`${at}.summary`)

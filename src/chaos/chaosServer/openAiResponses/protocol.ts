@@ -101,16 +101,16 @@ const textItem = (said: Completion, text: string, status: Status): Item => {
     content,
     role: "assistant"
   })
-  const place = { item_id: id, content_index: 0 }
+  const position = { item_id: id, content_index: 0 }
   return {
     id,
     begun: message("in_progress", []),
     whole: message(status, [textPart(text)]),
     events: [
-      ["response.content_part.added", { ...place, part: textPart("") }],
-      ...pieces(text).map((delta) => ["response.output_text.delta", { ...place, delta, logprobs: [] }] as const),
-      ["response.output_text.done", { ...place, text, logprobs: [] }],
-      ["response.content_part.done", { ...place, part: textPart(text) }]
+      ["response.content_part.added", { ...position, part: textPart("") }],
+      ...pieces(text).map((delta) => ["response.output_text.delta", { ...position, delta, logprobs: [] }] as const),
+      ["response.output_text.done", { ...position, text, logprobs: [] }],
+      ["response.content_part.done", { ...position, part: textPart(text) }]
     ]
   }
 }
@@ -179,10 +179,10 @@ const frames = (said: Completion, request: ModelRequest): ReadonlyArray<Frame> =
   add("start", "response.created", { response: begun })
   add("start", "response.in_progress", { response: begun })
   items.forEach((item, at) => {
-    const place = { output_index: at }
-    add("content", "response.output_item.added", { ...place, item: item.begun })
-    for (const [type, fields] of item.events) add("content", type, { ...place, ...fields })
-    add("content", "response.output_item.done", { ...place, item: item.whole })
+    const position = { output_index: at }
+    add("content", "response.output_item.added", { ...position, item: item.begun })
+    for (const [type, fields] of item.events) add("content", type, { ...position, ...fields })
+    add("content", "response.output_item.done", { ...position, item: item.whole })
   })
   const response = ended(said, request, items)
   add("finish", said.finishReason === "length" ? "response.incomplete" : "response.completed", { response })

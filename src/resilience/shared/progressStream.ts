@@ -1,4 +1,4 @@
-/** Work that tells how it goes, as a stream of what it tells. */
+/** Work that reports its progress, as a stream of the reports. */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
@@ -8,11 +8,11 @@ import * as Take from "effect/Take"
 const buffered = 16
 
 /**
- * Runs the work beside its consumer and gives what it tells, in order; it ends as the work ends. A consumer that takes no
- * more interrupts the work, and one that is slow makes `tell` wait.
+ * Runs the work beside its consumer and emits what it reports, in order; it ends as the work ends. A consumer that takes
+ * no more interrupts the work, and a slow one makes `report` wait.
  */
-export const told = <A, E, R>(
-  work: (tell: (progress: A) => Effect.Effect<void>) => Effect.Effect<unknown, E, R>
+export const progressStream = <A, E, R>(
+  work: (report: (progress: A) => Effect.Effect<void>) => Effect.Effect<unknown, E, R>
 ): Stream.Stream<A, E, R> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const queue = yield* Effect.acquireRelease(Queue.bounded<Take.Take<A, E>>(buffered), Queue.shutdown)

@@ -1,6 +1,8 @@
 /** Replies that may not be run: why, what the model is told, and how the same failure is recognised. */
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import { type InvalidToolCall, Truncated } from "../../error/ModelError.ts"
+import * as ReplyError from "../../error/ReplyError.ts"
 import * as ToolCallError from "../../error/ToolCallError.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
@@ -8,14 +10,14 @@ import * as ToolCall from "../../model/ToolCall.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
 
-/** What refuses a reply: our own gates, the provider's, or a token limit that left nothing of it. */
-export type RefusedError = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated
+/** What refuses a reply: our own gates, the provider's, or that there is nothing in it to go on with. */
+export type RefusedError = ToolCallError.ToolCallsRejected | InvalidToolCall | Truncated | ReplyError.ReplyError
 
 /** A reply that was refused. */
 export interface Refusal {
   readonly error: RefusedError
   /** What the conversation goes on with, so that the model can do better. */
-  readonly tell: ReadonlyArray<Prompt.Message>
+  readonly messages: ReadonlyArray<Prompt.Message>
   readonly fingerprint: string
   readonly usage: Usage.Usage
 }
@@ -79,7 +81,7 @@ export const asRead = (
   })
 
 /** Whether the reply was cut before its first word. */
-export const saysNothing = (response: Response.Response): boolean =>
+export const isCutBeforeFirstWord = (response: Response.Response): boolean =>
   response.finishReason === "length" && response.toolCalls.length === 0 && response.text === ""
 
 /** An earlier run may have been stopped in the middle of it. */
@@ -109,7 +111,7 @@ export const refusedReply = (
   error: ToolCallError.ToolCallsRejected
 ): Refusal => ({
   error,
-  tell: correction(toolkit, response, error),
+  messages: correction(toolkit, response, error),
   fingerprint: ToolCallError.fingerprint(error),
   usage: response.usage
 })
@@ -117,7 +119,7 @@ export const refusedReply = (
 /** When the provider itself refused the call there is no reply to answer, so the model is told by a user message. */
 export const refusedByProvider = (error: InvalidToolCall): Refusal => ({
   error,
-  tell: [
+  messages: [
     Prompt.user(
       "Your last tool call could not be read" +
         (error.failedGeneration === undefined ? "." : `: ${JSON.stringify(error.failedGeneration.slice(0, 300))}.`) +
@@ -137,7 +139,7 @@ export const refusedSilence = (provider: string, response: Response.Response): R
     billed: "yes",
     detail: "the token limit was reached before the model wrote anything; raise maxOutputTokens"
   }),
-  tell: [
+  messages: [
     Prompt.user(
       "Your last reply reached its token limit before you wrote anything. Answer, or call a tool, with less thinking."
     )
@@ -145,6 +147,52 @@ export const refusedSilence = (provider: string, response: Response.Response): R
   fingerprint: "Truncated",
   usage: response.usage
 })
+
+/** Which replies without a call are taken for an answer all the same. */
+export interface Accepts {
+  readonly emptyReplies: "refuse" | "accept"
+  readonly writtenCalls: "refuse" | "accept"
+}
+
+/** A reply that only thinks. What a provider keeps for itself may be the whole of a turn. */
+const holdsNothing = (response: Response.Response): boolean =>
+  response.parts.every((part) => part._tag === "Reasoning" || (part._tag === "Text" && part.text.trim() === ""))
+
+/** What is wrong with a reply that ended by itself and calls nothing. */
+const faultOf = (
+  toolkit: Toolkit.Any,
+  response: Response.Response,
+  accepts: Accepts
+): ReplyError.ReplyError | undefined => {
+  const { finishReason, text, toolCalls } = response
+  if (toolCalls.length > 0 || finishReason === "content-filter" || finishReason === "length") return undefined
+  if (accepts.emptyReplies === "refuse") {
+    if (finishReason === "tool-calls") return new ReplyError.EmptyReply({ missing: "calls", text, finishReason })
+    if (holdsNothing(response)) {
+      return new ReplyError.EmptyReply({ missing: "everything", text: "", finishReason })
+    }
+  }
+  return accepts.writtenCalls === "refuse" ? Option.getOrUndefined(ToolCall.writtenAsText(toolkit, text)) : undefined
+}
+
+/** The refusal of a reply that calls nothing and is no answer either. */
+export const refusedAnswer = (
+  toolkit: Toolkit.Any,
+  response: Response.Response,
+  accepts: Accepts
+): Refusal | undefined => {
+  const error = faultOf(toolkit, response, accepts)
+  return error && {
+    error,
+    // Providers refuse a history with an empty message.
+    messages: [
+      ...(response.text.trim() === "" ? [] : [Prompt.assistant(response.text)]),
+      Prompt.user(ReplyError.explain(error))
+    ],
+    fingerprint: ReplyError.fingerprint(error),
+    usage: response.usage
+  }
+}
 
 export const reasonsOf = (error: RefusedError): ReadonlyArray<string> =>
   error._tag === "ToolCallsRejected" ? error.rejected.map((call) => call.error.message) : [error.message]
@@ -161,4 +209,8 @@ export const kindsOf = (error: RefusedError): ReadonlyArray<string> =>
   error._tag === "ToolCallsRejected" ? error.rejected.map((call) => kindOf(call.error)) : [error._tag]
 
 export const toolsOf = (error: RefusedError): ReadonlyArray<string> =>
-  error._tag === "ToolCallsRejected" ? error.rejected.map((call) => call.name) : []
+  error._tag === "ToolCallsRejected"
+    ? error.rejected.map((call) => call.name)
+    : error._tag === "WrittenAsText"
+    ? [error.tool]
+    : []

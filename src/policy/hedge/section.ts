@@ -1,0 +1,109 @@
+/** The hedge of a pipeline. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
+import * as Hedge from "../Hedge.ts"
+import * as RetryBudget from "../RetryBudget.ts"
+import { HedgedRun } from "../shared/hedgedAttempt.ts"
+import * as Section from "../shared/section.ts"
+import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
+
+const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
+const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
+
+/** A hedge as data. */
+interface HedgeForm extends Omit<Hedge.Options, "budget"> {
+  readonly budget?: "shared" | "none" | undefined
+}
+
+/** What is wrong with the choice of a budget. */
+const budgetIssue = (budget: unknown, peers: Section.Peers): Section.Issue | undefined =>
+  budget !== undefined && budget !== "shared" && budget !== "none"
+    ? { path: "budget", found: found(budget), allowed: "\"shared\" (the pipeline's retryBudget) or \"none\"" }
+    : budget !== "none" && !peers.isGiven("retryBudget")
+    ? {
+      path: "budget",
+      found: "no retryBudget to share",
+      allowed:
+        "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
+    }
+    : undefined
+
+/** Retries and hedges share one budget, unless a hedge without bound is meant. */
+const make = (
+  { budget, ...own }: HedgeForm,
+  peers: Section.Peers
+): Effect.Effect<Hedge.Hedge, InvalidOptions> => {
+  const issue = budgetIssue(budget, peers)
+  const made = Hedge.make({
+    ...own,
+    ...fromPipeline(own, peers),
+    budget: budget === "none" ? budget : peers.find(isRetryBudget) ?? "none"
+  })
+  return issue === undefined ? made : Effect.flatMap(Effect.either(made), (other) =>
+    new InvalidOptions({
+      module: "Hedge",
+      issues: [issue, ...(Either.isLeft(other) ? other.left.issues : [])]
+    }))
+}
+
+/** Retries and hedges go on sharing one budget, and a delay that was learned is not learned anew. */
+const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Peers): Hedge.Hedge => {
+  const before = now?.delay
+  const { delay } = next
+  return {
+    ...next,
+    budget: next.budget === "none" ? next.budget : peers.find(isRetryBudget) ?? next.budget,
+    delay: before?._tag === "Learned" && delay._tag === "Learned" && Section.isSame(before.settings, delay.settings)
+      ? delay.learningWith(before)
+      : delay
+  }
+}
+
+/** The delay that was written, in milliseconds: one that is learned moves with the latency. */
+const writtenDelay = ({ delay }: Hedge.Hedge): number | undefined => {
+  const written = delay._tag === "Fixed" ? delay.delay : delay.initial
+  return written === undefined || !Duration.isFinite(written) ? undefined : Duration.toMillis(written)
+}
+
+const contradictions = (self: Hedge.Hedge, peers: Section.Peers): ReadonlyArray<Section.Issue> => {
+  const { delay, maxHedges } = self
+  const millis = writtenDelay(self)
+  if (millis === undefined) return []
+  const path = delay._tag === "Fixed" ? "delay" : "delay.initial"
+  const never = ", or no hedge is ever started"
+  const last = maxHedges === 1 ? never : `, or the last of ${maxHedges} hedges is never started`
+  const attemptTimeout = peers.attemptTimeout()
+  return [
+    ...Section.below(path, millis, "attemptTimeout", attemptTimeout, never),
+    ...(maxHedges === 1 && attemptTimeout !== undefined
+      ? []
+      : Section.below(path, millis * maxHedges, "totalTimeout", peers.totalTimeout(), last))
+  ]
+}
+
+/**
+ * The last hedge begins when its delay is over, or when all before it have failed: with a delay of 2 s, two hedges and
+ * attempts of 10 s, at 4 s (and not at 20 s), so that the call is over at 14 s.
+ */
+const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
+  const { delay, maxHedges } = self
+  const millis = delay._tag === "Fixed" ? writtenDelay(self) ?? Infinity : Infinity
+  return Math.min(maxHedges * millis, maxHedges * duration) + duration
+}
+
+export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, never>({
+  options: readByConstructor("hedge", ["delay", "delay.initial"]),
+  name: "hedge",
+  is: isHedge,
+  make,
+  stage: {
+    _tag: "Around",
+    around: (self) => (inner) => new HedgedRun(inner, self)
+  },
+  keep: (now, next, peers) => Effect.succeed(keep(now, next, peers)),
+  contradictions,
+  describe: (self) => Section.titled("hedge", Hedge.describe(self)),
+  worst: (self, within) => ({ ...within, calls: within.calls * (1 + self.maxHedges), duration: longest(self, within) })
+})

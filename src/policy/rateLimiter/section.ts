@@ -1,0 +1,65 @@
+/** The rate limiter of a pipeline. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { RateLimitExceeded } from "../../error/PolicyError.ts"
+import * as RateLimiter from "../RateLimiter.ts"
+import type { Granted } from "../RateLimitStore.ts"
+import type { Ended, Entered, Gate } from "../shared/attempt.ts"
+import * as Section from "../shared/section.ts"
+import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
+
+type Given = Named<RateLimiter.Options>
+
+class BehindLimiter<in A> implements Entered<A> {
+  readonly _tag = "Entered"
+  readonly self: RateLimiter.RateLimiter
+  readonly actual: RateLimiter.Cost<A>["actual"]
+  readonly granted: Granted
+  constructor(self: RateLimiter.RateLimiter, actual: RateLimiter.Cost<A>["actual"], granted: Granted) {
+    this.self = self
+    this.actual = actual
+    this.granted = granted
+  }
+  leave({ exit, startedAt }: Ended<A>): Effect.Effect<void> | undefined {
+    return startedAt === undefined
+      ? RateLimiter.release(this.self, this.granted)
+      : Exit.isSuccess(exit) && this.actual === undefined
+      ? undefined
+      : RateLimiter.settleExit(this.self, this.granted, exit, this.actual)
+  }
+}
+
+const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate<A, RateLimitExceeded> => {
+  const entered = (granted: Granted): Entered<A> => new BehindLimiter(self, cost.actual, granted)
+  return {
+    enter: (now, restore) => {
+      const admission = RateLimiter.unsafeAdmit(self, now, cost)
+      return admission?._tag === "Granted" ? entered(admission) : {
+        _tag: "Slow",
+        enter: Effect.map(
+          admission === undefined
+            ? RateLimiter.reserveWith(self, cost, restore)
+            : RateLimiter.enter(self, admission, restore),
+          entered
+        )
+      }
+    }
+  }
+}
+
+export const section = Section.make<"rateLimiter", Given, Given, RateLimiter.RateLimiter, RateLimitExceeded>({
+  options: readByConstructor("rateLimiter", ["maxWait"]),
+  name: "rateLimiter",
+  is: Section.marked(RateLimiter.TypeId),
+  make: (own, peers) => RateLimiter.make({ ...own, ...fromPipeline(own, peers) }),
+  stage: { _tag: "Gate", gate: (self) => gate(self, {}), gateAtCost: gate },
+  // The store knows what was used; it is told the limits with every call.
+  keep: (now, next, _, { key }) =>
+    Effect.succeed(
+      now === undefined ? next : { ...next, store: now.store, key: key === undefined ? now.key : next.key }
+    ),
+  contradictions: ({ maxWait }, peers) =>
+    Number.isFinite(maxWait) ? Section.below("maxWait", maxWait, "totalTimeout", peers.totalTimeout()) : [],
+  describe: RateLimiter.describe,
+  worst: ({ maxWait }, within) => ({ ...within, duration: within.duration + maxWait })
+})

@@ -1,0 +1,79 @@
+/** A call that a retry budget counts from its beginning to its end, and the further attempts it is granted. */
+import * as Effect from "effect/Effect"
+import * as Event from "../../telemetry/Event.ts"
+import * as Monitor from "../../telemetry/Monitor.ts"
+
+/** What is known of the failure that a retry follows. */
+export interface Failure {
+  readonly throttled: boolean
+  readonly timedOut: boolean
+}
+
+/** The permission to make one further attempt. */
+export interface Grant {
+  readonly kind: "retry" | "hedge"
+  /** What it took from the bucket; 0 in the forms without one. */
+  readonly cost: number
+}
+
+/** What a budget keeps. It moves at once, in one synchronous step; `now` is a reading of `elapsedMillis`. */
+export interface BudgetCell {
+  readonly begin: (now: number) => void
+  readonly take: (kind: Grant["kind"], failure: Failure, now: number) => Grant | undefined
+  readonly settle: (grant: Grant, succeeded: boolean) => void
+  /** `isClean`: it succeeded, and made no further attempt. */
+  readonly end: (isClean: boolean) => void
+}
+
+/** What a `RetryBudget` is to those who ask it. */
+export interface Budget {
+  readonly name: string
+  readonly cell: BudgetCell
+}
+
+/** One call that a budget counts. It is made when the call begins, and {@link CountedCall.end} must follow. */
+export class CountedCall {
+  readonly budget: Budget
+  /** The call that another budget counts round this one. */
+  readonly outer: CountedCall | undefined
+  private madeFurther = false
+
+  constructor(budget: Budget, outer: CountedCall | undefined, now: number) {
+    this.budget = budget
+    this.outer = outer
+    budget.cell.begin(now)
+  }
+
+  /**
+   * Asks for a further attempt, before it is waited for; `undefined` means there is none. Whoever gets a grant settles it
+   * when that attempt has ended, exactly once, also after the call has ended.
+   */
+  take(kind: Grant["kind"], failure: Failure, now: number): Grant | undefined {
+    const grant = this.budget.cell.take(kind, failure, now)
+    if (grant !== undefined) this.madeFurther = true
+    return grant
+  }
+
+  /** A further attempt has ended, in success or otherwise (interruption is no success). */
+  settle(grant: Grant, succeeded: boolean): void {
+    this.budget.cell.settle(grant, succeeded)
+  }
+
+  end(succeeded: boolean): void {
+    this.budget.cell.end(succeeded && !this.madeFurther)
+  }
+}
+
+/** The call that this budget counts already, among those round an attempt. */
+export const find = (budget: Budget, innermost: CountedCall | undefined): CountedCall | undefined => {
+  for (let call = innermost; call !== undefined; call = call.outer) if (call.budget === budget) return call
+  return undefined
+}
+
+/** Reports that a budget granted nothing when that attempt (2 is the first further one) was wanted. */
+export const reportExhausted = (budget: Budget, attempt: number): Effect.Effect<void> =>
+  Effect.clockWith((clock) =>
+    Monitor.emit(
+      Event.RetryBudgetExhausted({ at: clock.unsafeCurrentTimeMillis(), name: budget.name, attempt })
+    )
+  )
