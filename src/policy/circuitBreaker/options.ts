@@ -142,7 +142,7 @@ const writtenPolicy: Form.Form<RetryPolicy.RetryPolicy, Backoff.Backoff | Backof
       allowed: allowedBreaks,
       jsonSchema: { type: "object", description: "a backoff, written as a retry policy is" },
       decode: Option.liftPredicate(isRecord),
-      encode: (given) => given
+      encode: (given) => RetryPolicy.isRetryPolicy(given) ? RetryPolicy.encode(given) : given
     }),
     (given) =>
       RetryPolicy.isRetryPolicy(given) ? [] : Either.match(RetryPolicy.decode(given), {
