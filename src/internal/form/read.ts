@@ -145,9 +145,8 @@ const readStruct = (node: Struct, given: unknown, path: string, reading: Reading
     const result = walk(field, own(given, name), at(path, name), reading)
     if (Option.isSome(result)) right[name] = result.value
   }
-  const beforeChecks = reading.faults.length
   for (const { check } of node.checks) report(check(right, given), given, path, reading)
-  if (reading.faults.length > beforeChecks) inFieldOrder(node, path, before, reading)
+  if (node.isInFieldOrder === true) inFieldOrder(node, path, before, reading)
   return reading.faults.length === before ? Option.some(right) : Option.none()
 }
 

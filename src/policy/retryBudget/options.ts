@@ -120,7 +120,9 @@ const value = Form.choose(
   Form.when(hasTag("Share"), Form.struct(allowedValue, { _tag: Form.oneOf("Share"), ...share })),
   Form.when(
     hasTag("Tokens"),
-    Form.struct(allowedValue, { _tag: Form.oneOf("Tokens"), ...tokens }, capacityCheck("form.capacity"))
+    Form.inFieldOrder(
+      Form.struct(allowedValue, { _tag: Form.oneOf("Tokens"), ...tokens }, capacityCheck("form.capacity"))
+    )
   ),
   Form.when(hasTag("Deposits"), Form.struct(allowedValue, { _tag: Form.oneOf("Deposits"), ...deposits }))
 )

@@ -289,14 +289,16 @@ describe("a form that contains itself", () => {
 })
 
 describe("reading", () => {
-  it("tells what is wrong in the order of the fields, whoever finds it, and what is wrong with the whole at the end", () => {
-    const range = Form.struct(
+  it("tells what is wrong in the order of the fields where that is asked for, and with the whole at the end", () => {
+    const fields = Form.struct(
       "a range",
       { from: Form.count(0, 9), to: Form.count(0, 9), name: Form.text() },
       () => [{ path: [], allowed: "a range that is used", found: undefined }],
       ({ to }) => to === 3 ? [{ path: ["to"], allowed: "not 3" }] : []
     )
+    const range = Form.inFieldOrder(fields)
     const wrong = { colour: "red", name: "", to: 3, from: -1 }
+    expect(pathsOf(fields, wrong)).toEqual(["colour", "from", "name", "", "to"])
     expect(pathsOf(range, wrong)).toEqual(["colour", "from", "to", "name", ""])
     const nested = Form.struct("an object with a range", { range, other: Form.text() })
     expect(pathsOf(nested, { range: wrong })).toEqual([
