@@ -22,9 +22,10 @@ export const readForm = <Read>(
   module: string,
   form: Form.Form<Read, unknown>,
   value: unknown,
-  mode: Form.Mode = "code"
+  mode: Form.Mode = "code",
+  path = ""
 ): Either.Either<Read, InvalidOptions> =>
-  Either.mapLeft(Form.read(form, value, mode), (problems) => refusal(module, { problems: [...problems] }))
+  Either.mapLeft(Form.read(form, value, mode, path), (problems) => refusal(module, { problems: [...problems] }))
 
 /** The same for constructors of values, which have no error channel: throws the typed error where the value is written. */
 export const readFormOrThrow = <Read>(
