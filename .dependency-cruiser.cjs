@@ -93,9 +93,8 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The family of breakers still stands in a module of its own beside the breaker. The options of a pipeline are data of
-// their own, read by what the pipeline is made of.
-const family = { circuitBreaker: "CircuitBreakers[.]ts$|", pipeline: "PolicyConfig[.]ts$|" }
+// The options of a pipeline are data of their own, read by what the pipeline is made of.
+const family = { pipeline: "PolicyConfig[.]ts$|" }
 
 // The section of a policy is what the pipeline knows of it.
 const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}

@@ -23,10 +23,16 @@ import { ModelError } from "./ModelError.ts"
 import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
+/** `ServerError: 503 from openai`; for an error that is a text, that text in quotes. */
+const openedByWords = ({ message, tag }: { readonly tag: string; readonly message: string }): string =>
+  tag === "string" ? JSON.stringify(message) : message === tag ? tag : `${tag}: ${message}`
+
 /**
  * A circuit breaker let a call not through. `retryAfter` is the time until it may let one through: the rest of the break
- * while it is `open`; while it is `probing`, the time by which the probes that run have decided at the latest; zero where
- * it was `isolated` by hand, because nobody knows.
+ * while it is `open`; while it is `probing`, the time by which the probes that run have decided at the latest; in a
+ * `slowStart`, which lets a growing share of calls through, the rest of it; zero where it was `isolated` by hand, because
+ * nobody knows. `openedBy` is the last error that opened it since it was closed:
+ * its `_tag` or the name of its class, and its text, clipped and without credentials; none where only slow calls did.
  *
  * @since 0.1.0
  * @category errors
@@ -36,19 +42,30 @@ export class CircuitOpen extends lean(
     name: Schema.String,
     retryAfter: Wait,
     /** Default: `"open"`. */
-    reason: Schema.Literal("open", "probing", "isolated").pipe(
+    reason: Schema.Literal("open", "probing", "isolated", "slowStart").pipe(
       Schema.propertySignature,
       Schema.withConstructorDefault(() => "open" as const)
-    )
+    ),
+    openedBy: Schema.optional(Schema.Struct({ tag: Schema.String, message: Schema.String }))
   })
 ) {
   override get message(): string {
+    const { openedBy } = this
     switch (this.reason) {
       case "open":
-        return `Circuit "${this.name}" is open. It admits a probe in ${spoken(this.retryAfter)}.`
+        return sentence(
+          `Circuit "${this.name}" is open. It admits a probe in ${spoken(this.retryAfter)}.`,
+          openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
+        )
       case "probing":
-        return `Circuit "${this.name}" is half-open and its probes are running. ` +
-          `They decide within ${spoken(this.retryAfter)}.`
+        return sentence(
+          `Circuit "${this.name}" is half-open and its probes are running.`,
+          `They decide within ${spoken(this.retryAfter)}.`,
+          openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
+        )
+      case "slowStart":
+        return `Circuit "${this.name}" has closed again and lets a growing share of calls through. ` +
+          `It lets all of them through in ${spoken(this.retryAfter)}.`
       case "isolated":
         return `Circuit "${this.name}" was isolated by hand. It admits nothing until it is closed by hand.`
     }

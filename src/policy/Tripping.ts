@@ -27,22 +27,67 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
-import type * as Either from "effect/Either"
+import * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import { duration } from "../internal/reader.ts"
-import { type DataValue, prototypeOf } from "./shared/dataValue.ts"
-import { durationInput, readAll, readOrThrow } from "./shared/options.ts"
-import type { Rule } from "./shared/trippingRule.ts"
-import * as Json from "./tripping/json.ts"
+import { readForm, readFormOrThrow } from "./shared/options.ts"
+import * as Written from "./shared/trippingForm.ts"
+import * as Value from "./shared/trippingValue.ts"
 
-/**
- * Marks a `Tripping`.
- *
- * @since 0.1.0
- * @category symbols
- */
-export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Tripping")
+export type {
+  /**
+   * A rule written inline, in code as in a file.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Input,
+  /**
+   * A share of bad calls over a window.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  RateOptions,
+  /**
+   * A share of slow calls over a window.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  SlowCallOptions,
+  /**
+   * What a rate looks back on: a number of calls, or a time. A bare number would not say which.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Window
+} from "./shared/trippingForm.ts"
+export {
+  /**
+   * The numbers of rules that say nothing else.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./shared/trippingForm.ts"
+export {
+  /**
+   * Whether a value says when a circuit opens.
+   *
+   * @since 0.1.0
+   * @category guards
+   */
+  isTripping,
+  /**
+   * Marks a `Tripping`.
+   *
+   * @since 0.1.0
+   * @category symbols
+   */
+  TypeId
+} from "./shared/trippingValue.ts"
 
 /**
  * When a circuit opens. Two of them are equal when they say the same; `String(tripping)` is {@link describe},
@@ -51,84 +96,9 @@ export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Tripping"
  * @since 0.1.0
  * @category models
  */
-export interface Tripping extends DataValue {
-  readonly [TypeId]: typeof TypeId
-  /** What it is made of: plain data, times in milliseconds. */
-  readonly rule: Rule
-}
-
-/**
- * What a rate looks back on: a number of calls, or a time. A bare number would not say which.
- *
- * @since 0.1.0
- * @category models
- */
-export type Window = `${number} calls` | Duration.Duration | Extract<Duration.DurationInput, string>
-
-/**
- * A share of bad calls over a window.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RateOptions {
-  /** The share of bad calls from which on the circuit opens: above 0, at most 1. Default: 0.5. */
-  readonly share?: number | undefined
-  /** What it looks back on: `"100 calls"` (1 to 100000) or a time above zero. Default: 30 seconds. */
-  readonly window?: Window | undefined
-  /** With fewer calls than this in the window nothing is decided: 1 to 100000. Default: 10, or the whole window. */
-  readonly minimumCalls?: number | undefined
-}
-
-/**
- * A share of slow calls over a window.
- *
- * @since 0.1.0
- * @category models
- */
-export interface SlowCallOptions extends RateOptions {
-  /** A call that takes longer than this is slow: above zero and finite. */
-  readonly longerThan: Duration.DurationInput
-}
-
-/**
- * The numbers of rules that say nothing else.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  failures: Json.defaults.failures,
-  share: Json.defaults.share,
-  window: Duration.millis(Json.defaults.windowMillis),
-  minimumCalls: Json.defaults.minimumCalls
-} as const
+export interface Tripping extends Value.Tripping {}
 
 const moduleName = "Tripping"
-
-/**
- * Whether a value says when a circuit opens.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isTripping = (value: unknown): value is Tripping =>
-  typeof value === "object" && value !== null && TypeId in value
-
-const proto: Omit<Tripping, "rule"> = {
-  [TypeId]: TypeId,
-  ...prototypeOf("Tripping", {
-    is: isTripping,
-    write: (self) => Json.write(self.rule),
-    describe: (self) => describe(self),
-    encode: (self) => encode(self)
-  })
-}
-
-const make = (rule: Rule): Tripping => Object.assign(Object.create(proto), { rule })
-
-const inCode: Json.Times = { window: Json.readWindow(durationInput()), duration: durationInput() }
-const inJson: Json.Times = { window: Json.readWindow(undefined), duration: duration() }
 
 /**
  * That many failures in a row: a whole number from 1 to 100000, default 5. A success starts the count anew; calls that
@@ -137,8 +107,13 @@ const inJson: Json.Times = { window: Json.readWindow(undefined), duration: durat
  * @since 0.1.0
  * @category constructors
  */
-export const consecutive = (failures: number = defaults.failures): Tripping =>
-  make(readOrThrow(moduleName, "", { failures }, (_, path, report) => Json.readConsecutive({ failures }, path, report)))
+export const consecutive = (failures: number = Written.defaults.failures): Tripping =>
+  Value.make(
+    Written.toRule({
+      when: "consecutive",
+      ...readFormOrThrow(moduleName, "", Written.consecutiveForm, { failures })
+    })
+  )
 
 /**
  * That share of the calls in the window failed. Options out of range throw `InvalidOptions`.
@@ -146,14 +121,9 @@ export const consecutive = (failures: number = defaults.failures): Tripping =>
  * @since 0.1.0
  * @category constructors
  */
-export const failureRate = (options?: RateOptions): Tripping =>
-  make(
-    readOrThrow(
-      moduleName,
-      "",
-      options,
-      (_, path, report) => Json.readFailureRate({ ...options }, path, report, inCode)
-    )
+export const failureRate = (options: Written.RateOptions = {}): Tripping =>
+  Value.make(
+    Written.toRule({ when: "failureRate", ...readFormOrThrow(moduleName, "", Written.failureRateForm, options) })
   )
 
 /**
@@ -163,21 +133,20 @@ export const failureRate = (options?: RateOptions): Tripping =>
  * @since 0.1.0
  * @category constructors
  */
-export const slowCallRate = (options: SlowCallOptions): Tripping =>
-  make(
-    readOrThrow(
-      moduleName,
-      "",
-      options,
-      (_, path, report) => Json.readSlowCallRate({ ...options }, path, report, inCode)
-    )
+export const slowCallRate = (options: Written.SlowCallOptions): Tripping =>
+  Value.make(
+    Written.toRule({ when: "slowCallRate", ...readFormOrThrow(moduleName, "", Written.slowCallRateForm, options) })
   )
 
-const several = (_tag: "Any" | "All", rules: ReadonlyArray<Tripping>): Tripping =>
-  make(readOrThrow(moduleName, _tag === "Any" ? "any" : "all", rules, (value, path, report): Rule => {
-    if (rules.length === 0) report.problems.push({ path, found: value, allowed: "a list of rules that is not empty" })
-    return { _tag, of: rules.map((each) => each.rule) }
-  }))
+const several = (tag: "Any" | "All", rules: ReadonlyArray<Tripping>): Tripping =>
+  Value.make(
+    readFormOrThrow(
+      moduleName,
+      tag === "Any" ? "any" : "all",
+      Written.severalForm(tag),
+      rules.map((each) => each.rule)
+    )
+  )
 
 /**
  * When any of the rules says so. An empty list throws `InvalidOptions`.
@@ -209,7 +178,7 @@ export const standard: Tripping = failureRate()
  * @since 0.1.0
  * @category interpreters
  */
-export const describe = (self: Tripping): string => Json.describe(self.rule)
+export const describe = (self: Tripping): string => Written.describe(self.rule)
 
 /**
  * The rule as JSON; {@link decode} gives an equal one back.
@@ -217,7 +186,7 @@ export const describe = (self: Tripping): string => Json.describe(self.rule)
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (self: Tripping): { readonly [field: string]: unknown } => Json.write(self.rule)
+export const encode: (self: Tripping) => unknown = Value.encode
 
 /**
  * Reads a rule from JSON: `{ "when": "consecutive", "failures": 5 }`, `{ "when": "failureRate", "share": 0.5,
@@ -232,7 +201,4 @@ export const decode = (
   json: unknown,
   options?: { readonly path?: string | undefined }
 ): Either.Either<Tripping, InvalidOptions> =>
-  readAll(moduleName, json, (value, _, report) => {
-    const rule = Json.read(inJson)(value, options?.path ?? "", report)
-    return rule === undefined ? undefined : make(rule)
-  })
+  Either.map(readForm(moduleName, Written.form, json, "file", options?.path), Value.make)

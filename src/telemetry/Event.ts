@@ -78,6 +78,8 @@ export type Event = Data.TaggedEnum<{
     readonly calls: number
     readonly failures: number
     readonly slow: number
+    /** The error that opened it, clipped and without credentials; none where slow calls did. */
+    readonly openedBy?: { readonly tag: string; readonly message: string }
   }
   /** A circuit lets probes through. */
   readonly CircuitHalfOpened: Common
@@ -238,7 +240,8 @@ const line: (event: Event) => string = match({
     `${event.name}: circuit opened after ${
       plural(event.calls, "call")
     }, ${event.failures} failed, ${event.slow} slow; ` +
-    `probe in ${words(event.retryAfter)}`,
+    `probe in ${words(event.retryAfter)}` +
+    (event.openedBy === undefined ? "" : `; opened by ${event.openedBy.tag}`),
   CircuitHalfOpened: (event) => `${event.name}: circuit half-open, letting probes through`,
   CircuitClosed: (event) => `${event.name}: circuit closed`,
   CircuitIsolated: (event) => `${event.name}: circuit isolated by hand`,

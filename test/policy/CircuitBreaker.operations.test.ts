@@ -8,8 +8,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as ModelError from "../../src/error/ModelError.ts"
 import { CircuitOpen } from "../../src/error/PolicyError.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
+import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 import { breakerOf, down, held, refusal, tag, times, up } from "./circuits.ts"
@@ -83,6 +85,92 @@ describe("by hand", () => {
       const error = yield* Effect.flip(CircuitBreaker.reconfigure(breaker, { name: "other", probes: 0 }))
       expect(error.issues.map((issue) => issue.path)).toEqual(["probes", "name"])
       expect(CircuitBreaker.settings(breaker).probes).toBe(1)
+    }))
+})
+
+describe("reconfigure during an outage", () => {
+  it.effect("lets the running break be, and takes the new one for the next", () =>
+    Effect.gen(function*() {
+      const options = { name: "openai", tripping: Tripping.consecutive(2), probes: 1 }
+      const breaker = yield* CircuitBreaker.make({ ...options, openFor: "1 hour" })
+      yield* times(2, down, breaker)
+      yield* TestClock.adjust("10 minutes")
+      yield* CircuitBreaker.reconfigure(breaker, { ...options, openFor: "5 seconds" })
+      expect((yield* refusal(breaker)).retryAfter).toEqual(Duration.minutes(50))
+      yield* TestClock.adjust("50 minutes")
+      yield* times(1, down, breaker)
+      expect((yield* refusal(breaker)).retryAfter).toEqual(Duration.seconds(5))
+    }))
+
+  it.effect("goes on with the new backoff where that many openings have led", () =>
+    Effect.gen(function*() {
+      const options = { name: "openai", tripping: Tripping.consecutive(1), probes: 1 }
+      const breaker = yield* CircuitBreaker.make({ ...options, openFor: "10 seconds" })
+      yield* times(1, down, breaker)
+      yield* TestClock.adjust("10 seconds")
+      yield* times(1, down, breaker)
+      yield* TestClock.adjust("10 seconds")
+      // Half-open, after two openings: the third wait of the new backoff is next.
+      yield* CircuitBreaker.reconfigure(breaker, {
+        ...options,
+        openFor: RetryPolicy.exponential({ initial: "1 second" })
+      })
+      yield* times(1, down, breaker)
+      expect((yield* refusal(breaker)).retryAfter).toEqual(Duration.seconds(4))
+    }))
+})
+
+describe("a refusal", () => {
+  const secret = "sk-proj-0123456789abcdefghijkl"
+  const failing = Effect.fail(
+    new ModelError.ServerError({ provider: "openai", model: "gpt", status: 503, body: `key ${secret}` })
+  )
+
+  it.effect("tells the error that opened the circuit, and so do the event and the snapshot", () =>
+    Effect.gen(function*() {
+      const { events, monitor } = yield* Monitor.recorder
+      const breaker = yield* breakerOf({ openFor: "10 seconds", probes: 1 })
+      yield* times(1, Effect.fail("not this one"), breaker)
+      yield* times(1, failing, breaker).pipe(Effect.provideService(Monitor.Monitor, monitor))
+      const error = yield* refusal(breaker)
+      expect(error.openedBy).toMatchObject({ tag: "ServerError" })
+      expect(error.openedBy?.message).toContain("503")
+      expect(error.message).toContain("It was opened by ServerError: ")
+      expect((yield* events)[0]).toMatchObject({ _tag: "CircuitOpened", openedBy: error.openedBy })
+      const again = yield* breakerOf({ probes: 1 })
+      yield* CircuitBreaker.restore(again, JSON.parse(JSON.stringify(yield* CircuitBreaker.snapshot(breaker))))
+      expect((yield* refusal(again)).openedBy).toEqual(error.openedBy)
+      yield* TestClock.adjust("10 seconds")
+      yield* held(breaker)
+      expect(yield* refusal(breaker)).toMatchObject({ reason: "probing", openedBy: error.openedBy })
+    }))
+
+  it.effect("tells it in a line, without credentials", () =>
+    Effect.gen(function*() {
+      const breaker = yield* breakerOf()
+      yield* times(2, Effect.die(new Error(`${"x".repeat(5_000)} authorization: Bearer ${secret}`)), breaker)
+      expect((yield* refusal(breaker)).openedBy?.message.length).toBeLessThan(250)
+      const other = yield* breakerOf()
+      yield* times(2, Effect.die(new Error(`authorization: Bearer ${secret}`)), other)
+      const shown = JSON.stringify([
+        yield* refusal(other),
+        (yield* refusal(other)).message,
+        yield* CircuitBreaker.snapshot(other)
+      ])
+      expect(shown).toContain("authorization")
+      expect(shown).not.toContain(secret)
+    }))
+
+  it.effect("tells of no error where slow calls opened the circuit, or a hand", () =>
+    Effect.gen(function*() {
+      const tripping = Tripping.slowCallRate({ longerThan: "1 second", window: "1 calls", minimumCalls: 1 })
+      const breaker = yield* breakerOf({ tripping })
+      const call = yield* Effect.fork(CircuitBreaker.apply(Effect.sleep("2 seconds"), breaker))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(call)
+      expect(yield* refusal(breaker)).not.toHaveProperty("openedBy")
+      yield* CircuitBreaker.isolate(breaker)
+      expect(yield* refusal(breaker)).not.toHaveProperty("openedBy")
     }))
 })
 
@@ -210,6 +298,7 @@ describe("a snapshot", () => {
 const clockAt = (now: () => number): Clock.Clock =>
   Object.assign(Object.create(Clock.make()), {
     unsafeCurrentTimeMillis: now,
+    unsafeCurrentTimeNanos: () => BigInt(now()) * 1_000_000n,
     currentTimeMillis: Effect.sync(now)
   })
 

@@ -230,12 +230,13 @@ describe("what weighs", () => {
       }
     }))
 
-  it.effect("is what the given judge says, and a judge that throws is no way out", () =>
+  it.effect("is what the given judge says; a judge that throws is a defect of the call, whose error weighs", () =>
     Effect.gen(function*() {
       const verdict = (error: unknown) =>
         error === "broken judge" ? neverReturns() : Verdict.make("Fail", { weighs: error === "weighs" })
+      const thrown = new Error("the judge")
       const neverReturns = (): never => {
-        throw new Error("the judge")
+        throw thrown
       }
       const breaker = yield* breakerOf({ verdict, probes: 1, tripping: Tripping.consecutive(1) })
       yield* times(5, down, breaker)
@@ -244,7 +245,7 @@ describe("what weighs", () => {
       expect(yield* tag(breaker)).toBe("Open")
       yield* TestClock.adjust("10 seconds")
       const exit = yield* Effect.exit(CircuitBreaker.apply(Effect.fail("broken judge"), breaker))
-      expect(exit).toEqual(Exit.fail("broken judge"))
+      expect(exit).toEqual(Exit.die(thrown))
       expect(yield* tag(breaker)).toBe("Open")
     }))
 

@@ -5,6 +5,7 @@ import * as Equal from "effect/Equal"
 import * as FastCheck from "effect/FastCheck"
 import * as Hash from "effect/Hash"
 import { isInvalidOptions } from "../../src/error/InvalidOptions.ts"
+import { slowerThan } from "../../src/policy/shared/trippingRule.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
 
 const refusal = (make: () => unknown): string => {
@@ -136,6 +137,21 @@ describe("JSON", () => {
     let json: unknown = { when: "consecutive" }
     for (let i = 0; i < 100_000; i++) json = { any: [json] }
     expect(listing(json)).toHaveLength(1)
+  })
+})
+
+describe("a rule of many rules", () => {
+  it("is not made so deep that its JSON could not be read", () => {
+    let rule = Tripping.consecutive()
+    for (let depth = 1; depth < 16; depth++) rule = Tripping.any([rule])
+    expect(Either.map(Tripping.decode(Tripping.encode(rule)), (back) => Equal.equals(back, rule)))
+      .toEqual(Either.right(true))
+    expect(refusal(() => Tripping.all([rule]))).toContain("rules at most 16 deep")
+  })
+
+  it("may be as wide as it likes", () => {
+    const wide = Tripping.any(Array.from({ length: 200_000 }, () => Tripping.consecutive(1)))
+    expect(slowerThan(wide.rule)).toBe(Infinity)
   })
 })
 

@@ -107,13 +107,16 @@ export const name: Required<string> = make({
   encode: (read) => read
 })
 
-/** A text with a grammar of its own, such as `"100 calls"`. `pattern` says the grammar to JSON Schema. */
-export const spelled = <A>(options: {
+/**
+ * A text with a grammar of its own, such as `"100 calls"`. `pattern` says the grammar to JSON Schema, and `Spelling`, as
+ * far as a type can, to the compiler.
+ */
+export const spelled = <A, Spelling extends string = string>(options: {
   readonly allowed: string
   readonly pattern: string
   readonly parse: (text: string) => A | undefined
   readonly print: (value: A) => string
-}): Required<A, string> =>
+}): Required<A, Spelling> =>
   make({
     kind: "leaf",
     allowed: options.allowed,

@@ -5,9 +5,12 @@
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
 import * as Verdict from "../../error/Verdict.ts"
+import { definedFields } from "../../internal/record.ts"
+import { describeCause, excerpt } from "../../internal/redact.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Circuit from "./kernel.ts"
 import { type Settings, toKernel } from "./options.ts"
@@ -34,14 +37,21 @@ export interface Change {
   readonly to: Circuit.State["_tag"]
 }
 
+/** A change that nobody has been told of. Its date is that of the report: here time is elapsed time, which has no dates. */
+export interface Moved {
+  readonly from: Circuit.State["_tag"]
+  readonly to: Circuit.State["_tag"]
+  readonly event: (at: number) => Event.Event
+}
+
 /** All that changes about a breaker. It is read and written within one synchronous step, never across a wait. */
 export interface Cell {
   settings: Settings
   kernel: Circuit.Settings
   verdict: (error: unknown) => Verdict.Verdict
   state: Circuit.State
-  /** What happened and has not been reported yet. */
-  pending: Array<Event.Event> | undefined
+  /** What happened and has not been reported yet, oldest first. */
+  pending: Array<Moved> | undefined
   refused: number
   readonly listeners: Set<(change: Change) => void>
 }
@@ -76,6 +86,22 @@ export const unsafeMake = (
   }
 }
 
+/** Takes over other settings: see `Circuit.reconfigure`. */
+export const reconfigure = (
+  cell: Cell,
+  settings: Settings,
+  verdict: ((error: unknown) => Verdict.Verdict) | undefined
+): void => {
+  const changed = {
+    rule: !Equal.equals(cell.settings.tripping, settings.tripping),
+    breaks: !Equal.equals(cell.settings.openFor, settings.openFor)
+  }
+  cell.settings = settings
+  cell.kernel = toKernel(settings, cell.kernel.seed)
+  cell.verdict = verdict ?? Verdict.of
+  cell.state = Circuit.reconfigure(cell.kernel, cell.state, changed)
+}
+
 /**
  * Whether a value is a circuit breaker.
  *
@@ -85,23 +111,22 @@ export const unsafeMake = (
 export const isCircuitBreaker = (value: unknown): value is CircuitBreaker =>
   typeof value === "object" && value !== null && TypeId in value
 
-const eventOf = (cell: Cell, state: Circuit.State, now: number): Event.Event => {
-  const common = { at: now, name: cell.settings.name }
+const eventOf = (cell: Cell, state: Circuit.State, now: number): Moved["event"] => {
+  const { name } = cell.settings
   switch (state._tag) {
     case "Closed":
-      return Event.CircuitClosed(common)
-    case "Open":
-      return Event.CircuitOpened({
-        ...common,
-        ...state.sum,
-        retryAfter: Duration.millis(Circuit.remaining(cell.kernel, state, now))
-      })
+      return (at) => Event.CircuitClosed({ at, name })
+    case "Open": {
+      const retryAfter = Duration.millis(Circuit.remaining(cell.kernel, state, now))
+      const { openedBy, sum } = state
+      return (at) => Event.CircuitOpened({ at, name, ...sum, retryAfter, ...definedFields({ openedBy }) })
+    }
     case "HalfOpen":
-      return Event.CircuitHalfOpened(common)
+      return (at) => Event.CircuitHalfOpened({ at, name })
     case "Isolated":
-      return Event.CircuitIsolated(common)
+      return (at) => Event.CircuitIsolated({ at, name })
     case "Disabled":
-      return Event.CircuitDisabled(common)
+      return (at) => Event.CircuitDisabled({ at, name })
   }
 }
 
@@ -109,10 +134,9 @@ export const move = (cell: Cell, next: Circuit.State, now: number): void => {
   const from = cell.state._tag
   cell.state = next
   if (from === next._tag) return
-  const event = eventOf(cell, next, now)
-  if (cell.pending === undefined) cell.pending = [event]
-  else cell.pending.push(event)
-  for (const listener of cell.listeners) listener({ at: now, name: cell.settings.name, from, to: next._tag })
+  const moved = { from, to: next._tag, event: eventOf(cell, next, now) }
+  if (cell.pending === undefined) cell.pending = [moved]
+  else cell.pending.push(moved)
 }
 
 /** Catches up with what time alone has decided. */
@@ -124,39 +148,25 @@ export const catchUp = (cell: Cell, now: number): void => {
   }
 }
 
-/**
- * What a call holds while it runs. It is opaque: pass it on to {@link unsafeSettle}.
- *
- * @since 0.1.0
- * @category low level
- */
+/** What a call holds while it runs. It is told to {@link settle} when the call has ended. */
 export type Ticket = number
 
-/**
- * In place of a ticket: the call is not let through.
- *
- * @since 0.1.0
- * @category low level
- */
+/** In place of a ticket: the call is not let through. */
 export const refused: Ticket = Circuit.refused
 
 /** The ticket of a call that is let through although the circuit would refuse it; no state gives it out. */
 const observed: Ticket = 0
 
 /**
- * Asks the circuit to let a call through at `now` (epoch milliseconds). Whoever gets a ticket must pass it to
- * {@link unsafeSettle}, whatever becomes of the call, interruption too: a probe keeps its place until then. Whoever gets
- * {@link refused} has nothing to settle.
- * {@link apply} is made of these halves; they are for a stack of policies that takes one step for all of them.
- *
- * @since 0.1.0
- * @category low level
+ * Asks the circuit to let a call through at `now` (elapsed milliseconds). Whoever gets a ticket must pass it to
+ * {@link start} when the call is sent, and to {@link settle} whatever becomes of the call, interruption too: a probe keeps its
+ * place until then. Whoever gets {@link refused} has nothing to settle.
  */
-export const unsafeAdmit = (self: CircuitBreaker, now: number): Ticket => {
+export const admit = (self: CircuitBreaker, now: number): Ticket => {
   const { cell } = self
-  if (cell.state._tag === "Closed") return cell.state.ticket
+  if (cell.state._tag === "Closed" && cell.state.slowStart === undefined) return cell.state.ticket
   catchUp(cell, now)
-  const [next, ticket] = Circuit.admit(cell.kernel, cell.state, now)
+  const [next, ticket] = Circuit.hold(cell.kernel, cell.state, now)
   cell.state = next
   if (ticket === refused) {
     cell.refused++
@@ -165,71 +175,113 @@ export const unsafeAdmit = (self: CircuitBreaker, now: number): Ticket => {
   return ticket === refused ? observed : ticket
 }
 
+/** Tells the circuit that a call which it let through is sent now: a probe's limit begins. */
+export const start = ({ cell }: CircuitBreaker, ticket: Ticket, now: number): void => {
+  cell.state = Circuit.start(cell.state, ticket, now)
+}
+
+/** Whether a ticket is that of a probe which has no result yet. */
+export const isProbe = ({ cell }: CircuitBreaker, ticket: Ticket): boolean => Circuit.isProbe(cell.state, ticket)
+
+/** Whether every call is let through, and holds nothing. */
+export const isWideOpen = ({ state }: Cell): boolean => state._tag === "Closed" && state.slowStart === undefined
+
 /** Whether a call at `now` will get no ticket. */
 export const isShut = ({ settings, state }: Cell, now: number): boolean =>
   settings.mode === "enforce" && (state._tag === "Isolated" || (state._tag === "Open" && now < state.until))
 
-const nothing = { outcome: "nothing", hint: 0 } as const
-const success = { outcome: "success", hint: 0 } as const
-
-const failure = { outcome: "failure", hint: 0 } as const
-
 interface Weight {
   readonly outcome: Circuit.Outcome
+  /** How long the other side asked to wait, in milliseconds; 0 where it did not ask. */
   readonly hint: number
+  /** What the user's judge threw. */
+  readonly defect: Cause.Cause<never> | undefined
+  readonly error: Option.Option<unknown>
 }
 
-/** A defect is weighed as an error is; an interruption beside a failure does not hide it. */
-const weigh = (cell: Cell, cause: Cause.Cause<unknown>): Weight => {
-  const error = Option.orElse(Cause.failureOption(cause), () => Chunk.head(Cause.defects(cause)))
-  if (Option.isNone(error)) return nothing
+const success: Weight = { outcome: "success", hint: 0, defect: undefined, error: Option.none() }
+const nothing: Weight = { ...success, outcome: "nothing" }
+
+/** What counts of a cause: a defect as an error does; an interruption beside a failure does not hide it. */
+const errorOf = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Option.orElse(Cause.failureOption(cause), () => Chunk.head(Cause.defects(cause)))
+
+const weigh = (cell: Cell, error: unknown): Weight => {
   try {
-    const verdict = cell.verdict(error.value)
+    const verdict = cell.verdict(error)
     if (!verdict.weighs) return nothing
-    return Option.isNone(verdict.retryAfter)
-      ? failure
-      : { outcome: "failure", hint: Duration.toMillis(verdict.retryAfter.value) }
-  } catch {
-    // A judge that throws must not keep a probe's place; an error that nobody has judged weighs.
-    return failure
+    const hint = Option.isNone(verdict.retryAfter) ? 0 : Duration.toMillis(verdict.retryAfter.value)
+    return { outcome: "failure", hint, defect: undefined, error: Option.some(error) }
+  } catch (thrown) {
+    // The call dies of it, and gives its place back like any other. An error that nobody has judged weighs.
+    return { outcome: "failure", hint: 0, defect: Cause.die(thrown), error: Option.some(error) }
+  }
+}
+
+/** How much of its text is kept: a line, for it is repeated in every refusal. */
+export const openedByLength = 200
+
+const openedBy = (error: unknown): Circuit.OpenedBy => {
+  const { message, name } = describeCause(error)
+  return { tag: name, message: excerpt(message, openedByLength) }
+}
+
+/** From when to when a call ran, in elapsed milliseconds. */
+export class Span {
+  /** When it was sent; `undefined` where it never was, which says nothing of the other side. */
+  readonly startedAt: number | undefined
+  readonly now: number
+  constructor(startedAt: number | undefined, now: number) {
+    this.startedAt = startedAt
+    this.now = now
   }
 }
 
 /**
- * Tells the circuit what became of a call: `cause` is `undefined` where it succeeded. `startedAt` is when it was let
- * through, `now` when it ended.
- *
- * @since 0.1.0
- * @category low level
+ * Tells the circuit how a call ended: `cause` is `undefined` where it succeeded. What comes back is what the user's judge
+ * threw: the call is to die of it.
  */
-export const unsafeSettle = (
-  self: CircuitBreaker,
+export const settle = (
+  { cell }: CircuitBreaker,
   ticket: Ticket,
-  startedAt: number,
-  now: number,
+  { now, startedAt }: Span,
   cause: Cause.Cause<unknown> | undefined
-): void => {
-  const { cell } = self
+): Cause.Cause<never> | undefined => {
   if (cell.state._tag === "Closed") {
-    if (cell.state.ticket !== ticket) return
+    if (cell.state.ticket !== ticket) return undefined
   } else catchUp(cell, now)
-  const { hint, outcome } = cause === undefined ? success : weigh(cell, cause)
-  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - startedAt, hint, now)
-  if (next !== cell.state) move(cell, next, now)
+  const { defect, error, hint, outcome } = cause === undefined
+    ? success
+    : startedAt === undefined
+    ? nothing
+    : Option.match(errorOf(cause), { onNone: () => nothing, onSome: (found) => weigh(cell, found) })
+  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - (startedAt ?? now), hint, now)
+  if (next !== cell.state) {
+    const opens = next._tag === "Open" && cell.state._tag !== "Open" && Option.isSome(error)
+    move(cell, opens ? Circuit.withOpenedBy(next, openedBy(error.value)) : next, now)
+  }
+  return defect
 }
 
-/**
- * Takes what the circuit has to report, oldest first; `undefined` where there is nothing. Ask after every
- * {@link unsafeAdmit} and {@link unsafeSettle}, and emit what you get.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeTakeEvents = (self: CircuitBreaker): ReadonlyArray<Event.Event> | undefined => {
-  const { pending } = self.cell
-  self.cell.pending = undefined
-  return pending
+/** Takes what the circuit has to report at the date `at`, and tells its listeners; `undefined` where there is nothing. */
+export const takeEvents = ({ cell }: CircuitBreaker, at: number): ReadonlyArray<Event.Event> | undefined => {
+  const { pending } = cell
+  if (pending === undefined) return undefined
+  cell.pending = undefined
+  for (const { from, to } of pending) {
+    for (const listener of cell.listeners) listener({ at, name: cell.settings.name, from, to })
+  }
+  return pending.map(({ event }) => event(at))
 }
+
+const reasons = {
+  Closed: "slowStart",
+  Open: "open",
+  HalfOpen: "probing",
+  Isolated: "isolated",
+  // Never: it lets everything through.
+  Disabled: "open"
+} as const
 
 /**
  * The refusal of a call at `now`.
@@ -237,11 +289,15 @@ export const unsafeTakeEvents = (self: CircuitBreaker): ReadonlyArray<Event.Even
  * @since 0.1.0
  * @category low level
  */
-export const unsafeRefusal = (self: CircuitBreaker, now: number): CircuitOpen => {
+export const refusalAt = (self: CircuitBreaker, now: number): CircuitOpen => {
   const { kernel, settings, state } = self.cell
-  return refusal(CircuitOpen, {
+  const fields = {
     name: settings.name,
     retryAfter: Duration.millis(Circuit.remaining(kernel, state, now)),
-    reason: state._tag === "Isolated" ? "isolated" : state._tag === "HalfOpen" ? "probing" : "open"
-  })
+    reason: reasons[state._tag]
+  }
+  return refusal(
+    CircuitOpen,
+    "openedBy" in state && state.openedBy !== undefined ? { ...fields, openedBy: state.openedBy } : fields
+  )
 }

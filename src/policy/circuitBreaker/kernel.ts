@@ -25,43 +25,75 @@ export interface Settings {
   /** Probes at a time. */
   readonly probes: number
   readonly successesToClose: number
-  /** Milliseconds; a probe that has no result by then has failed. */
+  /** So many probes that failed or were slow open it again: 1 where all must succeed. */
+  readonly failuresToOpen: number
+  /** Milliseconds after closing in which a growing share of calls is let through; 0 where all are at once. */
+  readonly slowStart: number
+  /** Milliseconds from when a probe is sent; one that has no result by then has failed. */
   readonly probeLimit: number
-  /** Decides the jitter of breaks. */
+  /** Decides the jitter of breaks, and which calls are let through in a slow start. */
   readonly seed: number
 }
 
+/** A call that was let through a half-open circuit. */
 export interface Probe {
   readonly ticket: number
-  readonly startedAt: number
+  /** When it was sent. It may hold its place before, while it waits for a limiter or in a queue. */
+  readonly startedAt: number | undefined
 }
 
 /** How often a circuit has opened since it was last closed, and the backoff that grows with it. */
-interface Series {
+interface History {
   readonly openings: number
-  readonly backoff: Step.State
-  /** The last break, in milliseconds. */
-  readonly lasted: number
+  readonly backoffState: Step.State
+  /** The last break. */
+  readonly breakMillis: number
+}
+
+/** The error that opened a circuit, in words: its `_tag` or the name of its class, and its text without credentials. */
+export interface OpenedBy {
+  readonly tag: string
+  readonly message: string
+}
+
+/** The time after closing in which a growing share of calls is let through. */
+export interface SlowStart {
+  readonly since: number
+  readonly until: number
+  /** How many calls have asked: each of them draws anew. */
+  readonly asked: number
 }
 
 /** `ticket` is the highest that was given out so far. */
 export type State =
-  | { readonly _tag: "Closed"; readonly ticket: number; readonly counts: Tripping.Counts }
+  | {
+    readonly _tag: "Closed"
+    readonly ticket: number
+    readonly counts: Tripping.Counts
+    readonly slowStart: SlowStart | undefined
+  }
   | {
     readonly _tag: "Open"
     readonly ticket: number
     readonly since: number
     readonly until: number
-    readonly series: Series
+    readonly history: History
     /** What the circuit opened for. */
     readonly sum: Tripping.Sum
+    /** The last error that opened it since it was closed; none where only slow calls or probes without a result did. */
+    readonly openedBy: OpenedBy | undefined
   }
   | {
     readonly _tag: "HalfOpen"
     readonly ticket: number
-    readonly series: Series
+    readonly history: History
+    readonly openedBy: OpenedBy | undefined
     readonly probes: ReadonlyArray<Probe>
     readonly successes: number
+    /** Probes that failed or were slow. */
+    readonly failures: number
+    /** How many of those only were slow. */
+    readonly slow: number
   }
   | { readonly _tag: "Isolated"; readonly ticket: number }
   | { readonly _tag: "Disabled"; readonly ticket: number }
@@ -75,51 +107,105 @@ export const refused = -1
 export const closed = (settings: Settings, ticket: number): State => ({
   _tag: "Closed",
   ticket: ticket + 1,
-  counts: Tripping.counts(settings.rule)
+  counts: Tripping.counts(settings.rule),
+  slowStart: undefined
+})
+
+/** Closed because the other side has recovered: it may still be weak. */
+const recovered = (settings: Settings, ticket: number, now: number): State => ({
+  _tag: "Closed",
+  ticket: ticket + 1,
+  counts: Tripping.counts(settings.rule),
+  slowStart: settings.slowStart > 0 ? { since: now, until: now + settings.slowStart, asked: 0 } : undefined
 })
 
 export const isolated = (ticket: number): State => ({ _tag: "Isolated", ticket: ticket + 1 })
 
 export const disabled = (ticket: number): State => ({ _tag: "Disabled", ticket: ticket + 1 })
 
-const noSeries = (settings: Settings): Series => ({ openings: 0, backoff: Step.start(settings.breaks, 0), lasted: 0 })
+const neverOpened = (settings: Settings): History => ({
+  openings: 0,
+  backoffState: Step.start(settings.breaks, 0),
+  breakMillis: 0
+})
 
 const opening: Step.Failure = { tag: "CircuitOpen", retryable: true, forbidden: false }
 
-const nextBreak = (settings: Settings, series: Series, chance: number): Series => {
-  const [backoff, decision] = Step.step(series.backoff, opening, 0, uniform(settings.seed, chance))
+const nextBreak = (settings: Settings, history: History, coordinate: number): History => {
+  const [backoffState, decision] = Step.step(history.backoffState, opening, 0, uniform(settings.seed, coordinate))
   return {
-    openings: series.openings + 1,
-    backoff,
+    openings: history.openings + 1,
+    backoffState,
     // A backoff that ends goes on with its last wait: a circuit must not stay open for ever.
-    lasted: decision._tag === "Wait" ? decision.delay : series.lasted
+    breakMillis: decision._tag === "Wait" ? decision.delay : history.breakMillis
   }
 }
 
-const open = (
-  settings: Settings,
-  ticket: number,
-  before: Series,
-  at: number,
-  hint: number,
-  sum: Tripping.Sum
-): State => {
-  const series = nextBreak(settings, before, ticket)
+/** What a circuit opens from. */
+interface Before {
+  readonly ticket: number
+  readonly history: History
+  readonly openedBy: OpenedBy | undefined
+}
+
+/** What it opens for: the counts, and how long the other side asked to wait, 0 where it did not ask. */
+interface Why {
+  readonly sum: Tripping.Sum
+  readonly hint: number
+}
+
+const open = (settings: Settings, before: Before, at: number, why: Why): State => {
+  const history = nextBreak(settings, before.history, before.ticket)
   return {
     _tag: "Open",
-    ticket,
+    ticket: before.ticket,
     since: at,
-    until: at + Math.max(series.lasted, Math.min(hint, settings.longestHint)),
-    series,
-    sum
+    until: at + Math.max(history.breakMillis, Math.min(why.hint, settings.longestHint)),
+    history,
+    sum: why.sum,
+    openedBy: before.openedBy
   }
 }
 
-const oneFailure: Tripping.Sum = { calls: 1, failures: 1, slow: 0 }
-const oneSlow: Tripping.Sum = { calls: 1, failures: 0, slow: 1 }
+type HalfOpen = Extract<State, { readonly _tag: "HalfOpen" }>
 
+/** A probe failed, or was slow: that may be one too many. `rest` are the probes without it. */
+const failProbe = (
+  settings: Settings,
+  state: HalfOpen,
+  rest: ReadonlyArray<Probe>,
+  how: { readonly isSlow: boolean; readonly at: number; readonly hint: number }
+): State => {
+  const failures = state.failures + 1
+  const slow = state.slow + (how.isSlow ? 1 : 0)
+  if (failures < settings.failuresToOpen) return { ...state, probes: rest, failures, slow }
+  const sum = { calls: state.successes + failures, failures: failures - slow, slow }
+  return open(settings, state, how.at, { sum, hint: how.hint })
+}
+
+/** When the first of the probes was sent: `Infinity` where none was. */
 const earliest = (probes: ReadonlyArray<Probe>): number =>
-  probes.reduce((least, probe) => Math.min(least, probe.startedAt), Infinity)
+  probes.reduce((least, { startedAt = Infinity }) => Math.min(least, startedAt), Infinity)
+
+const isLaterThan = (now: number) => ({ startedAt }: Probe): boolean => startedAt !== undefined && startedAt > now
+
+const halfOpen = ({ history, openedBy, ticket }: Before): State => ({
+  _tag: "HalfOpen",
+  ticket,
+  history,
+  openedBy,
+  probes: [],
+  successes: 0,
+  failures: 0,
+  slow: 0
+})
+
+/** The same span, from now on. */
+const moved = <A extends { readonly since: number; readonly until: number }>(span: A, now: number): A => ({
+  ...span,
+  since: now,
+  until: now + (span.until - span.since)
+})
 
 /**
  * The next state that time alone has brought about by now, or the same state. Ask again until it is the same: a break
@@ -127,33 +213,61 @@ const earliest = (probes: ReadonlyArray<Probe>): number =>
  */
 export const due = (settings: Settings, state: State, now: number): State => {
   switch (state._tag) {
-    case "Closed":
     case "Isolated":
     case "Disabled":
       return state
+    case "Closed": {
+      const { slowStart } = state
+      return slowStart === undefined || (now >= slowStart.since && now < slowStart.until)
+        ? state
+        : { ...state, slowStart: now < slowStart.since ? moved(slowStart, now) : undefined }
+    }
     case "Open":
       return now >= state.until
-        ? { _tag: "HalfOpen", ticket: state.ticket, series: state.series, probes: [], successes: 0 }
-        // The clock was set back: what is left of the break is not more than the whole of it.
+        ? halfOpen(state)
+        // A virtual clock was set back: what is left of the break is not more than the whole of it.
         : now < state.since
-        ? { ...state, since: now, until: now + (state.until - state.since) }
+        ? moved(state, now)
         : state
     case "HalfOpen": {
-      // The clock was set back: a probe cannot have started later than now, or its limit would never come.
-      if (state.probes.some((probe) => probe.startedAt > now)) {
-        const probes = state.probes.map((probe) => probe.startedAt > now ? { ...probe, startedAt: now } : probe)
+      // A virtual clock was set back: a probe cannot have started later than now, or its limit would never come.
+      const isLater = isLaterThan(now)
+      if (state.probes.some(isLater)) {
+        const probes = state.probes.map((probe) => isLater(probe) ? { ...probe, startedAt: now } : probe)
         return { ...state, probes }
       }
-      const limit = earliest(state.probes) + settings.probeLimit
-      return now >= limit ? open(settings, state.ticket, state.series, limit, 0, oneFailure) : state
+      const first = earliest(state.probes)
+      const at = first + settings.probeLimit
+      if (now < at) return state
+      const late = state.probes.findIndex(({ startedAt }) => startedAt === first)
+      return failProbe(settings, state, state.probes.filter((_, i) => i !== late), { isSlow: false, at, hint: 0 })
     }
   }
 }
 
-/** Lets a call through, or not. What was {@link due} must have happened. */
-export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
+/** With less than this no call might go through for long: the share that Envoy's slow start begins with. */
+const leastShare = 0.1
+
+/**
+ * The share of calls that is let through in a slow start: as large as the part of it that has passed. In one of 30 s that
+ * is 10 % for the first three seconds, half after 15 s, all after 30 s.
+ */
+export const admittedShare = ({ since, until }: SlowStart, now: number): number =>
+  Math.max(leastShare, (now - since) / (until - since))
+
+/**
+ * Lets a call through, or not. What was {@link due} must have happened. A probe has its place from now on, and its limit
+ * begins when it is sent: see {@link start}.
+ */
+export const hold = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
   switch (state._tag) {
-    case "Closed":
+    case "Closed": {
+      const { slowStart } = state
+      if (slowStart === undefined) return [state, state.ticket]
+      const isLucky = uniform(settings.seed, state.ticket, slowStart.asked) < admittedShare(slowStart, now)
+      const next = { ...state, slowStart: { ...slowStart, asked: slowStart.asked + 1 } }
+      return [next, isLucky ? state.ticket : refused]
+    }
     case "Disabled":
       return [state, state.ticket]
     case "Open":
@@ -162,14 +276,31 @@ export const admit = (settings: Settings, state: State, now: number): readonly [
     case "HalfOpen": {
       if (state.probes.length >= settings.probes) return [state, refused]
       const ticket = state.ticket + 1
-      return [{ ...state, ticket, probes: [...state.probes, { ticket, startedAt: now }] }, ticket]
+      return [{ ...state, ticket, probes: [...state.probes, { ticket, startedAt: undefined }] }, ticket]
     }
   }
 }
 
+/** Whether a ticket is that of a probe which has no result yet. */
+export const isProbe = (state: State, ticket: number): boolean =>
+  state._tag === "HalfOpen" && state.probes.some((probe) => probe.ticket === ticket)
+
+/** A probe is sent now: its limit begins. Of no effect on any other call. */
+export const start = (state: State, ticket: number, now: number): State =>
+  state._tag !== "HalfOpen" || !isProbe(state, ticket) ? state : {
+    ...state,
+    probes: state.probes.map((probe) => probe.ticket === ticket ? { ticket, startedAt: now } : probe)
+  }
+
+/** Lets a call through that is sent at once, or not. What was {@link due} must have happened. */
+export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
+  const [next, ticket] = hold(settings, state, now)
+  return [start(next, ticket, now), ticket]
+}
+
 const settleProbe = (
   settings: Settings,
-  state: Extract<State, { readonly _tag: "HalfOpen" }>,
+  state: HalfOpen,
   ticket: number,
   outcome: Outcome,
   took: number,
@@ -179,10 +310,12 @@ const settleProbe = (
   const probes = state.probes.filter((probe) => probe.ticket !== ticket)
   if (probes.length === state.probes.length) return state
   if (outcome === "nothing") return { ...state, probes }
-  if (outcome === "failure") return open(settings, state.ticket, state.series, now, hint, oneFailure)
-  if (took > settings.slowerThan) return open(settings, state.ticket, state.series, now, hint, oneSlow)
+  const isSlow = outcome === "success" && took > settings.slowerThan
+  if (outcome === "failure" || isSlow) return failProbe(settings, state, probes, { isSlow, at: now, hint })
   const successes = state.successes + 1
-  return successes < settings.successesToClose ? { ...state, probes, successes } : closed(settings, state.ticket)
+  return successes < settings.successesToClose
+    ? { ...state, probes, successes }
+    : recovered(settings, state.ticket, now)
 }
 
 /**
@@ -209,88 +342,67 @@ export const settle = (
     case "Closed":
       return state.ticket === ticket && outcome !== "nothing" &&
           Tripping.record(state.counts, outcome === "failure", took, now)
-        ? open(settings, ticket, noSeries(settings), now, hint, Tripping.sum(state.counts, now))
+        ? open(settings, { ticket, history: neverOpened(settings), openedBy: undefined }, now, {
+          sum: Tripping.sum(state.counts, now),
+          hint
+        })
         : state
   }
 }
 
-/** Milliseconds until the circuit lets the next call through, as far as that can be known; 0 where it cannot. */
+/**
+ * Milliseconds until the circuit surely lets a call through, as far as that can be known; 0 where it cannot. A probe that
+ * waits to be sent is taken as sent now.
+ */
 export const remaining = (settings: Settings, state: State, now: number): number => {
   switch (state._tag) {
-    case "Closed":
     case "Isolated":
     case "Disabled":
       return 0
+    case "Closed":
+      return state.slowStart === undefined ? 0 : Math.max(0, state.slowStart.until - now)
     case "Open":
       return Math.max(0, state.until - now)
     case "HalfOpen":
       return state.probes.length < settings.probes
         ? 0
-        : Math.max(0, earliest(state.probes) + settings.probeLimit - now)
+        : Math.max(0, Math.min(now, earliest(state.probes)) + settings.probeLimit - now)
   }
 }
 
-/** Takes over other settings. What it is doing goes on; counts start anew where they are counted otherwise now. */
-export const reconfigure = (settings: Settings, state: State, isSameRule: boolean): State =>
-  state._tag !== "Closed" || isSameRule ? state : closed(settings, state.ticket)
+/** What changes with other settings. */
+export interface Changed {
+  readonly rule: boolean
+  readonly breaks: boolean
+}
 
-/** A state as plain data. Times are what is left, not moments, so that it may be restored on another machine. */
-export type Snapshot =
-  | { readonly state: "Closed"; readonly counts: Tripping.Written }
-  | { readonly state: "Open"; readonly remainingMillis: number; readonly openings: number }
-  | { readonly state: "HalfOpen"; readonly openings: number; readonly successes: number }
-  | { readonly state: "Isolated" | "Disabled" }
-
-export const write = (state: State, now: number): Snapshot => {
+/**
+ * Takes over other settings. What it is doing goes on: a break that runs ends when it would have ended, and the next one
+ * is the new backoff's for as many openings. Counts start anew where they are counted otherwise now.
+ */
+export const reconfigure = (settings: Settings, state: State, changed: Changed): State => {
   switch (state._tag) {
     case "Closed":
-      return { state: "Closed", counts: Tripping.write(state.counts, now) }
+      return changed.rule ? closed(settings, state.ticket) : state
     case "Open":
-      return { state: "Open", remainingMillis: Math.max(0, state.until - now), openings: state.series.openings }
     case "HalfOpen":
-      return { state: "HalfOpen", openings: state.series.openings, successes: state.successes }
+      return changed.breaks ? { ...state, history: replay(settings, state.history.openings) } : state
     case "Isolated":
     case "Disabled":
-      return { state: state._tag }
+      return state
   }
 }
+
+/** The error that a circuit has just been opened by. */
+export const withOpenedBy = (state: State, openedBy: OpenedBy): State =>
+  state._tag === "Open" ? { ...state, openedBy } : state
 
 /** More openings than this do not make a difference to any backoff. */
 export const mostOpenings = 1_000
 
-const replay = (settings: Settings, openings: number): Series => {
-  let series = noSeries(settings)
-  while (series.openings < Math.min(openings, mostOpenings)) series = nextBreak(settings, series, series.openings)
-  return { ...series, openings }
-}
-
-/** The state that a snapshot tells of. Probes that were on their way are not waited for. */
-export const restore = (settings: Settings, ticket: number, snapshot: Snapshot, now: number): State => {
-  switch (snapshot.state) {
-    case "Closed": {
-      const counts = Tripping.counts(settings.rule)
-      Tripping.fill(counts, snapshot.counts, now)
-      return { _tag: "Closed", ticket: ticket + 1, counts }
-    }
-    case "Open":
-      return {
-        _tag: "Open",
-        ticket: ticket + 1,
-        since: now,
-        until: now + snapshot.remainingMillis,
-        series: replay(settings, snapshot.openings),
-        sum: { calls: 0, failures: 0, slow: 0 }
-      }
-    case "HalfOpen":
-      return {
-        _tag: "HalfOpen",
-        ticket: ticket + 1,
-        series: replay(settings, snapshot.openings),
-        probes: [],
-        successes: Math.min(snapshot.successes, settings.successesToClose - 1)
-      }
-    case "Isolated":
-    case "Disabled":
-      return { _tag: snapshot.state, ticket: ticket + 1 }
-  }
+/** The history of a circuit that has opened so often in a row. */
+export const replay = (settings: Settings, openings: number): History => {
+  let history = neverOpened(settings)
+  while (history.openings < Math.min(openings, mostOpenings)) history = nextBreak(settings, history, history.openings)
+  return { ...history, openings }
 }

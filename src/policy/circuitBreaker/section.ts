@@ -4,35 +4,11 @@ import * as Effect from "effect/Effect"
 import type { CircuitOpen } from "../../error/PolicyError.ts"
 import { words } from "../../internal/words.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
-import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
 import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
+import { gate } from "./guard.ts"
 
 type Given = Named<CircuitBreaker.Options>
-
-class BehindBreaker implements Entered<unknown> {
-  readonly _tag = "Entered"
-  readonly self: CircuitBreaker.CircuitBreaker
-  readonly ticket: CircuitBreaker.Ticket
-  constructor(self: CircuitBreaker.CircuitBreaker, ticket: CircuitBreaker.Ticket) {
-    this.self = self
-    this.ticket = ticket
-  }
-  leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
-    const { now, startedAt = now } = ended
-    CircuitBreaker.unsafeSettle(this.self, this.ticket, startedAt, now, Section.causeOf(ended))
-    return this.self.cell.pending === undefined ? undefined : CircuitBreaker.report(this.self)
-  }
-}
-
-const gate = (self: CircuitBreaker.CircuitBreaker): Gate<unknown, CircuitOpen> => ({
-  enter: (now) => {
-    const ticket = CircuitBreaker.unsafeAdmit(self, now)
-    return ticket === CircuitBreaker.refused
-      ? { _tag: "Refused", refuse: CircuitBreaker.refuse(self, now) }
-      : new BehindBreaker(self, ticket)
-  }
-})
 
 export const section = Section.make<"circuitBreaker", Given, Given, CircuitBreaker.CircuitBreaker, CircuitOpen>({
   options: readByConstructor("circuitBreaker", ["openFor", "longestHint", "probeLimit"]),

@@ -42,8 +42,8 @@ export class Ended<out A> {
 export interface Entered<in A> {
   readonly _tag: "Entered"
   readonly leave: (ended: Ended<A>) => Effect.Effect<void> | undefined
-  /** The effect to run in place of the call's. */
-  readonly protect?: <B, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R>
+  /** The effect to run in place of the call's, which is sent now: all gates are passed. */
+  readonly protect?: <B, E, R>(effect: Effect.Effect<B, E, R>, startedAt: number) => Effect.Effect<B, E, R>
   /** Held until the work has really ended, also where a time-out has answered before. */
   readonly held?: boolean
 }
@@ -309,7 +309,7 @@ class GuardedAttempt<A, E, R, Refusal> {
     const startedAt = elapsedMillis(surroundings.clock)
     this.startedAt = startedAt
     let call: Effect.Effect<A, E, R> = this.guarded.effect
-    for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call)
+    for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call, startedAt)
     const deadline = this.nearer(startedAt)
     if (deadline !== undefined || (beside !== undefined && beside.at !== Infinity)) {
       const { context } = surroundings

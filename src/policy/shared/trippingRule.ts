@@ -32,9 +32,9 @@ export const slowerThan = (rule: Rule): number => {
     case "SlowCallRate":
       return rule.longerThan
     case "Any":
-      return Math.min(...rule.of.map(slowerThan))
+      return rule.of.reduce((least, each) => Math.min(least, slowerThan(each)), Infinity)
     case "All":
-      return Math.max(...rule.of.map(slowerThan))
+      return rule.of.reduce((most, each) => Math.max(most, slowerThan(each)), 0)
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Circuit from "../../../src/policy/circuitBreaker/kernel.ts"
+import * as Snapshot from "../../../src/policy/circuitBreaker/snapshot.ts"
 import type { RetryTree } from "../../../src/policy/shared/retryTree.ts"
 import * as Tripping from "../../../src/policy/shared/trippingRule.ts"
 
@@ -18,6 +19,8 @@ const settings = (given: Partial<Circuit.Settings> = {}): Circuit.Settings => {
     longestHint: 3_600_000,
     probes: 2,
     successesToClose: 2,
+    failuresToOpen: 1,
+    slowStart: 0,
     probeLimit: 5_000,
     seed: 0.5,
     ...given
@@ -68,7 +71,7 @@ describe("a closed circuit", () => {
       since: 1_000,
       until: 11_000,
       sum: { calls: 2, failures: 2, slow: 0 },
-      series: { openings: 1 }
+      history: { openings: 1 }
     })
   })
 
@@ -128,14 +131,14 @@ describe("a half-open circuit", () => {
     expect(two.probes.map((each) => each.ticket)).toEqual([first, second])
   })
 
-  it("closes after so many successes, and forgets the series of breaks", () => {
+  it("closes after so many successes, and forgets the history of breaks", () => {
     const [one, first] = probe(s, halfOpen(s))
     const after = as("HalfOpen", Circuit.settle(s, one, first, "success", 1, 0, 10_001))
     expect(after).toMatchObject({ probes: [], successes: 1 })
     const [two, second] = probe(s, after)
     const closed = Circuit.settle(s, two, second, "success", 1, 0, 10_002)
     expect(closed._tag).toBe("Closed")
-    expect(opened(s).series.openings).toBe(1)
+    expect(opened(s).history.openings).toBe(1)
   })
 
   it("opens for longer when a probe fails", () => {
@@ -148,7 +151,7 @@ describe("a half-open circuit", () => {
       state = Circuit.settle(s, half, ticket, "failure", 0, 0, open.until)
     }
     expect(breaks).toEqual([10_000, 20_000, 40_000, 60_000, 60_000])
-    expect(as("Open", state).series.openings).toBe(6)
+    expect(as("Open", state).history.openings).toBe(6)
   })
 
   it("frees the place of a probe that came to nothing, and decides nothing", () => {
@@ -171,7 +174,7 @@ describe("a half-open circuit", () => {
     expect(Circuit.remaining(s, { ...one, probes: [...one.probes, { ticket: 99, startedAt: 12_000 }] }, 13_000))
       .toBe(2_000)
     const open = as("Open", Circuit.due(s, one, 20_000))
-    expect([open.since, open.until, open.series.openings]).toEqual([15_000, 35_000, 2])
+    expect([open.since, open.until, open.history.openings]).toEqual([15_000, 35_000, 2])
     expect(Circuit.settle(s, open, ticket, "success", 0, 0, 20_000)).toBe(open)
   })
 
@@ -233,13 +236,13 @@ describe("a circuit moved by hand", () => {
 describe("a snapshot", () => {
   const s = settings()
   const through = (state: Circuit.State, now: number, later = now) =>
-    Circuit.restore(s, 100, JSON.parse(JSON.stringify(Circuit.write(state, now))), later)
+    Snapshot.restore(s, 100, JSON.parse(JSON.stringify(Snapshot.write(state, now))), later)
 
   it("keeps what is left of a break and how often the circuit opened", () => {
     const [half, ticket] = probe(s, halfOpen(s))
     const open = Circuit.settle(s, half, ticket, "failure", 0, 0, 10_000)
     const again = as("Open", through(open, 12_000, 1_000_000))
-    expect([again.since, again.until, again.series.openings]).toEqual([1_000_000, 1_018_000, 2])
+    expect([again.since, again.until, again.history.openings]).toEqual([1_000_000, 1_018_000, 2])
     const [next, third] = probe(s, Circuit.due(s, again, 1_018_000), 1_018_000)
     const later = as("Open", Circuit.settle(s, next, third, "failure", 0, 0, 1_018_000))
     expect(later.until - later.since).toBe(40_000)
@@ -248,7 +251,7 @@ describe("a snapshot", () => {
   it("keeps the counts of a closed circuit", () => {
     const state = Circuit.closed(s, 0)
     fail(s, state)
-    expect(as("Open", fail(s, through(state, 0))).series.openings).toBe(1)
+    expect(as("Open", fail(s, through(state, 0))).history.openings).toBe(1)
   })
 
   it("keeps the successes of probes, not the probes", () => {

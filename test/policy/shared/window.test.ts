@@ -47,6 +47,26 @@ describe("a window over a time", () => {
     expect(seen(window, 60_000)).toEqual({ calls: 0, bad: 0 })
   })
 
+  it("does not count a call that is as old as the window, whatever its length and whenever it began", () => {
+    for (let millis = 1; millis <= 1_000; millis++) {
+      for (const at of [0, 1, 7, 199, 12_345, 1.8e12]) {
+        const window = overTime(millis)
+        Window.record(window, true, at)
+        expect(seen(window, at + millis), `${millis} ms from ${at}`).toEqual({ calls: 0, bad: 0 })
+      }
+    }
+  })
+
+  it("counts the first call until it is as old as the window", () => {
+    for (const at of [0, 1_234, 40_000.5]) {
+      const window = overTime(10_000)
+      Window.record(window, true, at)
+      expect(seen(window, at + 9_999)).toEqual({ calls: 1, bad: 1 })
+      Window.record(window, true, at + 10_000)
+      expect(seen(window, at + 19_999)).toEqual({ calls: 1, bad: 1 })
+    }
+  })
+
   it("holds nothing stale after an idle gap of any length", () => {
     for (const gap of [5_000, 5_001, 7_777, 60_000, hour, 1_000 * hour]) {
       const window = overTime(5_000)
