@@ -52,8 +52,8 @@ export interface Options {
   readonly name?: string | undefined
   /** How long the call may take with all its attempts and waits: above zero and finite. */
   readonly totalTimeout?: Duration.DurationInput | undefined
-  /** A policy, or one as JSON in the spelling of `RetryPolicy.decode`. */
-  readonly retry?: RetryPolicy.RetryPolicy | { readonly [field: string]: unknown } | undefined
+  /** A policy, or one as data in the spelling of `RetryPolicy.decode`, where code may give any `DurationInput`. */
+  readonly retry?: RetryPolicy.RetryPolicy | RetryPolicy.PolicyData | undefined
   /** Bounds retries and hedges together. `"standard"` is a share of 20 % of the calls in flight, at least 3. */
   readonly retryBudget?: RetryBudget.RetryBudget | RetryBudget.Input | undefined
   /** Stretches the waits between attempts while much fails. */
