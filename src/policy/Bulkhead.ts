@@ -109,12 +109,36 @@ export const make: {
   (options: Options): Effect.Effect<Bulkhead, InvalidOptions>
 } = (options: Options) =>
   Effect.suspend(() =>
-    Either.map(readForm("Bulkhead", form, options), ({ maxConcurrent, maxQueued, name, queueTimeout }): Bulkhead => ({
+    Either.map(readForm("Bulkhead", form, options), ({ maxConcurrent, name, ...queue }): Bulkhead => ({
       [TypeId]: TypeId,
       name,
-      admission: Admission.make({ name, limit: maxConcurrent, floor: maxConcurrent, maxQueued, queueTimeout })
+      admission: Admission.make({ name, limit: maxConcurrent, floor: maxConcurrent, ...queue })
     })) as Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
   )
+
+export {
+  /**
+   * The priority of a call in the queue of a `Bulkhead` or a `ConcurrencyLimit`: a whole number from -100 to 100, higher
+   * goes first. Default: 0. It counts only where the options have a `priorityAgeing`; then a waiter gains one step for
+   * each such time that it waits, so that nobody starves. Calls of equal priority go first come, first served.
+   *
+   * @example
+   * import * as Effect from "effect/Effect"
+   * import * as Bulkhead from "effect-llm-resilience/policy/Bulkhead"
+   *
+   * const program = Effect.gen(function*() {
+   *   const bulkhead = yield* Bulkhead.make({ maxConcurrent: 10, maxQueued: 100, priorityAgeing: "5 seconds" })
+   *   const answer = Effect.succeed("for a person who waits").pipe(Bulkhead.apply(bulkhead))
+   *   return yield* Effect.provideService(answer, Bulkhead.Priority, 3)
+   * })
+   *
+   * Effect.runPromise(program).then(console.log) // for a person who waits
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  Priority
+} from "./shared/admission.ts"
 
 /**
  * Provides a bulkhead to everything below.

@@ -39,10 +39,10 @@ import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
 import * as Correction from "./rateLimiter/correction.ts"
-import { describeSettings, readSettings, type Settings } from "./rateLimiter/options.ts"
+import { describeSettings, form, type Options, settingsOf } from "./rateLimiter/options.ts"
 import * as Turn from "./rateLimiter/turn.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
-import { readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 import type * as Region from "./shared/region.ts"
 
 /**
@@ -81,49 +81,18 @@ export interface RateLimiter {
  */
 export const RateLimiter = Context.GenericTag<RateLimiter>("effect-llm-resilience/RateLimiter")
 
-/**
- * What a limiter is made of.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events and refusals carry. */
-  readonly name: string
+export type {
   /**
-   * Requests a minute: at least 0.0001, which is one in a week. `"learned"` has no limit until {@link learn} is told one.
-   * Without it requests are not limited. At least one of the two limits must be given.
+   * What a limiter is made of.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly requestsPerMinute?: number | "learned" | undefined
-  /** Tokens a minute: at least 0.0001, or `"learned"`. Without it tokens are not limited. */
-  readonly tokensPerMinute?: number | "learned" | undefined
-  /**
-   * The share of a minute's limit that may go at once when it was saved up, from 0 to 1. Default: 1, which mirrors the
-   * token buckets of OpenAI and Anthropic. With 0 calls go evenly spaced. In any time t, at most `burst` (or the largest
-   * single cost) plus what refills in t goes out.
-   */
-  readonly burst?: number | undefined
-  /** What a call does that has no room: wait its turn, or fail with `RateLimitExceeded`. Default: `"delay"`. */
-  readonly onExceeded?: "delay" | "fail" | undefined
-  /**
-   * With `"delay"`: a call that would have to wait longer fails at once, and so does one that waits when a pause makes
-   * it wait longer. Default: no limit, so that only a time-out round the call ends the wait.
-   */
-  readonly maxWait?: Duration.DurationInput | undefined
-  /**
-   * The longest pause that a hint of the other side (a failure's `retryAfter`) makes: a longer one is cut to it, so that
-   * one wrong reply cannot stop a key for days. {@link pause} has no such limit. Default: 1 hour.
-   */
-  readonly longestHint?: Duration.DurationInput | undefined
-  /** Who shares the limits, for example one API key. Default: the name. */
-  readonly key?: string | undefined
-  /** Judges an error: who was throttled, and what was billed. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
-
+  Options
+} from "./rateLimiter/options.ts"
 export {
   /**
-   * The numbers used where the options leave them out.
+   * What holds where an option is left out; durations in milliseconds.
    *
    * @since 0.1.0
    * @category defaults
@@ -146,13 +115,6 @@ export interface Cost<in A> {
   readonly actual?: ((value: A) => number) | undefined
 }
 
-const build = (settings: Settings, options: Options, store: RateLimitStore.RateLimitStore): RateLimiter => ({
-  [TypeId]: TypeId,
-  ...settings,
-  verdict: options.verdict ?? Verdict.of,
-  store
-})
-
 /**
  * A limiter over a store, which it shares with other limiters of the same key.
  *
@@ -163,9 +125,14 @@ export const makeWithStore = (
   options: Options
 ): Effect.Effect<RateLimiter, InvalidOptions, RateLimitStore.RateLimitStore> =>
   Effect.zipWith(
-    Effect.suspend(() => readAll("RateLimiter", options, readSettings)),
+    Effect.suspend(() => readForm("RateLimiter", form, options)),
     RateLimitStore.RateLimitStore,
-    (settings, store) => build(settings, options, store)
+    (read, store) => ({
+      [TypeId]: TypeId,
+      ...settingsOf(read, options.name),
+      verdict: read.verdict ?? Verdict.of,
+      store
+    })
   )
 
 /**

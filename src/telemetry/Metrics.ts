@@ -10,6 +10,9 @@
  * | `llm_resilience.retry.attempts` | histogram of the attempts of a finished call that had to retry | `policy` |
  * | `llm_resilience.rate_limit.wait` | histogram, milliseconds | `policy` |
  *
+ * The first 1000 names have series of their own; later members of a family such as `models/gpt` are counted as `models/*`,
+ * all others as `*`.
+ *
  * @example
  * import * as Effect from "effect/Effect"
  * import * as Metric from "effect/Metric"
@@ -48,8 +51,32 @@ const retryAttempts = Metric.histogram(
   MetricBoundaries.linear({ start: 1, width: 1, count: 10 })
 )
 
+/** How many names of policies have series of their own. */
+const mostPolicies = 1_000
+
+const names = new Set<string>()
+
+/**
+ * The name that a policy is counted by. A family of policies by key makes a name for every key, and a series once begun
+ * is kept for ever: beyond {@link mostPolicies} names, `models/gpt` is counted as `models/*`, and what has no family, or
+ * one too many, as `*`.
+ */
+const policyTag = (name: string): string => {
+  if (names.has(name)) return name
+  const slash = name.indexOf("/")
+  const familyName = slash === -1 ? "*" : `${name.slice(0, slash)}/*`
+  for (const tag of [name, familyName]) {
+    // Families have as much room again, so that keys cannot take it.
+    if (names.has(tag) || names.size < (tag === name ? mostPolicies : 2 * mostPolicies)) {
+      names.add(tag)
+      return tag
+    }
+  }
+  return "*"
+}
+
 const ofPolicy = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, policy: string) =>
-  Metric.tagged(metric, "policy", policy)
+  Metric.tagged(metric, "policy", policyTag(policy))
 
 /**
  * The counter of one event of one policy.

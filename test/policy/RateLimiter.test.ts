@@ -54,7 +54,7 @@ describe("A rate limiter", () => {
 
   it.effect("mirrors the provider's bucket by default: a minute's limit may go at once", () =>
     Effect.gen(function*() {
-      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay", longestHint: "1 hour" })
+      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay", longestHint: 3_600_000 })
       const limiter = yield* RateLimiter.make({ name: "a", requestsPerMinute: 60, tokensPerMinute: 1_000 })
       expect(yield* RateLimiter.state(limiter)).toEqual({
         requestsPerMinute: 60,
