@@ -50,7 +50,7 @@ export const section = Section.make({
       maxQueued: next.admission.gate.maxQueued
       // These are limits of a bulkhead.
     }).pipe(Effect.orDie, Effect.as(now)),
-  fixed: ({ admission }) => ({ queueTimeout: admission.queueTimeout }),
+  fixed: ({ admission }) => Admission.fixed(admission),
   contradictions: ({ admission }, peers) =>
     Section.below("queueTimeout", admission.queueTimeout, "totalTimeout", peers.totalTimeout()),
   describe: (self) => Section.titled("bulkhead", Bulkhead.describe(self)),

@@ -5,7 +5,7 @@ import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
 import * as Admission from "../shared/admission.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
+import { form } from "./options.ts"
 
 class InLimit implements Entered<unknown> {
   readonly _tag = "Entered"
@@ -38,17 +38,11 @@ const gate = (self: ConcurrencyLimit.ConcurrencyLimit): Gate<unknown, BulkheadFu
   }
 }
 
-export const section = Section.make<
-  "concurrencyLimit",
-  ConcurrencyLimit.Options,
-  ConcurrencyLimit.Options,
-  ConcurrencyLimit.ConcurrencyLimit,
-  BulkheadFull | TimedOut
->({
-  options: readByConstructor("concurrencyLimit", ["strategy.timeout", "queueTimeout"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "concurrencyLimit",
-  is: Section.marked(ConcurrencyLimit.TypeId),
-  make: (own, peers) => ConcurrencyLimit.make({ ...own, ...fromPipeline(own, peers) }),
+  is: Section.marked<ConcurrencyLimit.ConcurrencyLimit>(ConcurrencyLimit.TypeId),
+  make: ConcurrencyLimit.make,
   stage: { _tag: "Gate", gate },
   // What was learned stays, within the new bounds.
   keep: (now, next) =>
@@ -58,7 +52,7 @@ export const section = Section.make<
       maxQueued: next.admission.gate.maxQueued
       // These are bounds of a limit.
     }).pipe(Effect.orDie, Effect.as(now)),
-  fixed: ({ admission, cell }) => ({ queueTimeout: admission.queueTimeout, strategy: cell.settings.strategy }),
+  fixed: ({ admission, cell }) => ({ ...Admission.fixed(admission), strategy: cell.settings.strategy }),
   contradictions: ({ admission }, peers) =>
     Section.below("queueTimeout", admission.queueTimeout, "totalTimeout", peers.totalTimeout()),
   describe: (self) => `adaptive limit ${ConcurrencyLimit.describe(self)}`,

@@ -6,9 +6,7 @@ import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
-
-type Given = Named<RateLimiter.Options>
+import { form } from "./options.ts"
 
 class BehindLimiter<in A> implements Entered<A> {
   readonly _tag = "Entered"
@@ -47,11 +45,11 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
   }
 }
 
-export const section = Section.make<"rateLimiter", Given, Given, RateLimiter.RateLimiter, RateLimitExceeded>({
-  options: readByConstructor("rateLimiter", ["maxWait"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "rateLimiter",
-  is: Section.marked(RateLimiter.TypeId),
-  make: (own, peers) => RateLimiter.make({ ...own, ...fromPipeline(own, peers) }),
+  is: Section.marked<RateLimiter.RateLimiter>(RateLimiter.TypeId),
+  make: RateLimiter.make,
   stage: { _tag: "Gate", gate: (self) => gate(self, {}), gateAtCost: gate },
   // The store knows what was used; it is told the limits with every call.
   keep: (now, next, _, { key }) =>

@@ -254,6 +254,9 @@ export const stats = (self: Admission<unknown>): Stats => ({
 export const longestWait = ({ gate, queueTimeout = Infinity }: Admission<unknown>): number =>
   gate.maxQueued === 0 ? 0 : queueTimeout
 
+/** What those who wait go by, so that it cannot change meanwhile. */
+export const fixed = ({ gate, queueTimeout }: Admission<unknown>) => ({ queueTimeout, priorityAgeing: gate.ageing })
+
 /** "10 at a time, 50 waiting, for 5s at most" */
 export const describe = (self: Admission<unknown>, limit: string): string => {
   const { maxQueued } = self.gate
