@@ -33,7 +33,6 @@ import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { elapsedMillis } from "../internal/elapsed.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
@@ -41,8 +40,7 @@ import * as Kernel from "./concurrencyLimit/kernel.ts"
 import { boundsOf, form, type Limits, limitsForm, type Options } from "./concurrencyLimit/options.ts"
 import * as Admission from "./shared/admission.ts"
 import { readForm } from "./shared/options.ts"
-import * as Gate from "./shared/permits.ts"
-import type * as Region from "./shared/region.ts"
+import type * as Gate from "./shared/permits.ts"
 
 /**
  * Marks an adaptive limit.
@@ -130,13 +128,22 @@ export const make: {
       const { maxQueued, name, priorityAgeing, queueTimeout, strategy, verdict = Verdict.of } = read
       const { ceiling, floor, initial } = boundsOf(read)
       const settings: Kernel.Settings = { strategy, floor, ceiling }
-      return {
+      const self: ConcurrencyLimit = {
         [TypeId]: TypeId,
         name,
         verdict,
-        admission: Admission.make({ name, limit: initial, floor, maxQueued, queueTimeout, priorityAgeing }),
+        admission: Admission.make({
+          name,
+          limit: initial,
+          floor,
+          maxQueued,
+          queueTimeout,
+          priorityAgeing,
+          learn: (permit, cause, now) => learn(self, permit, cause, now)
+        }),
         cell: { settings, current: Kernel.start(settings, initial) }
       }
+      return self
     }) as Effect.Effect<ConcurrencyLimit<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
   )
 
@@ -149,66 +156,6 @@ export const make: {
 export const layer = (options: Options): Layer.Layer<ConcurrencyLimit, InvalidOptions> =>
   Layer.effect(ConcurrencyLimit, make(options))
 
-/**
- * Proof that a call may run, with what is measured of it. It is given back exactly once, by {@link unsafeSettle}.
- *
- * @since 0.1.0
- * @category models
- */
-export type Permit = Gate.Permit
-
-/**
- * The first half of {@link apply}, for whoever fuses several policies into one step: a permit at once, or nothing. To
- * be called in an uninterruptible region that ends with {@link unsafeSettle}. Without a permit go on with
- * {@link queue}. `now` is elapsed milliseconds.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeAdmit = <Refused>(self: ConcurrencyLimit<Refused>, now: number): Permit | undefined => {
-  const permit = Gate.admit(self.admission.gate)
-  if (permit !== undefined) permit.since = now
-  return permit
-}
-
-/**
- * The `restore` of `Effect.uninterruptibleMask`.
- *
- * @since 0.1.0
- * @category low level
- */
-export type Restore = Region.Restore
-
-/**
- * The way to a permit after {@link unsafeAdmit} gave none: waits in the queue, or refuses. To be run in an
- * uninterruptible region; `restore` comes from its `Effect.uninterruptibleMask`, so that the wait alone can be
- * interrupted.
- *
- * @since 0.1.0
- * @category low level
- */
-export const queue = <Refused>(
-  self: ConcurrencyLimit<Refused>,
-  restore: Restore
-): Effect.Effect<Permit, Refused> =>
-  Effect.flatMap(self.admission.queue(restore), (permit) =>
-    Effect.clockWith((clock) => {
-      permit.since = elapsedMillis(clock)
-      return Effect.succeed(permit)
-    }))
-
-/**
- * The effect to run with a permit: it knows, where that matters, that it holds it.
- *
- * @since 0.1.0
- * @category low level
- */
-export const protect = <A, E, R, Refused>(
-  self: ConcurrencyLimit<Refused>,
-  permit: Permit,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Admission.protect(self.admission, permit, effect)
-
 const outcomeOf = (
   cause: Cause.Cause<unknown> | undefined,
   verdict: (error: unknown) => Verdict.Verdict
@@ -220,37 +167,25 @@ const outcomeOf = (
   return throttled || weighs ? "overload" : "ignored"
 }
 
-/**
- * The second half of {@link apply}: moves the limit by how the call ended (`cause` is nothing for a success), gives the
- * permit back, and lets in who waits. Returns the report to make if the limit changed. A second time does nothing.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeSettle = <Refused>(
-  self: ConcurrencyLimit<Refused>,
-  permit: Permit,
+/** Moves the limit by how a call ended; `cause` is nothing for a success. Gives the report to make if it changed. */
+const learn = (
+  self: ConcurrencyLimit,
+  permit: Gate.Permit,
   cause: Cause.Cause<unknown> | undefined,
   now: number
 ): Effect.Effect<void> | undefined => {
-  if (!permit.held) return undefined
   const { gate } = self.admission
   const from = gate.limit
-  try {
-    self.cell.current = Kernel.observe(self.cell.settings, self.cell.current, {
-      outcome: outcomeOf(cause, self.verdict),
-      latency: Math.max(0, now - permit.since),
-      // The first call of a burst began alone and did not stay so.
-      inFlight: Math.max(permit.inFlight, gate.running),
-      epoch: permit.epoch
-    })
-    gate.limit = Kernel.limitOf(self.cell.current)
-    gate.epoch = self.cell.current.epoch
-  } finally {
-    // A verdict is somebody else's code; if it throws, that is a defect of the call, and the permit is given back.
-    Admission.release(self.admission, permit)
-  }
-  const to = gate.limit
+  self.cell.current = Kernel.observe(self.cell.settings, self.cell.current, {
+    outcome: outcomeOf(cause, self.verdict),
+    latency: Math.max(0, now - permit.since),
+    // The first call of a burst began alone and did not stay so.
+    inFlight: Math.max(permit.inFlight, gate.running),
+    epoch: permit.epoch
+  })
+  const to = Kernel.limitOf(self.cell.current)
+  gate.limit = to
+  gate.epoch = self.cell.current.epoch
   return from === to ? undefined : Effect.clockWith((clock) =>
     Monitor.emit(
       Event.ConcurrencyLimitChanged({ at: clock.unsafeCurrentTimeMillis(), name: self.name, from, to })
@@ -278,26 +213,7 @@ export const apply: {
   <A, E, R, Refused>(
     effect: Effect.Effect<A, E, R>,
     self: ConcurrencyLimit<Refused>
-  ): Effect.Effect<A, E | Refused, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.clockWith((clock) => {
-        const settle = <A2, E2>(
-          permit: Permit,
-          cause: Cause.Cause<unknown> | undefined,
-          end: Effect.Effect<A2, E2>
-        ): Effect.Effect<A2, E2> => {
-          const report = unsafeSettle(self, permit, cause, elapsedMillis(clock))
-          return report === undefined ? end : Effect.zipRight(report, end)
-        }
-        const run = (permit: Permit): Effect.Effect<A, E, R> =>
-          Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
-            onFailure: (cause) => settle(permit, cause, Effect.failCause(cause)),
-            onSuccess: (value) => settle(permit, undefined, Effect.succeed(value))
-          })
-        const permit = unsafeAdmit(self, elapsedMillis(clock))
-        return permit === undefined ? Effect.flatMap(queue(self, restore), run) : run(permit)
-      })
-    )
+  ): Effect.Effect<A, E | Refused, R> => Admission.apply(self.admission, effect)
 )
 
 /**

@@ -28,15 +28,20 @@ describe("Metrics", () => {
       expect((yield* Metric.value(Metrics.events("Retried", "uncounted"))).count).toBe(0)
     }))
 
-  it.effect("keep no series for every key of a family for ever", () =>
+  it.effect("keeps a bounded number of names, whatever keys a family has; the rest is counted as other", () =>
     Effect.gen(function*() {
+      const monitor = Metrics.make({ maxPolicies: 3, maxErrors: 2 })
       const before = (yield* Metric.snapshot).length
-      const emitting = (name: string) => Metrics.monitor.emit(Event.CircuitClosed({ at: 0, name }))
-      for (let key = 0; key < 5_000; key++) yield* emitting(`bounded/key ${key}`)
-      expect((yield* Metric.snapshot).length - before).toBeLessThanOrEqual(1_001)
-      const late = (yield* Metric.value(Metrics.events("CircuitClosed", "bounded/key 4999"))).count
-      expect(late).toBeGreaterThan(3_900)
-      yield* emitting("too late for a name")
-      expect((yield* Metric.value(Metrics.events("CircuitClosed", "anything else"))).count).toBe(1)
+      for (let i = 0; i < 500; i++) {
+        yield* monitor.emit(
+          Event.FellBack({ at: 0, name: `bounded ${i}`, from: "a", to: "b", error: { _tag: `Kind${i}` } })
+        )
+      }
+      // Three policies and the others, each with its events, and with the kinds of error that they met.
+      expect((yield* Metric.snapshot).length - before).toBeLessThanOrEqual(4 + 4 * 3)
+      expect((yield* Metric.value(Metrics.events("FellBack", "bounded 2"))).count).toBe(1)
+      expect((yield* Metric.value(Metrics.events("FellBack", "other"))).count).toBe(497)
+      yield* monitor.emit(Event.ConfigSwapped({ at: 0, name: "bounded 0" }))
+      expect((yield* Metric.value(Metrics.events("ConfigSwapped", "bounded 0"))).count).toBe(1)
     }))
 })

@@ -6,6 +6,7 @@ import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
+import * as Call from "./call.ts"
 import { form } from "./options.ts"
 
 class BehindLimiter<in A> implements Entered<A> {
@@ -23,7 +24,7 @@ class BehindLimiter<in A> implements Entered<A> {
       ? RateLimiter.release(this.self, this.granted)
       : Exit.isSuccess(exit) && this.actual === undefined
       ? undefined
-      : RateLimiter.settleExit(this.self, this.granted, exit, this.actual)
+      : Call.settleExit(this.self, this.granted, exit, this.actual)
   }
 }
 
@@ -31,13 +32,13 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
   const entered = (granted: Granted): Entered<A> => new BehindLimiter(self, cost.actual, granted)
   return {
     enter: (now, restore) => {
-      const admission = RateLimiter.unsafeAdmit(self, now, cost)
+      const admission = Call.admit(self, now, cost)
       return admission?._tag === "Granted" ? entered(admission) : {
         _tag: "Slow",
         enter: Effect.map(
           admission === undefined
-            ? RateLimiter.reserveWith(self, cost, restore)
-            : RateLimiter.enter(self, admission, restore),
+            ? Call.reserve(self, cost, restore)
+            : Call.enter(self, admission, restore),
           entered
         )
       }

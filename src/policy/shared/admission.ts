@@ -1,4 +1,5 @@
 /** What a bulkhead and an adaptive limit share: a gate, run as an effect. */
+import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -49,6 +50,10 @@ export interface Admission<out Refused = Refusal> {
   readonly gate: Gate.Gate
   /** Milliseconds; `undefined` for a wait without end. */
   readonly queueTimeout: number | undefined
+  /** Learns from how a call ended; gives the report to make, if there is one. May throw: a verdict is the user's code. */
+  readonly learn:
+    | ((permit: Gate.Permit, cause: Cause.Cause<unknown> | undefined, now: number) => Effect.Effect<void> | undefined)
+    | undefined
   /** One for each clock on which somebody waits with a time-out; nearly always one at most. */
   readonly sweepers: Map<Clock.Clock, Sweeper>
   /**
@@ -59,6 +64,7 @@ export interface Admission<out Refused = Refusal> {
 }
 
 export const make = (options: {
+  readonly learn?: Admission["learn"]
   readonly name: string
   readonly limit: number
   readonly floor: number
@@ -71,10 +77,76 @@ export const make = (options: {
     name,
     gate: Gate.make({ limit, maxQueued, floor, ageing: priorityAgeing }),
     queueTimeout,
+    learn: options.learn,
     sweepers: new Map(),
     queue: (restore) => queue(self, restore)
   }
   return self
+}
+
+/**
+ * Runs the effect when there is room. By hand, not by `Effect.onExit`: the region is already uninterruptible, and giving
+ * a permit back is a plain function.
+ */
+export const apply = <A, E, R, Refused>(
+  self: Admission<Refused>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Refused, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    // Only who learns needs the time.
+    self.learn === undefined
+      ? applied(self, effect, restore, undefined)
+      : Effect.clockWith((clock) => applied(self, effect, restore, clock))
+  )
+
+const applied = <A, E, R, Refused>(
+  self: Admission<Refused>,
+  effect: Effect.Effect<A, E, R>,
+  restore: Restore,
+  clock: Clock.Clock | undefined
+): Effect.Effect<A, E | Refused, R> => {
+  const now = (): number => clock === undefined ? 0 : elapsedMillis(clock)
+  const ending = <A2, E2>(
+    permit: Gate.Permit,
+    cause: Cause.Cause<unknown> | undefined,
+    end: Effect.Effect<A2, E2>
+  ): Effect.Effect<A2, E2> => {
+    const report = settle(self, permit, cause, now())
+    return report === undefined ? end : Effect.zipRight(report, end)
+  }
+  const run = (permit: Gate.Permit): Effect.Effect<A, E, R> =>
+    Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
+      onFailure: (cause) => ending(permit, cause, Effect.failCause(cause)),
+      onSuccess: (value) => ending(permit, undefined, Effect.succeed(value))
+    })
+  const permit = admit(self, now())
+  return permit === undefined ? Effect.flatMap(self.queue(restore), run) : run(permit)
+}
+
+/** A permit at once, or nothing: then go on with `queue`. */
+export const admit = (self: Admission<unknown>, now: number): Gate.Permit | undefined => {
+  const permit = Gate.admit(self.gate)
+  if (permit !== undefined) permit.since = now
+  return permit
+}
+
+/**
+ * Gives a permit back, to the next who waits if there is one, and learns from how the call ended. A second time does
+ * nothing. If a verdict throws, that is a defect of the call, and the permit is given back all the same.
+ */
+export const settle = (
+  self: Admission<unknown>,
+  permit: Gate.Permit,
+  cause: Cause.Cause<unknown> | undefined,
+  now: number
+): Effect.Effect<void> | undefined => {
+  if (!permit.held) return undefined
+  try {
+    return self.learn?.(permit, cause, now)
+  } finally {
+    Gate.release(self.gate, permit)
+    stopIdleSweepers(self)
+  }
 }
 
 /** The protected effect, which knows the permit it runs under where that is needed. */
@@ -92,11 +164,6 @@ const stopIdleSweepers = (self: Admission<unknown>): void => {
     self.sweepers.delete(clock)
     fiber?.unsafeInterruptAsFork(FiberId.none)
   }
-}
-
-export const release = (self: Admission<unknown>, permit: Gate.Permit): void => {
-  Gate.release(self.gate, permit)
-  stopIdleSweepers(self)
 }
 
 const abandon = (self: Admission<unknown>, waiter: Gate.Waiter): void => {
@@ -186,13 +253,13 @@ const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Re
   Effect.withFiberRuntime((fiber) => {
     const holder = Reentrance.holderOf(fiber, self.gate)
     if (holder?.fiber === fiber) return refuse(self, "reentrant")
-    // Between the refusal to admit and this there may have been a yield of the scheduler.
-    const permit = Gate.admit(self.gate)
-    if (permit !== undefined) return Effect.succeed(permit)
     const { gate, queueTimeout } = self
-    if (gate.queued >= gate.maxQueued) return refuse(self, "full")
+    if (gate.running >= gate.limit && gate.queued >= gate.maxQueued) return refuse(self, "full")
     return Effect.clockWith((clock) => {
       const at = elapsedMillis(clock)
+      // Between the refusal to admit and this there may have been a yield of the scheduler.
+      const permit = admit(self, at)
+      if (permit !== undefined) return Effect.succeed(permit)
       const sweeper = queueTimeout === undefined ? undefined : sweeperOf(self, clock)
       const waiter = Gate.enqueue(gate, {
         at,
@@ -201,7 +268,7 @@ const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Re
         timeouts: sweeper?.timeouts
       })
       if (waiter === undefined) return refuse(self, "full")
-      const waiting = wait(self, waiter, restore, holder && Reentrance.isAwaited(holder, fiber))
+      const waiting = wait(self, waiter, restore, clock, holder && Reentrance.isAwaited(holder, fiber))
       return sweeper === undefined ? waiting : Effect.zipRight(startSweeper(self, sweeper), waiting)
     })
   })
@@ -211,6 +278,7 @@ const wait = (
   self: Admission,
   waiter: Gate.Waiter,
   restore: Restore,
+  clock: Clock.Clock,
   isAwaited: Effect.Effect<boolean> | undefined
 ): Effect.Effect<Gate.Permit, Refusal> => {
   const served = Effect.as(settled(waiter), false)
@@ -223,7 +291,10 @@ const wait = (
       return Effect.failCause(cause)
     },
     onSuccess: (reentrant): Effect.Effect<Gate.Permit, Refusal> => {
-      if (waiter.permit !== undefined) return Effect.succeed(waiter.permit)
+      if (waiter.permit !== undefined) {
+        waiter.permit.since = elapsedMillis(clock)
+        return Effect.succeed(waiter.permit)
+      }
       if (!reentrant) return refuseLate(self)
       abandon(self, waiter)
       return refuse(self, "reentrant")
@@ -253,6 +324,9 @@ export const stats = (self: Admission<unknown>): Stats => ({
 /** The longest that a call may wait, in milliseconds. */
 export const longestWait = ({ gate, queueTimeout = Infinity }: Admission<unknown>): number =>
   gate.maxQueued === 0 ? 0 : queueTimeout
+
+/** What those who wait go by, so that it cannot change meanwhile. */
+export const fixed = ({ gate, queueTimeout }: Admission<unknown>) => ({ queueTimeout, priorityAgeing: gate.ageing })
 
 /** "10 at a time, 50 waiting, for 5s at most" */
 export const describe = (self: Admission<unknown>, limit: string): string => {
