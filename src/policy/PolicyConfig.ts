@@ -25,7 +25,6 @@ import * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as Verdict from "../error/Verdict.ts"
 import * as Form from "../internal/form.ts"
-import { isRecord } from "../internal/record.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
@@ -33,7 +32,6 @@ import type * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
 import type * as Hedge from "./Hedge.ts"
 import * as Configuration from "./pipeline/configuration.ts"
 import { type Known, sections } from "./pipeline/sections.ts"
-import { schema } from "./policyConfig/schema.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
@@ -83,25 +81,6 @@ export interface Options {
 export interface Policies extends Configuration.PoliciesOf<Known> {}
 
 const form = Form.of<Options>()(Configuration.formOf(sections))
-
-/** Until every policy has a form of its own. */
-const schemaOf = (): { readonly [keyword: string]: unknown } => {
-  const { $defs, properties, ...keywords } = Form.toJsonSchema(form, { title: "A pipeline of effect-llm-resilience" })
-  return {
-    ...keywords,
-    properties: {
-      ...(isRecord(properties) ? properties : {}),
-      ...Object.fromEntries(
-        Object.entries(isRecord(properties) ? properties : {}).flatMap(([name, value]) =>
-          isRecord(value) && value["$ref"] === name
-            ? [[name, isRecord(schema["properties"]) ? schema["properties"][name] : {}]]
-            : []
-        )
-      )
-    },
-    $defs: { ...(isRecord($defs) ? $defs : {}), ...(isRecord(schema["$defs"]) ? schema["$defs"] : {}) }
-  }
-}
 
 const readAs = (options: unknown, mode: "code" | "file"): Effect.Effect<Policies, InvalidOptions> =>
   Effect.map(
@@ -166,4 +145,6 @@ export const encode = (policies: Policies): { readonly [field: string]: unknown 
  * @since 0.1.0
  * @category schemas
  */
-export const jsonSchema: { readonly [keyword: string]: unknown } = schemaOf()
+export const jsonSchema: { readonly [keyword: string]: unknown } = Form.toJsonSchema(form, {
+  title: "A pipeline of effect-llm-resilience"
+})

@@ -26,7 +26,7 @@ const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
 }
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "adaptiveRetry",
   is: isAdaptiveRetry,
   make: AdaptiveRetry.make,

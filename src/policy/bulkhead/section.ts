@@ -39,7 +39,7 @@ const gate = (self: Bulkhead.Bulkhead): Gate<unknown, BulkheadFull | TimedOut> =
 }
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "bulkhead",
   is: Section.marked<Bulkhead.Bulkhead>(Bulkhead.TypeId),
   make: Bulkhead.make,

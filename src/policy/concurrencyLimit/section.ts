@@ -39,7 +39,7 @@ const gate = (self: ConcurrencyLimit.ConcurrencyLimit): Gate<unknown, BulkheadFu
 }
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "concurrencyLimit",
   is: Section.marked<ConcurrencyLimit.ConcurrencyLimit>(ConcurrencyLimit.TypeId),
   make: ConcurrencyLimit.make,

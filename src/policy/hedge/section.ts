@@ -65,7 +65,7 @@ const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
 }
 
 export const section = Section.make({
-  options: Section.options(input),
+  form: input,
   missing: missingBudget,
   name: "hedge",
   is: isHedge,

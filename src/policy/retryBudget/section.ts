@@ -16,7 +16,7 @@ const formOf = (read: Form.Output<typeof input>): RetryBudget.Form => {
 
 export const section = Section.make({
   name: "retryBudget",
-  options: Section.options(input),
+  form: input,
   is: Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId),
   make: (read, { name }) => RetryBudget.make({ name, form: formOf(read) }),
   // It goes on with its counts where the form is the same.
