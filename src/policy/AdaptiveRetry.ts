@@ -10,7 +10,6 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
  * import * as AdaptiveRetry from "effect-llm-resilience/policy/AdaptiveRetry"
  *
  * const program = Effect.gen(function*() {
@@ -46,17 +45,6 @@ import { readForm } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/AdaptiveRetry")
 
-export {
-  /**
-   * The numbers used when nothing is said. `rate` holds those of the AWS SDKs: `beta` is what is left of the rate after a
-   * throttle, `scale` the steepness of the cubic curve, `minimumRate` the least requests a second, `smooth` the weight of
-   * the newest measurement.
-   *
-   * @since 0.1.0
-   * @category defaults
-   */
-  defaults
-} from "./adaptiveRetry/options.ts"
 export type {
   /**
    * `"multiplier"`: longer waits between attempts. `"rate"`: that, and requests held back before they are sent.
@@ -72,6 +60,17 @@ export type {
    * @category models
    */
   Options
+} from "./adaptiveRetry/options.ts"
+export {
+  /**
+   * The numbers used when nothing is said. `rate` holds those of the AWS SDKs: `beta` is what is left of the rate after a
+   * throttle, `scale` the steepness of the cubic curve, `minimumRate` the least requests a second, `smooth` the weight of
+   * the newest measurement.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
 } from "./adaptiveRetry/options.ts"
 
 /**
@@ -107,14 +106,20 @@ export const AdaptiveRetry = Context.GenericTag<AdaptiveRetry>("effect-llm-resil
 export const make = (options: Options = {}): Effect.Effect<AdaptiveRetry, InvalidOptions> =>
   Effect.suspend(() =>
     Either.map(readForm("AdaptiveRetry", form, options), (read): AdaptiveRetry => {
-      const { calls, cap, maxMultiplier, minimumCalls = Math.min(calls, defaults.minimumCalls), mode, name } = read
-      const settings = { calls, duration: read.window, minimumCalls, maxMultiplier, cap }
+      const { calls, cap, maxMultiplier, minimumCalls, mode, name, verdict, window } = read
+      const settings = {
+        calls,
+        duration: window,
+        minimumCalls: minimumCalls ?? Math.min(calls, defaults.minimumCalls),
+        maxMultiplier,
+        cap
+      }
       return {
         [TypeId]: TypeId,
         name,
         mode,
         settings,
-        verdict: read.verdict ?? Verdict.of,
+        verdict: verdict ?? Verdict.of,
         cell: new Cell(settings, mode === "rate" ? defaults.rate : undefined)
       }
     })

@@ -34,10 +34,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
-import type * as Form from "../internal/form.ts"
 import { words } from "../internal/words.ts"
-import * as HedgeDelay from "./hedge/delay.ts"
-import { defaults, form, type Options } from "./hedge/options.ts"
+import type * as HedgeDelay from "./hedge/delay.ts"
+import { form, type Options } from "./hedge/options.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import { GuardedEffect } from "./shared/attempt.ts"
 import { surroundingsOf } from "./shared/childFiber.ts"
@@ -53,24 +52,7 @@ import { readForm } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Hedge")
 
-export {
-  /**
-   * The numbers used when nothing is said. `window` is how many of the most recent successes a learned delay looks at;
-   * it is reckoned anew after every 25 of them. A delay has no default: hedging is off unless it is asked for.
-   *
-   * @since 0.1.0
-   * @category defaults
-   */
-  defaults
-} from "./hedge/options.ts"
 export type {
-  /**
-   * What a hedge of a pipeline is made from: it uses the pipeline's `retryBudget`, unless it says `budget: "none"`.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Input,
   /**
    * A delay that is learned: as long as the given share of recent calls took at most.
    *
@@ -85,6 +67,16 @@ export type {
    * @category models
    */
   Options
+} from "./hedge/options.ts"
+export {
+  /**
+   * The numbers used when nothing is said. `window` is how many of the most recent successes a learned delay looks at;
+   * it is worked out anew after every 25 of them. A delay has no default: hedging is off unless it is asked for.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
 } from "./hedge/options.ts"
 
 /**
@@ -118,20 +110,6 @@ export const Hedge = Context.GenericTag<Hedge>("effect-llm-resilience/Hedge")
  */
 export const CurrentAttempt = HedgeRace.CurrentAttempt
 
-/** A delay as the hedge uses it. */
-const delayOf = (delay: Form.Output<typeof form>["delay"]): Hedge["delay"] =>
-  Duration.isDuration(delay)
-    ? new HedgeDelay.Fixed(delay)
-    : new HedgeDelay.Learned(
-      {
-        quantile: delay.quantile,
-        minimumSamples: delay.minimumSamples,
-        window: defaults.window,
-        every: defaults.every
-      },
-      delay.initial
-    )
-
 /**
  * A hedge. Fails with one `InvalidOptions` that lists everything out of range, and when no budget was chosen.
  *
@@ -140,12 +118,9 @@ const delayOf = (delay: Form.Output<typeof form>["delay"]): Hedge["delay"] =>
  */
 export const make = (options: Options): Effect.Effect<Hedge, InvalidOptions> =>
   Effect.suspend(() =>
-    Either.map(readForm("Hedge", form, options), ({ budget, delay, maxHedges, name, verdict }): Hedge => ({
+    Either.map(readForm("Hedge", form, options), ({ verdict, ...read }): Hedge => ({
       [TypeId]: TypeId,
-      name,
-      maxHedges,
-      delay: delayOf(delay),
-      budget,
+      ...read,
       verdict: verdict ?? Verdict.of
     }))
   )

@@ -53,11 +53,11 @@ export interface Options {
   /** A policy, or one as data in the spelling of `RetryPolicy.decode`, where code may give any `DurationInput`. */
   readonly retry?: RetryPolicy.RetryPolicy | RetryPolicy.PolicyData | undefined
   /** Bounds retries and hedges together. `"standard"` is a share of 20 % of the calls in flight, at least 3. */
-  readonly retryBudget?: RetryBudget.RetryBudget | RetryBudget.Input | undefined
+  readonly retryBudget?: RetryBudget.RetryBudget | BudgetForm | undefined
   /** Stretches the waits between attempts while much fails. */
   readonly adaptiveRetry?: AdaptiveRetry.AdaptiveRetry | AdaptiveRetry.Options | undefined
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
-  readonly hedge?: Hedge.Hedge | Hedge.Input | undefined
+  readonly hedge?: Hedge.Hedge | HedgeForm | undefined
   /** Refuses calls for a while when many have failed. Its name is that of the pipeline, if it has none of its own. */
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
   /** Keeps calls within requests and tokens a minute. */
@@ -70,6 +70,29 @@ export interface Options {
   readonly attemptTimeout?: Duration.DurationInput | undefined
   /** Judges errors that do not know their own verdict, for all policies. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+}
+
+/**
+ * A budget as data; what is left out of a form has the defaults of `RetryBudget`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BudgetForm =
+  | "standard"
+  | { readonly share: RetryBudget.Partly<RetryBudget.Share> }
+  | { readonly tokens: RetryBudget.Partly<RetryBudget.Tokens> }
+  | { readonly deposits: RetryBudget.Partly<RetryBudget.Deposits> }
+  | { readonly throttle: RetryBudget.Partly<RetryBudget.Throttle> }
+
+/**
+ * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HedgeForm extends Omit<Hedge.Options, "budget"> {
+  readonly budget?: "shared" | "none" | undefined
 }
 
 /**

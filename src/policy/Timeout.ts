@@ -65,8 +65,8 @@ export interface Options {
 }
 
 const form = Form.of<Options>()(Form.struct("an object with the options of a time-out", {
-  limit: Form.duration(),
   name: Form.withDefault(Form.name, () => "timeout"),
+  limit: Form.millis(),
   phase: Form.withDefault(Form.oneOf("attempt", "total", "firstToken", "idle", "queue"), () => "attempt" as const)
 }))
 
@@ -78,7 +78,12 @@ const form = Form.of<Options>()(Form.struct("an object with the options of a tim
  */
 export const make = (options: Options): Effect.Effect<Timeout, InvalidOptions> =>
   Effect.suspend(() =>
-    Either.map(readForm("Timeout", form, options), (read): Timeout => ({ [TypeId]: TypeId, ...read }))
+    Either.map(readForm("Timeout", form, options), ({ limit, name, phase }): Timeout => ({
+      [TypeId]: TypeId,
+      name,
+      limit: Duration.millis(limit),
+      phase
+    }))
   )
 
 /**

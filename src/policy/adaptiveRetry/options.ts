@@ -1,20 +1,10 @@
 /** The options of an adaptive retry. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { judge } from "../shared/options.ts"
 
 export type Mode = "multiplier" | "rate"
-
-export const defaults = {
-  mode: "multiplier",
-  window: "5 minutes",
-  calls: 100,
-  minimumCalls: 10,
-  maxMultiplier: 4,
-  cap: "30 seconds",
-  rate: { beta: 0.7, scale: 0.4, minimumRate: 0.5, smooth: 0.8 }
-} as const
 
 export interface Options {
   /** The name its events carry. Default: `"adaptiveRetry"`. */
@@ -38,27 +28,38 @@ export interface Options {
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
-const calls = Form.count(1, 100_000, "a whole number of calls, 1 to 100000")
+export const defaults = {
+  mode: "multiplier",
+  window: "5 minutes",
+  calls: 100,
+  minimumCalls: 10,
+  maxMultiplier: 4,
+  cap: "30 seconds",
+  rate: { beta: 0.7, scale: 0.4, minimumRate: 0.5, smooth: 0.8 }
+} as const
 
-const fields = {
-  name: Form.withDefault(Form.name, () => "adaptiveRetry"),
-  mode: Form.withDefault(Form.oneOf("multiplier", "rate"), () => defaults.mode),
-  window: Form.withDefault(Form.millis(), () => Duration.toMillis(defaults.window)),
-  calls: Form.withDefault(calls, () => defaults.calls),
-  minimumCalls: Form.optional(calls),
-  maxMultiplier: Form.withDefault(
-    Form.number({ min: 1, max: 100 }, "a factor from 1 to 100"),
-    () => defaults.maxMultiplier
-  ),
-  cap: Form.withDefault(Form.millis(), () => Duration.toMillis(defaults.cap)),
-  verdict: Form.optional(judge)
-}
+const minute = 60_000
 
-const minimumCheck: Form.Check<typeof fields> = ({ calls = defaults.calls, minimumCalls }) =>
-  minimumCalls === undefined || minimumCalls <= calls
-    ? []
-    : [{ path: ["minimumCalls"], allowed: `a whole number of calls, 1 to ${calls}` }]
+const allowedCalls = (most: number): string => `a whole number of calls, 1 to ${most}`
+const calls = Form.count(1, 100_000, allowedCalls(100_000))
 
-export const form = Form.of<Options>()(
-  Form.struct("an object with the options of an adaptive retry", fields, minimumCheck)
-)
+export const form = Form.of<Options>()(Form.struct(
+  "an object with the options of an adaptive retry",
+  {
+    name: Form.withDefault(Form.name, () => "adaptiveRetry"),
+    mode: Form.withDefault(Form.oneOf("multiplier", "rate"), () => defaults.mode),
+    window: Form.withDefault(Form.millis(), () => 5 * minute),
+    calls: Form.withDefault(calls, () => defaults.calls),
+    minimumCalls: Form.optional(calls),
+    maxMultiplier: Form.withDefault(
+      Form.number({ min: 1, max: 100 }, "a factor from 1 to 100"),
+      () => defaults.maxMultiplier
+    ),
+    cap: Form.withDefault(Form.millis(), () => 0.5 * minute),
+    verdict: Form.optional(judge)
+  },
+  ({ calls: most = defaults.calls, minimumCalls }) =>
+    minimumCalls === undefined || minimumCalls <= most
+      ? []
+      : [{ path: ["minimumCalls"], allowed: allowedCalls(most) }]
+))

@@ -6,8 +6,6 @@ import * as Section from "../shared/section.ts"
 import { form } from "./options.ts"
 import * as Requests from "./requests.ts"
 
-const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
-
 /** Holds requests back in the mode `"rate"`, and takes in what becomes of those that were sent. */
 const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
   const entered: Entered<unknown> = {
@@ -28,7 +26,7 @@ const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
 export const section = Section.make({
   form,
   name: "adaptiveRetry",
-  is: isAdaptiveRetry,
+  is: Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId),
   make: AdaptiveRetry.make,
   // Nobody waits for its turn only to be refused by an open circuit.
   stage: { _tag: "Gate", gate, behind: "circuitBreaker" },

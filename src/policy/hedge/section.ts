@@ -1,23 +1,35 @@
 /** The hedge of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Verdict from "../../error/Verdict.ts"
+import type * as Form from "../../internal/form.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import { HedgedRun } from "../shared/hedgedAttempt.ts"
 import * as Section from "../shared/section.ts"
-import { input } from "./options.ts"
+import { pipelineForm } from "./options.ts"
 
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
 
 /** A budget that is there but wrong is told where it stands. */
-const missingBudget = (given: Fields, peers: Section.Peers): ReadonlyArray<Section.Issue> =>
+const missing = (given: Fields, peers: Section.Peers): ReadonlyArray<Section.Issue> =>
   given["budget"] === "none" || peers.isGiven("retryBudget") ? [] : [{
     path: "budget",
     found: "no retryBudget to share",
     allowed: "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
   }]
+
+/** Retries and hedges share one budget, unless a hedge without bound is meant. */
+const make = (read: Form.Output<typeof pipelineForm>, peers: Section.Peers): Hedge.Hedge => ({
+  [Hedge.TypeId]: Hedge.TypeId,
+  name: read.name,
+  delay: read.delay,
+  maxHedges: read.maxHedges,
+  budget: read.budget === "none" ? read.budget : peers.find(isRetryBudget) ?? "none",
+  verdict: read.verdict ?? Verdict.of
+})
 
 /** Retries and hedges go on sharing one budget, and a delay that was learned is not learned anew. */
 const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Peers): Hedge.Hedge => {
@@ -65,13 +77,11 @@ const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
 }
 
 export const section = Section.make({
-  form: input,
-  missing: missingBudget,
+  form: pipelineForm,
   name: "hedge",
   is: isHedge,
-  // Retries and hedges share one budget, unless a hedge without bound is meant.
-  make: (read, peers) =>
-    Hedge.make({ ...read, budget: read.budget === "none" ? read.budget : peers.find(isRetryBudget) ?? "none" }),
+  missing,
+  make: (read, peers) => Effect.succeed(make(read, peers)),
   stage: {
     _tag: "Around",
     around: (self) => (inner) => new HedgedRun(inner, self)

@@ -1,8 +1,11 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
 import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
-import type * as Verdict from "../../error/Verdict.ts"
+import type { Verdict } from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
+
+/** Who judges errors in place of their own verdicts. */
+export const judge = Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors")
 
 export const refusal = (
   module: string,
@@ -31,9 +34,3 @@ export const readFormOrThrow = <Read>(
   if (Either.isLeft(read)) throw refusal(module, { problems: read.left })
   return read.right
 }
-
-/** Who judges errors that do not know their own verdict. */
-export const judge = Form.fn<(error: unknown) => Verdict.Verdict>(
-  "a function from an error to a verdict",
-  "judge errors"
-)
