@@ -41,7 +41,7 @@ describe("a policy that is one folder and one line", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         name: "chat",
-        retry: { ...retry, honourHints: "never" },
+        retry,
         attemptTimeout: "10 seconds",
         allowance: { attempts: 9, pause: 500 }
       })

@@ -79,7 +79,7 @@ describe("an editor, where a pipeline is written", () => {
   it.each<readonly [string, string, string]>([
     ["{ | }", "hedge", "A further attempt beside one that takes long"],
     ["{ circuitBreaker: { | } }", "openFor", "How long it stays open"],
-    ["{ retryBudget: { share: { | } } }", "ratio", "a share of the calls in flight"]
+    ["{ retryBudget: { share: { | } } }", "ratio", "0 to 1"]
   ])("shows what they mean: %s", (options, field, text) => {
     expect(documentation(options, field)).toContain(text)
   })
