@@ -95,7 +95,6 @@ export {
   fileOnly,
   has,
   hasField,
-  inFieldOrder,
   isText,
   list,
   mapped,

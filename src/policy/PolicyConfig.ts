@@ -25,7 +25,6 @@ import * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as Verdict from "../error/Verdict.ts"
 import * as Form from "../internal/form.ts"
-import { isRecord } from "../internal/record.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
@@ -33,7 +32,6 @@ import type * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
 import type * as Hedge from "./Hedge.ts"
 import * as Configuration from "./pipeline/configuration.ts"
 import { type Known, sections } from "./pipeline/sections.ts"
-import { schema } from "./policyConfig/schema.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
@@ -55,11 +53,11 @@ export interface Options {
   /** A policy, or one as data in the spelling of `RetryPolicy.decode`, where code may give any `DurationInput`. */
   readonly retry?: RetryPolicy.RetryPolicy | RetryPolicy.PolicyData | undefined
   /** Bounds retries and hedges together. `"standard"` is a share of 20 % of the calls in flight, at least 3. */
-  readonly retryBudget?: RetryBudget.RetryBudget | RetryBudget.Input | undefined
+  readonly retryBudget?: RetryBudget.RetryBudget | BudgetForm | undefined
   /** Stretches the waits between attempts while much fails. */
   readonly adaptiveRetry?: AdaptiveRetry.AdaptiveRetry | AdaptiveRetry.Options | undefined
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
-  readonly hedge?: Hedge.Hedge | Hedge.Input | undefined
+  readonly hedge?: Hedge.Hedge | HedgeForm | undefined
   /** Refuses calls for a while when many have failed. Its name is that of the pipeline, if it has none of its own. */
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
   /** Keeps calls within requests and tokens a minute. */
@@ -75,6 +73,29 @@ export interface Options {
 }
 
 /**
+ * A budget as data; what is left out of a form has the defaults of `RetryBudget`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BudgetForm =
+  | "standard"
+  | { readonly share: RetryBudget.Partly<RetryBudget.Share> }
+  | { readonly tokens: RetryBudget.Partly<RetryBudget.Tokens> }
+  | { readonly deposits: RetryBudget.Partly<RetryBudget.Deposits> }
+  | { readonly throttle: RetryBudget.Partly<RetryBudget.Throttle> }
+
+/**
+ * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HedgeForm extends Omit<Hedge.Options, "budget"> {
+  readonly budget?: "shared" | "none" | undefined
+}
+
+/**
  * The policies that were made from options, each under the name of its field. Time-outs are milliseconds.
  *
  * @since 0.1.0
@@ -83,25 +104,6 @@ export interface Options {
 export interface Policies extends Configuration.PoliciesOf<Known> {}
 
 const form = Form.of<Options>()(Configuration.formOf(sections))
-
-/** Until every policy has a form of its own. */
-const schemaOf = (): { readonly [keyword: string]: unknown } => {
-  const { $defs, properties, ...keywords } = Form.toJsonSchema(form, { title: "A pipeline of effect-llm-resilience" })
-  return {
-    ...keywords,
-    properties: {
-      ...(isRecord(properties) ? properties : {}),
-      ...Object.fromEntries(
-        Object.entries(isRecord(properties) ? properties : {}).flatMap(([name, value]) =>
-          isRecord(value) && value["$ref"] === name
-            ? [[name, isRecord(schema["properties"]) ? schema["properties"][name] : {}]]
-            : []
-        )
-      )
-    },
-    $defs: { ...(isRecord($defs) ? $defs : {}), ...(isRecord(schema["$defs"]) ? schema["$defs"] : {}) }
-  }
-}
 
 const readAs = (options: unknown, mode: "code" | "file"): Effect.Effect<Policies, InvalidOptions> =>
   Effect.map(
@@ -166,4 +168,6 @@ export const encode = (policies: Policies): { readonly [field: string]: unknown 
  * @since 0.1.0
  * @category schemas
  */
-export const jsonSchema: { readonly [keyword: string]: unknown } = schemaOf()
+export const jsonSchema: { readonly [keyword: string]: unknown } = Form.toJsonSchema(form, {
+  title: "A pipeline of effect-llm-resilience"
+})

@@ -29,7 +29,7 @@ import * as Verdict from "../error/Verdict.ts"
 import * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { readAll } from "./shared/options.ts"
+import { refusal } from "./shared/options.ts"
 import * as Loop from "./shared/retryLoop.ts"
 
 /**
@@ -124,19 +124,15 @@ export const layer = (options: Options): Layer.Layer<Retry, InvalidOptions> => L
 export const make = (options: Options): Effect.Effect<Retry, InvalidOptions> =>
   Effect.suspend(() => {
     const retry = build(options)
-    return readAll("Retry", retry, (_, __, report) => {
-      if (retry.name.trim() === "") {
-        report.problems.push({ path: "name", found: retry.name, allowed: "a text that is not empty" })
-      }
-      if (retry.policy.tree._tag !== "Never" && !RetryPolicy.canRetry(retry.policy)) {
-        report.problems.push({
-          path: "policy",
-          found: String(retry.policy),
-          allowed: "a policy whose first wait ends within its deadline (for no retry at all, use RetryPolicy.never)"
-        })
-      }
-      return retry
-    })
+    const problems = [
+      ...(retry.name.trim() === "" ? [{ path: "name", found: retry.name, allowed: "a text that is not empty" }] : []),
+      ...(retry.policy.tree._tag === "Never" || RetryPolicy.canRetry(retry.policy) ? [] : [{
+        path: "policy",
+        found: String(retry.policy),
+        allowed: "a policy whose first wait ends within its deadline (for no retry at all, use RetryPolicy.never)"
+      }])
+    ]
+    return problems.length === 0 ? Effect.succeed(retry) : refusal("Retry", { problems })
   })
 
 export {

@@ -66,6 +66,8 @@ describe("an editor, where a pipeline is written", () => {
     ["{ | }", ["totalTimeout", "retry", "circuitBreaker", "attemptTimeout", "verdict"]],
     ["{ circuitBreaker: { | } }", ["tripping", "openFor", "probes", "mode", "name"]],
     ["{ circuitBreaker: { tripping: { | } } }", ["when", "failures", "any", "all"]],
+    ["{ retry: { | } }", ["backoff", "byError", "attempts", "within", "honourHints"]],
+    ["{ retry: { backoff: \"exponential\", | } }", ["initial", "factor", "cap", "jitter"]],
     ["{ rateLimiter: { | } }", ["requestsPerMinute", "maxWait", "name"]],
     ["{ hedge: { delay: { | } } }", ["quantile", "minimumSamples", "initial"]],
     ["{ retryBudget: { tokens: { | } } }", ["capacity", "cost", "reward"]],
@@ -77,7 +79,7 @@ describe("an editor, where a pipeline is written", () => {
   it.each<readonly [string, string, string]>([
     ["{ | }", "hedge", "A further attempt beside one that takes long"],
     ["{ circuitBreaker: { | } }", "openFor", "How long it stays open"],
-    ["{ retryBudget: { share: { | } } }", "ratio", "a share of the calls in flight"]
+    ["{ retryBudget: { share: { | } } }", "ratio", "0 to 1"]
   ])("shows what they mean: %s", (options, field, text) => {
     expect(documentation(options, field)).toContain(text)
   })
@@ -87,6 +89,7 @@ describe("an editor, where a pipeline is written", () => {
     ["{ circuitBreaker: { openFr: \"1 second\" } }", "openFr"],
     ["{ bulkhead: { maxConcurrent: 1, maxQueue: 2 } }", "maxQueue"],
     ["{ hedge: { delay: { quantil: 0.9 } } }", "quantil"],
+    ["{ retry: { backoff: \"immediate\", atempts: 3 } }", "atempts"],
     ["{ retryBudget: { share: { minimun: 3 } } }", "minimun"]
   ])("refuses a misspelt field: %s", (options, told) => {
     expect(faults(options).join("\n")).toContain(told)

@@ -172,21 +172,7 @@ const readStruct = (node: Struct, given: unknown, path: string, reading: Reading
     if (Option.isSome(result)) right[name] = result.value
   }
   for (const { check } of node.checks) report(check(right, given), given, path, reading)
-  if (node.isInFieldOrder === true) inFieldOrder(node, path, before, reading)
   return reading.faults.length === before ? Option.some(right) : Option.none()
-}
-
-/** What a check found of a field stands with what is wrong with that field, and what it found of the whole at the end. */
-const inFieldOrder = ({ fields }: Struct, path: string, from: number, { faults }: Reading): void => {
-  const places = new Map(Object.keys(fields).map((name, place) => [name, place]))
-  const placeOf = (fault: Fault): number => {
-    if (fault.path === path) return places.size
-    const [name = ""] = (path === "" ? fault.path : fault.path.slice(path.length + 1)).split(".", 1)
-    // Fields that nobody knows come first.
-    return places.get(name) ?? -1
-  }
-  const own = faults.splice(from).sort((one, other) => placeOf(one) - placeOf(other))
-  for (const fault of own) faults.push(fault)
 }
 
 const omit = (given: Given, names: ReadonlyArray<string>): Given =>

@@ -24,7 +24,7 @@ const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
 }
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "adaptiveRetry",
   is: Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId),
   make: AdaptiveRetry.make,

@@ -8,7 +8,7 @@ import * as Guard from "./guard.ts"
 import { form } from "./options.ts"
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "circuitBreaker",
   is: CircuitBreaker.isCircuitBreaker,
   make: CircuitBreaker.make,

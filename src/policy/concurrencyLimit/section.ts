@@ -7,7 +7,7 @@ import * as Section from "../shared/section.ts"
 import { form } from "./options.ts"
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "concurrencyLimit",
   is: Section.marked<ConcurrencyLimit.ConcurrencyLimit>(ConcurrencyLimit.TypeId),
   make: ConcurrencyLimit.make,

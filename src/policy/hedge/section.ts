@@ -1,9 +1,9 @@
 /** The hedge of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import * as Verdict from "../../error/Verdict.ts"
 import type * as Form from "../../internal/form.ts"
+import type { Fields } from "../../internal/record.ts"
 import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import { HedgedRun } from "../shared/hedgedAttempt.ts"
@@ -13,27 +13,23 @@ import { pipelineForm } from "./options.ts"
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
 
-const noBudget: Section.Issue = {
-  path: "budget",
-  found: "no retryBudget to share",
-  allowed: "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
-}
+/** A budget that is there but wrong is told where it stands. */
+const missing = (given: Fields, peers: Section.Peers): ReadonlyArray<Section.Issue> =>
+  given["budget"] === "none" || peers.isGiven("retryBudget") ? [] : [{
+    path: "budget",
+    found: "no retryBudget to share",
+    allowed: "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
+  }]
 
 /** Retries and hedges share one budget, unless a hedge without bound is meant. */
-const make = (
-  read: Form.Output<typeof pipelineForm>,
-  peers: Section.Peers
-): Effect.Effect<Hedge.Hedge, InvalidOptions> =>
-  read.budget !== "none" && !peers.isGiven("retryBudget")
-    ? new InvalidOptions({ module: "Hedge", issues: [noBudget] })
-    : Effect.succeed({
-      [Hedge.TypeId]: Hedge.TypeId,
-      name: read.name,
-      delay: read.delay,
-      maxHedges: read.maxHedges,
-      budget: read.budget === "none" ? read.budget : peers.find(isRetryBudget) ?? "none",
-      verdict: read.verdict ?? Verdict.of
-    })
+const make = (read: Form.Output<typeof pipelineForm>, peers: Section.Peers): Hedge.Hedge => ({
+  [Hedge.TypeId]: Hedge.TypeId,
+  name: read.name,
+  delay: read.delay,
+  maxHedges: read.maxHedges,
+  budget: read.budget === "none" ? read.budget : peers.find(isRetryBudget) ?? "none",
+  verdict: read.verdict ?? Verdict.of
+})
 
 /** Retries and hedges go on sharing one budget, and a delay that was learned is not learned anew. */
 const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Peers): Hedge.Hedge => {
@@ -81,10 +77,11 @@ const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
 }
 
 export const section = Section.make({
-  options: Section.options(pipelineForm),
+  form: pipelineForm,
   name: "hedge",
   is: isHedge,
-  make,
+  missing,
+  make: (read, peers) => Effect.succeed(make(read, peers)),
   stage: {
     _tag: "Around",
     around: (self) => (inner) => new HedgedRun(inner, self)

@@ -47,7 +47,7 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
 }
 
 export const section = Section.make({
-  options: Section.options(form),
+  form,
   name: "rateLimiter",
   is: Section.marked<RateLimiter.RateLimiter>(RateLimiter.TypeId),
   make: RateLimiter.make,

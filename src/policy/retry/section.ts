@@ -1,8 +1,6 @@
 /** The retry of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { found } from "../../error/InvalidOptions.ts"
 import * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { words } from "../../internal/words.ts"
@@ -18,45 +16,30 @@ import * as Section from "../shared/section.ts"
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
 
-/** A policy that was made before, or one as data. */
-const form = Form.choose(
-  "a policy",
-  Form.when(
-    RetryPolicy.isRetryPolicy,
-    Form.value(RetryPolicy.isRetryPolicy, "a policy", { encode: RetryPolicy.encode })
-  ),
-  Form.otherwise(Form.mapped(policyForm, {
-    decode: (tree) => fromTree(tree),
-    encode: (policy: RetryPolicy.RetryPolicy) => policy.tree
-  }))
-)
-
-const allowed = "a policy whose first wait ends within its deadline (for no retry at all, leave it out)"
-
 /** A bare number is most likely meant as the attempts. */
 const allowedForNumber = "a policy; for that many attempts in total, say " +
   "{ \"backoff\": \"exponential\", \"initial\": \"500 millis\", \"attempts\": 3 }"
 
-const read: Section.Options<unknown, RetryPolicy.RetryPolicy>["read"] = (given, mode) => {
-  if (typeof given === "number") {
-    return { read: undefined, issues: [{ path: "", found: found(given), allowed: allowedForNumber }] }
-  }
-  return Either.match(Form.read(form, given, mode), {
-    onLeft: (faults) => ({ read: undefined, issues: faults.map(Section.issueOf) }),
-    onRight: (policy) => ({
-      read: policy,
-      issues: policy.tree._tag === "Never" || RetryPolicy.canRetry(policy)
-        ? []
-        : [{ path: "", found: found(String(policy)), allowed }]
-    })
-  })
-}
-
-const options: Section.Options<RetryPolicy.RetryPolicy | RetryPolicy.PolicyData, RetryPolicy.RetryPolicy> = {
-  form,
-  read,
-  toFile: () => undefined
-}
+/** A policy that was made before, or one as data; either must be able to retry, unless it says that it never does. */
+const form = Form.checked(
+  Form.choose(
+    allowedForNumber,
+    Form.when(
+      RetryPolicy.isRetryPolicy,
+      Form.value(RetryPolicy.isRetryPolicy, "a policy", { encode: RetryPolicy.encode })
+    ),
+    Form.when(
+      (given) => typeof given !== "number",
+      Form.mapped(policyForm, { decode: fromTree, encode: (policy: RetryPolicy.RetryPolicy) => policy.tree })
+    )
+  ),
+  (policy: RetryPolicy.RetryPolicy) =>
+    policy.tree._tag === "Never" || RetryPolicy.canRetry(policy) ? [] : [{
+      path: [],
+      found: String(policy),
+      allowed: "a policy whose first wait ends within its deadline (for no retry at all, leave it out)"
+    }]
+)
 
 const wait = (policy: RetryPolicy.RetryPolicy): number => Duration.toMillis(RetryPolicy.bounds(policy).wait)
 
@@ -69,18 +52,12 @@ const longestStretch = (policy: RetryPolicy.RetryPolicy, adaptive: AdaptiveRetry
   return Math.min(millis * (maxMultiplier - 1), (attempts - 1) * cap, outerLimit(policy.tree) - millis)
 }
 
-export const section = Section.make<
-  "retry",
-  RetryPolicy.RetryPolicy | RetryPolicy.PolicyData,
-  RetryPolicy.RetryPolicy,
-  RetryPolicy.RetryPolicy,
-  never
->({
+export const section = Section.make({
   name: "retry",
-  options,
+  form,
   // A policy has no state, so nothing is shared: what is given is always options, and checked as such.
-  is: (_: unknown): _ is never => false,
-  make: (policy) => Effect.succeed(policy),
+  is: (_): _ is never => false,
+  make: (policy: RetryPolicy.RetryPolicy) => Effect.succeed(policy),
   stage: {
     _tag: "Around",
     around: (policy, peers) => {

@@ -17,7 +17,7 @@ const formOf = (read: Form.Output<typeof pipelineForm>): RetryBudget.Form =>
     : RetryBudget.throttle(read.throttle)
 
 export const section = Section.make({
-  options: Section.options(pipelineForm),
+  form: pipelineForm,
   name: "retryBudget",
   is: Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId),
   make: (read, { name }) => RetryBudget.make({ name, form: formOf(read) }),

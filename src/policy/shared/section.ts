@@ -62,7 +62,7 @@ export type Around<Refused> = <A, E, R>(inner: Run<A, E, R>, deadline: number) =
 export type Stage<Self, Refused> =
   | {
     readonly _tag: "Gate"
-    readonly gate: (self: Self, peers: Peers) => Gate<unknown, Refused>
+    readonly gate: (self: Self) => Gate<unknown, Refused>
     /** The same for a call that says what it costs; left out where that is all the same. */
     readonly gateAtCost?: <A>(self: Self, cost: Cost<A>) => Gate<A, Refused>
     /** The field of the policy directly behind which it admits; left out, its place in the list decides. */
@@ -90,7 +90,8 @@ export type InstalledStage<Refused> =
 export interface Spec<Name extends string, Given, Read, Self, Refused> {
   /** The field of `Pipeline.make` and of a policy file. */
   readonly name: Name
-  readonly options: Options<Given, Read>
+  /** The options of its field, as data. */
+  readonly form: Form.Form<Read, Given>
   /** Whether a value is such a policy: a shared one may stand in place of options. */
   readonly is: (value: unknown) => value is Self
   /** What its options need of the pipeline and do not find there, be they right in themselves or not. */
@@ -106,8 +107,8 @@ export interface Spec<Name extends string, Given, Read, Self, Refused> {
   readonly keep?: (now: Self | undefined, next: Self, peers: Peers, read: Read) => Effect.Effect<Self>
   /** What cannot change while calls run, by field. */
   readonly fixed?: (self: Self) => { readonly [field: string]: unknown }
-  /** Where it cannot be right together with its peers. `read` is left out for a shared policy. */
-  readonly contradictions?: (self: Self, peers: Peers, read: Read | undefined) => ReadonlyArray<Issue>
+  /** Where it cannot be right together with its peers. */
+  readonly contradictions?: (self: Self, peers: Peers) => ReadonlyArray<Issue>
   /** Itself in one line. */
   readonly describe: (self: Self) => string
   /** The worst case, from the worst of what is within it. */
@@ -115,53 +116,6 @@ export interface Spec<Name extends string, Given, Read, Self, Refused> {
   /** The policy as JSON, where that is more than the options it was given. */
   readonly encode?: (self: Self) => unknown
 }
-
-/** The description of options, and how they are read. */
-export interface Options<Given, Read> {
-  readonly form: Form.Form<unknown, Given>
-  /** What was given, read; `undefined` where it is too wrong for that. */
-  readonly read: (
-    given: unknown,
-    mode: Mode,
-    peers: Peers
-  ) => { readonly read: Read | undefined; readonly issues: ReadonlyArray<Issue> }
-  /** What was given, in the spelling of a file. */
-  readonly toFile: (given: unknown) => unknown
-}
-
-/** What a policy has from its pipeline, where its options say nothing. */
-const shared = ["name", "verdict"] as const
-
-/** Options as their form describes them. A policy that has a name or a judge of errors may leave it to its pipeline. */
-export const options = <Read, Given>(form: Form.Form<Read, Given>): Options<Form.MayLeaveOut<Given, "name">, Read> => {
-  const left = shared.filter((field) => Form.hasField(form, field))
-  return {
-    form: Form.mayLeaveOut(form, "name"),
-    read: (given, mode, peers) =>
-      Either.match(Form.read(form, filledIn(given, left, peers), mode), {
-        onLeft: (faults) => ({
-          read: undefined,
-          issues: faults.map(issueOf)
-        }),
-        onRight: (read) => ({ read, issues: [] })
-      }),
-    // It was read, so it is what code may give.
-    toFile: (given) => Form.toFile(form, given as Given)
-  }
-}
-
-/** A fault of a form as it is told: nothing of `found` that must not be seen. */
-export const issueOf = (fault: Form.Fault): Issue => ({ ...fault, found: found(fault.found) })
-
-const filledIn = (given: unknown, fields: ReadonlyArray<(typeof shared)[number]>, peers: Peers): unknown =>
-  isRecord(given) && fields.length > 0
-    ? {
-      ...given,
-      ...definedFields(
-        Object.fromEntries(fields.map((field) => [field, given[field] === undefined ? peers[field] : given[field]]))
-      )
-    }
-    : given
 
 /** A policy in a pipeline. */
 export interface Installed<out Self, out Refused> {
@@ -202,34 +156,44 @@ export type Any = Section<string, unknown, unknown, unknown>
 /** What the policies of a section refuse with. */
 export type RefusedBy<S> = S extends Section<string, unknown, unknown, infer Refused> ? Refused : never
 
-/** A section as the pipeline sees it. */
+/** A section as the pipeline sees it. A policy that has a name may leave it to its pipeline. */
 export const make = <const Name extends string, Given, Read, Self, Refused = never>(
   spec: Spec<Name, Given, Read, Self, Refused>
-): Section<Name, Given, Self, Refused> => ({
+): Section<Name, Form.MayLeaveOut<Given, "name">, Self, Refused> => ({
   name: spec.name,
-  form: spec.options.form,
+  form: Form.mayLeaveOut(spec.form, "name"),
   install: (given, mode, peers) =>
     mode === "code" && spec.is(given)
       ? Effect.succeed(install(spec, given, undefined))
       : Effect.gen(function*() {
-        const { read, ...wrong } = spec.options.read(given, mode, peers)
+        const read = Form.read(spec.form, filledIn(given, spec.form, peers), mode)
+        const faults = Either.isLeft(read) ? read.left.map(issueOf) : []
         const missing = isRecord(given) ? spec.missing?.(given, peers) ?? [] : []
-        const issues = merged(wrong.issues, missing)
-        if (read === undefined) return yield* Effect.fail(within(spec.name, issues))
-        const made = yield* Effect.mapError(
-          spec.make(read, peers),
-          (error) => within(spec.name, merged(error.issues, issues))
-        )
-        if (issues.length > 0) return yield* Effect.fail(within(spec.name, issues))
-        return install(spec, made, { given, read })
+        if (Either.isLeft(read) || missing.length > 0) {
+          return yield* Effect.fail(within(spec.name, [...faults, ...onOthers(missing, faults)]))
+        }
+        const made = yield* Effect.mapError(spec.make(read.right, peers), ({ issues }) => within(spec.name, issues))
+        // It was read, so it is what code may give.
+        return install(spec, made, { given: given as Given, read: read.right })
       })
 })
 
-/** Both, but of the second only those about other fields. */
-const merged = (some: ReadonlyArray<Issue>, more: ReadonlyArray<Issue>): ReadonlyArray<Issue> => [
-  ...some,
-  ...more.filter(({ path }) => !some.some((issue) => issue.path === path))
-]
+/** What a policy has from its pipeline where its own options say nothing. */
+const filledIn = (given: unknown, form: Form.Form<unknown, unknown>, peers: Peers): unknown => {
+  if (!isRecord(given)) return given
+  const own = ["name", "verdict"] as const
+  const left = own.filter((field) => given[field] === undefined && Form.hasField(form, field))
+  return left.length === 0
+    ? given
+    : { ...given, ...definedFields(Object.fromEntries(left.map((field) => [field, peers[field]]))) }
+}
+
+/** Issues of fields that have none yet. */
+const onOthers = (issues: ReadonlyArray<Issue>, known: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
+  issues.filter(({ path }) => !known.some((issue) => issue.path === path))
+
+/** A fault of a form as it is told: nothing of `found` that must not be seen. */
+export const issueOf = (fault: Form.Fault): Issue => ({ ...fault, found: found(fault.found) })
 
 /** Issues under the name of their section. */
 const within = (name: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
@@ -239,7 +203,7 @@ const within = (name: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue
 const install = <Name extends string, Given, Read, Self, Refused>(
   spec: Spec<Name, Given, Read, Self, Refused>,
   self: Self,
-  data: { readonly given: unknown; readonly read: Read } | undefined
+  data: { readonly given: Given; readonly read: Read } | undefined
 ): Installed<Self, Refused> => {
   const { stage } = spec
   const policyOf = (other: Installed<unknown, unknown> | undefined): Self | undefined =>
@@ -251,7 +215,7 @@ const install = <Name extends string, Given, Read, Self, Refused>(
     stage: (peers) => stage === undefined ? undefined : installStage(stage, self, peers),
     describe: () => spec.describe(self),
     worst: (inner, peers) => spec.worst === undefined ? inner : spec.worst(self, inner, peers),
-    contradictions: (peers) => within(spec.name, spec.contradictions?.(self, peers, data?.read) ?? []),
+    contradictions: (peers) => within(spec.name, spec.contradictions?.(self, peers) ?? []),
     changes: (other) => {
       const now = policyOf(other)
       return now === undefined || data === undefined || spec.fixed === undefined
@@ -264,7 +228,7 @@ const install = <Name extends string, Given, Read, Self, Refused>(
         : Effect.map(spec.keep(policyOf(other), self, peers, data.read), (kept) => install(spec, kept, data)),
     encode: () =>
       spec.encode === undefined
-        ? data === undefined ? undefined : spec.options.toFile(data.given)
+        ? data === undefined ? undefined : Form.toFile(spec.form, data.given)
         : spec.encode(self)
   }
 }
@@ -279,7 +243,7 @@ const installStage = <Self, Refused>(
       const { gateAtCost } = stage
       return {
         _tag: "Gate",
-        gate: stage.gate(self, peers),
+        gate: stage.gate(self),
         gateAtCost: gateAtCost === undefined ? undefined : (cost) => gateAtCost(self, cost),
         behind: stage.behind
       }

@@ -16,9 +16,7 @@ const deadline = (phase: "attempt" | "total"): Section.Stage<number, TimedOut> =
 
 /** For the call with all its attempts and waits. */
 export const totalTimeout = Section.make({
-  options: Section.options(
-    Form.annotate(Form.millis(), { description: "for the call with all its attempts and waits" })
-  ),
+  form: Form.annotate(Form.millis(), { description: "for the call with all its attempts and waits" }),
   name: "totalTimeout",
   is: isShared,
   make: (millis) => Effect.succeed(millis),
@@ -34,7 +32,7 @@ export const totalTimeout = Section.make({
 
 /** For each attempt, from when it was admitted. */
 export const attemptTimeout = Section.make({
-  options: Section.options(Form.annotate(Form.millis(), { description: "for each attempt; less than totalTimeout" })),
+  form: Form.annotate(Form.millis(), { description: "for each attempt; less than totalTimeout" }),
   name: "attemptTimeout",
   is: isShared,
   make: (millis) => Effect.succeed(millis),

@@ -50,7 +50,7 @@ const gate = (self: Allowance): Gate<unknown, AllowanceSpent> => ({
 
 export const section = Section.make({
   name: "allowance",
-  options: Section.options(form),
+  form,
   is: Section.marked<Allowance>(TypeId),
   make: (read) => Effect.succeed(make(read)),
   stage: { _tag: "Gate", gate },
