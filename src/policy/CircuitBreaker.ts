@@ -41,11 +41,11 @@ import { changesOf } from "./circuitBreaker/changes.ts"
 import * as Guard from "./circuitBreaker/guard.ts"
 import * as Circuit from "./circuitBreaker/kernel.ts"
 import * as Family from "./circuitBreaker/keyed.ts"
-import type { Keyed, KeyedOptions } from "./circuitBreaker/keyed.ts"
+import type { Keyed } from "./circuitBreaker/keyed.ts"
 import { form, formOf, type Options, type Settings, toSettings } from "./circuitBreaker/options.ts"
 import * as Stored from "./circuitBreaker/snapshot.ts"
 import * as View from "./circuitBreaker/view.ts"
-import type { Bounds } from "./shared/keyed.ts"
+import type { Bounds, OptionsOf } from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 
 export {
@@ -81,13 +81,6 @@ export type {
    * @category models
    */
   Keyed,
-  /**
-   * The options of each circuit, and how many are kept. The circuit of a key is named `name/key`.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  KeyedOptions,
   /**
    * The options of one key: all of a breaker's but the name.
    *
@@ -237,19 +230,19 @@ export const apply: {
  * @since 0.1.0
  * @category constructors
  */
-export const keyed: {
-  (options: KeyedOptions): Effect.Effect<Keyed, InvalidOptions>
-  (optionsOf: (key: string) => Options, bounds?: Bounds): Effect.Effect<Keyed, InvalidOptions>
-} = (options: KeyedOptions | ((key: string) => Options), bounds?: Bounds) =>
-  typeof options === "function" ? Family.fromFunction(options, bounds) : Family.fromOptions(options, "code")
+export const keyed: (
+  options: OptionsOf<Options>,
+  bounds?: Bounds
+) => Effect.Effect<Keyed, InvalidOptions> = Family.fromOptions
 
 /**
- * A family from JSON: the fields of {@link KeyedOptions} except `verdict`, durations written like `"8 seconds"`.
+ * A family from JSON: the fields of {@link Options} except `verdict` and those of {@link Bounds}, durations written like
+ * `"8 seconds"`.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions> => Family.fromOptions(json, "file")
+export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions> => Family.fromFile(json)
 
 // by hand
 
