@@ -4,6 +4,7 @@ export * as AnswerError from "./error/AnswerError.ts"
 export * as InvalidOptions from "./error/InvalidOptions.ts"
 export * as ModelError from "./error/ModelError.ts"
 export * as PolicyError from "./error/PolicyError.ts"
+export * as ReplyError from "./error/ReplyError.ts"
 export * as ToolCallError from "./error/ToolCallError.ts"
 export * as Verdict from "./error/Verdict.ts"
 

@@ -363,7 +363,11 @@ export class ConnectionFailed extends scrubbed(
   })
 ) {
   override get message(): string {
-    return say(this, `the connection failed: ${this.reason}`, "If it persists, check the base URL and the network.")
+    // The HTTP client's own limit is told with its remedy: neither address nor network are at fault.
+    const remedy = this.cause?.code === "UND_ERR_HEADERS_TIMEOUT"
+      ? undefined
+      : "If it persists, check the base URL and the network."
+    return say(this, `the connection failed: ${this.reason}`, remedy)
   }
   [Verdict.symbol](): Verdict.Verdict {
     return judge(this, "Retry", { weighs: true })

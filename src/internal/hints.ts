@@ -120,7 +120,14 @@ const dayMonthYear =
   /^(?:[a-z]{3,9}\s*,\s*)?(\d{1,2})[ -]([a-z]{3})[ -](\d{4}|\d{2})\s+(\d{2}:\d{2}:\d{2})\s*(?:GMT|UTC|Z|[+-]00:?00)/i
 const asctime = /^[a-z]{3}\s+([a-z]{3})\s+(\d{1,2})\s+(\d{2}:\d{2}:\d{2})\s+(\d{4})/i
 const iso =
-  /^(\d{4})-(\d{2})-(\d{2})(?:[T ]|\s+at\s+)(\d{2}:\d{2}(?::\d{2})?)(?:\.(\d+))?\s*(?:(Z|UTC|GMT)|([+-])(\d{2}):?(\d{2}))?/i
+  /^(\d{4})[-/](\d{2})[-/](\d{2})(?:[T ]|\s+at\s+)(\d{2}:\d{2}(?::\d{2})?)(?:\.(\d+))?\s{0,3}\(?(?:(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?|(Z|UTC|GMT)|(Beijing|北京))?(?:\s?(?:time|时间))?\)?/i
+
+/** The milliseconds that a zone is ahead of UTC. A time without a zone is that of the vendor, whose zone nobody told. */
+const zoneOf = (match: RegExpExecArray): number | undefined => {
+  const [, , , , , , sign, hours, minutes = "0", utcName, beijing] = match
+  if (sign !== undefined) return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * minute
+  return utcName !== undefined ? 0 : beijing !== undefined ? 8 * hour : undefined
+}
 
 const instantAt = (
   text: string,
@@ -137,8 +144,8 @@ const instantAt = (
     at = utc(Number(old[4]), months.indexOf((old[1] ?? "").toLowerCase()), Number(old[2]), old[3] ?? "")
   } else if (net !== null) {
     const wall = utc(Number(net[1]), Number(net[2]) - 1, Number(net[3]), net[4] ?? "", net[5])
-    const offset = net[7] === undefined ? 0 : (Number(net[8]) * 60 + Number(net[9])) * minute
-    at = wall === undefined ? undefined : wall - (net[7] === "-" ? -offset : offset)
+    const offset = zoneOf(net)
+    at = wall === undefined || offset === undefined ? undefined : wall - offset
   }
   return at === undefined ? undefined : { at, end }
 }
@@ -186,11 +193,14 @@ const milliseconds = (value: string | undefined): number | undefined => {
   return millis === undefined ? undefined : wait(millis)
 }
 
-/** The clock to read dates against: the caller's, else the reply's own `date` header. */
+/**
+ * The clock to read the dates of a reply against: its own `date` header, else the caller's. Both dates of a reply come from
+ * one clock, so that of the caller may be wrong.
+ */
 export const clock = (headers: Headers, now: number | undefined): number | undefined => {
-  if (now !== undefined && Number.isFinite(now)) return now
   const date = header(headers, "date")
-  return date === undefined ? undefined : instant(date)
+  const own = date === undefined ? undefined : instant(date, now)
+  return own ?? (now !== undefined && Number.isFinite(now) ? now : undefined)
 }
 
 /** The wait the reply's headers ask for: `retry-after-ms`, `x-ms-retry-after-ms`, `retry-after`, `x-amz-retry-after`. */

@@ -22,7 +22,7 @@ import { allowedDuration } from "../internal/reader.ts"
 import { durationInput, readOrThrow } from "./shared/options.ts"
 import * as Json from "./shared/retryJson.ts"
 import * as Step from "./shared/retryStep.ts"
-import type { GrowthTree, Jitter as JitterMode, RetryTree } from "./shared/retryTree.ts"
+import { type GrowthTree, isGrowth, type Jitter as JitterMode, type RetryTree } from "./shared/retryTree.ts"
 import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
@@ -183,23 +183,6 @@ export const delay = (self: Backoff, index: number, random: number): Duration.Du
 }
 
 const transient: Step.Failure = { tag: "", retryable: true, forbidden: false }
-
-const isGrowth = (tree: RetryTree): tree is GrowthTree => {
-  switch (tree._tag) {
-    case "Immediate":
-    case "Constant":
-    case "Linear":
-    case "Exponential":
-    case "Fibonacci":
-      return true
-    case "Jittered":
-    case "AtLeast":
-    case "Capped":
-      return isGrowth(tree.policy)
-    default:
-      return false
-  }
-}
 
 /**
  * Whether a policy is a backoff: nothing in it can stop.

@@ -520,6 +520,9 @@ export const keyed = (
     )
     return {
       ...made.keyed,
-      applyCost: (key, cost) => (effect) => Family.use(made.family, key, (limiter) => applyCost(limiter, cost)(effect))
+      applyCost:
+        <A>(key: string, cost: Cost<A>) =>
+        <B extends A, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E | RateLimitExceeded, R> =>
+          Family.use(made.family, key, (limiter) => applyCost<A>(limiter, cost)<B, E, R>(effect))
     }
   })

@@ -8,8 +8,11 @@
  * other, with `never` at one end; `andThen` is associative. Modifiers distribute over both. What does not hold by
  * nature: the reason given for a stop is that of the left side; decorrelated jitter of a union is not the union of
  * decorrelated jitters, because it starts from the shorter first delay; a cap bounds the backoff it is put on, while a
- * hint and the other side of an `intersect` may ask for longer; `immediate` is the other end only for errors that may be
- * retried, because a rule of `byError` retries others too.
+ * hint and the other side of an `intersect` may ask for longer; `ignoreHints(immediate)` is the other end only for errors
+ * that may be retried, because a rule of `byError` retries others too.
+ *
+ * Hints of the other side (`Retry-After`) are honoured up to 60 seconds in every policy: a retry is never earlier than
+ * asked, and one that would have to be later than that is not made. `honourHints` sets another limit, `ignoreHints` none.
  *
  * @example
  * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
@@ -48,13 +51,14 @@ import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
 import { capped, exponential, jittered } from "./Backoff.ts"
 import * as Bounds from "./retryPolicy/bounds.ts"
+import { canRetry as canRetryTree } from "./retryPolicy/canRetry.ts"
 import { durationInput, readOrThrow } from "./shared/options.ts"
 import * as Json from "./shared/retryJson.ts"
 import { describe as describeTree } from "./shared/retryText.ts"
+import { longestHint } from "./shared/retryTree.ts"
 import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
-
 export {
   /**
    * Whether a value is a retry policy.
@@ -188,8 +192,11 @@ export const within: {
 )
 
 /**
- * Never retries earlier than the other side asked (`Retry-After` and its kin). Where it asked for more than `max`, the
- * policy stops at once and the error, with its hint, goes to the caller. Default `max`: 60 seconds.
+ * How long a wait the other side may ask for (`Retry-After` and its kin), where the default of 60 seconds is not right.
+ * A retry is never earlier than asked; where the other side asks for more than `max`, the policy stops at once and the
+ * error, with its hint, goes to the caller. Of two limits in one another the tighter counts.
+ *
+ * {@link ignoreHints} is for none.
  *
  * @since 0.1.0
  * @category combinators
@@ -207,7 +214,15 @@ export const honourHints: {
     })
 )
 
-// combinators
+/**
+ * Waits as the policy says, whatever the other side asks for; `"honourHints": "never"` in a file. What is said furthest
+ * out counts: `policy.pipe(honourHints(), ignoreHints)` ignores hints, and a limit put round that honours them again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ignoreHints = (self: RetryPolicy): RetryPolicy =>
+  make({ _tag: "HonourHints", policy: self.tree, max: "never" })
 
 /**
  * Goes on while either does, with the shorter wait.
@@ -298,10 +313,8 @@ export const byError = (
   })
 }
 
-// defaults
-
 /**
- * The numbers of {@link standard}.
+ * The numbers of {@link standard}; `longestHint` holds for every policy that says nothing of hints.
  *
  * @since 0.1.0
  * @category defaults
@@ -312,7 +325,7 @@ export const defaults = {
   throttledInitial: Duration.seconds(1),
   factor: 2,
   cap: Duration.seconds(8),
-  longestHint: Duration.seconds(60)
+  longestHint: Duration.millis(longestHint)
 } as const
 
 /**
@@ -337,8 +350,6 @@ export const standard: RetryPolicy = byError([
     capped(defaults.cap)
   )
 }).pipe(attempts(defaults.attempts), honourHints({ max: defaults.longestHint }))
-
-// interpreters
 
 /**
  * The policy in one readable line; `String(policy)` is the same.
@@ -365,7 +376,7 @@ export {
    */
   preview,
   /**
-   * The state before the first attempt, which starts at `now` (epoch milliseconds).
+   * The state before the first attempt, which starts at `now`: milliseconds on a clock that only goes forward.
    *
    * @since 0.1.0
    * @category interpreters
@@ -435,17 +446,16 @@ export type {
  */
 export const bounds = (
   self: RetryPolicy,
-  options?: { readonly attemptTimeout?: Duration.DurationInput | undefined }
-): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
-  const found = Bounds.bounds(
-    self.tree,
-    options?.attemptTimeout === undefined ? 0 : millis("attemptTimeout", options.attemptTimeout)
-  )
-  return {
-    attempts: found.attempts,
-    wait: Duration.millis(found.wait),
-    duration: Duration.millis(found.duration)
+  options?: {
+    readonly attemptTimeout?: Duration.DurationInput | undefined
+    /** `"written"`: only hints count that the policy speaks of, not those honoured by default. Default: `"honoured"`. */
+    readonly hints?: "honoured" | "written" | undefined
   }
+): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
+  const { attemptTimeout, hints } = options ?? {}
+  const takes = attemptTimeout === undefined ? 0 : millis("attemptTimeout", attemptTimeout)
+  const { attempts, duration, wait } = Bounds.bounds(self.tree, takes, hints === "written" ? "limit" : undefined)
+  return { attempts, wait: Duration.millis(wait), duration: Duration.millis(duration) }
 }
 
 /**
@@ -455,9 +465,7 @@ export const bounds = (
  * @since 0.1.0
  * @category interpreters
  */
-export const canRetry = (self: RetryPolicy): boolean => Bounds.canRetry(self.tree)
-
-// conversions
+export const canRetry = (self: RetryPolicy): boolean => canRetryTree(self.tree)
 
 export {
   /**

@@ -46,9 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as anthropicReply from "./anthropic/reply.ts"
 import * as anthropicStream from "./anthropic/stream.ts"
 import * as anthropicWire from "./anthropic/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
+import { plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -120,6 +122,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
    * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
@@ -169,6 +173,13 @@ const thinkingOf = ({ thinking }: Options): Fields | undefined => {
   }
 }
 
+/** The API takes 64 letters, digits, `_` and `-` as an id, and in the name of a property a dot besides. */
+const wire: Wire = {
+  ids: plainIds(64),
+  toolName: /^[a-zA-Z0-9_-]{1,64}$/,
+  floor: { numericEnums: "taken", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+}
+
 const path = (baseUrl: string): string =>
   new URL(baseUrl).pathname.replace(/\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
 
@@ -208,6 +219,7 @@ const provider = vendor.provider<Options, anthropicStream.State>({
       url: () => url,
       api: "the Messages API",
       lacks: [],
+      wire,
       fault: (request) => fault(request, provider),
       encode: (asked) => anthropicWire.encode(options.model, asked, dialect),
       reply: anthropicReply.decode,

@@ -42,9 +42,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as geminiReply from "./gemini/reply.ts"
 import * as geminiStream from "./gemini/stream.ts"
 import * as geminiWire from "./gemini/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
+import { anyIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -106,6 +108,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
    * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
@@ -127,6 +131,13 @@ export const defaults = {
 } as const
 
 const keyPlace = "https://aistudio.google.com/apikey"
+
+/** The name of a function begins with a letter or `_`; ids mean nothing to the API unless it made them itself. */
+const wire: Wire = {
+  ids: anyIds,
+  toolName: /^[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}$/,
+  floor: { numericEnums: "refused", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+}
 
 /** Segments that would lead out of the path of the API. */
 const modelPathIssues = (model: unknown): ReadonlyArray<Issue> =>
@@ -183,6 +194,7 @@ const provider = vendor.provider<Options, geminiStream.State>({
       url: (kind) => urls[kind],
       api: "the Gemini API",
       lacks: ["parallelToolCalls"],
+      wire,
       encode: (asked) => geminiWire.encode(options.model, asked, thinking),
       reply: geminiReply.decode,
       decoder: geminiStream.decoder

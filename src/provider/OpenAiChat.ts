@@ -37,9 +37,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiChatReply from "./openAiChat/reply.ts"
 import * as openAiChatStream from "./openAiChat/stream.ts"
 import * as openAiChatWire from "./openAiChat/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
+import { nineLetters, plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -96,6 +98,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * How the server calls the limit of output tokens. Default: `"max_completion_tokens"` for the hosts of OpenAI and Azure,
    * `"max_tokens"` for all others, which mostly know no other name.
@@ -131,12 +135,32 @@ export const defaults = {
   provider: "openai",
   maxBodyBytes: checks.defaults.maxBodyBytes,
   maxEventBytes: checks.defaults.maxEventBytes,
+  maxToolCalls: checks.defaults.maxToolCalls,
   dialects: openAi.ownDialects,
   reasoningField: "none",
   streamUsage: "ask"
 } as const
 
 const path = "/chat/completions"
+
+/** OpenAI takes 40 characters as the id of a call. */
+const ownWire: Wire = { ids: plainIds(40), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
+
+/** Mistral takes nine letters and digits, also where another server serves its models. */
+const mistralWire: Wire = { ...ownWire, ids: nineLetters }
+
+const isMistral = ({ model, provider }: Options, baseUrl: string): boolean =>
+  /mistral/i.test(provider ?? "") || /(?:^|\.)mistral\.ai$/.test(checks.hostOf(baseUrl) ?? "") ||
+  /(?:mistral|ministral|magistral|codestral|devstral|pixtral|mixtral)/i.test(model)
+
+/** Unless several alternatives are asked for, all that comes is one reply. */
+const expectedOf = ({ providerOptions, tools }: LanguageModel.Request): openAiChatStream.Expected => {
+  const asked = providerOptions?.["n"]
+  return {
+    choices: typeof asked === "number" && asked > 1 ? "several" : "one",
+    tools: tools === undefined ? undefined : new Set(tools.tools.map(({ name }) => name))
+  }
+}
 
 const provider = vendor.provider<Options, openAiChatStream.State>({
   module: "OpenAiChat",
@@ -166,9 +190,10 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
       url: () => url,
       api: "the chat completions API",
       lacks: [],
+      wire: isMistral(options, baseUrl) ? mistralWire : ownWire,
       encode: (asked) => openAiChatWire.encode(options.model, asked, dialect),
       reply: openAiChatReply.decode,
-      decoder: openAiChatStream.decoder
+      decoder: (facts, request) => openAiChatStream.decoder(facts, expectedOf(request))
     }
   },
   variableNames: openAi.variableNames,

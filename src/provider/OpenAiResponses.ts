@@ -46,9 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
+import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
+import { plainIds } from "./shared/portableHistory.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -107,6 +109,8 @@ export interface Options {
   readonly maxBodyBytes?: number | undefined
   /** The largest event of a stream that is read, in bytes, 1024 or more. Default: 4 MiB. */
   readonly maxEventBytes?: number | undefined
+  /** The most tool calls that one reply may have; one with more is a `MalformedResponse`. Default: 256. */
+  readonly maxToolCalls?: number | undefined
   /**
    * Whether the provider keeps the reply, to be continued with `previous_response_id` or read in its console. The API's
    * own default is true; ours is false, as nothing here needs it. Default: `false`.
@@ -150,6 +154,9 @@ export const defaults = {
 } as const
 
 const path = "/responses"
+
+/** The API takes 64 characters as the id of a call. */
+const wire: Wire = { ids: plainIds(64), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
 
 const storeIssues = (store: unknown): ReadonlyArray<Issue> =>
   store === undefined || typeof store === "boolean"
@@ -199,6 +206,7 @@ const provider = vendor.provider<Options, openAiResponsesStream.State>({
       url: () => url,
       api: "the Responses API",
       lacks: ["stop"],
+      wire,
       encode: (asked) => openAiResponsesWire.encode(options.model, asked, dialect),
       reply: openAiResponsesReply.decode,
       decoder: (facts) => openAiResponsesStream.decoder(facts, "one")

@@ -25,7 +25,7 @@ describe("every section", () => {
       expect(made.name).toBe("chat")
       expect(made.totalTimeout).toBe(120_000)
       expect(made.attemptTimeout).toBe(20_000)
-      expect(String(made.retry)).toBe("every 1s, 3 attempts in total")
+      expect(String(made.retry)).toBe("every 1s, 3 attempts in total, honouring hints up to 1m")
       expect(made.retryBudget?.form).toEqual(RetryBudget.tokens({ capacity: 100, cost: 10 }))
       expect(made.adaptiveRetry?.settings).toEqual({
         duration: 60_000,

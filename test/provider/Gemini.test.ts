@@ -206,7 +206,7 @@ describe("Gemini", () => {
         expect(yield* bodyOf({ prompt }, { model: "gemini-3-pro-preview" })).toMatchObject({
           contents: [{}, {
             parts: [{ functionCall, thoughtSignature: "skip_thought_signature_validator" }, { functionCall }]
-          }]
+          }, {}]
         })
         expect(JSON.stringify(yield* bodyOf({ prompt }))).not.toContain("thoughtSignature")
       }))

@@ -148,15 +148,116 @@ describe("OpenAiChat.decodeStream", () => {
       ).toEqual([["a1", "one", "{\"x\":1}"]])
     }))
 
-  it.effect("does not let a later name or id overwrite the first", () =>
+  it.effect("does not let a later blank name or id overwrite the first", () =>
     Effect.gen(function*() {
       expect(
         yield* calls(
           call({ index: 0, id: "a", function: { name: "one", arguments: "" } }),
-          call({ index: 0, id: "", function: { name: "", arguments: "{}" } }),
-          call({ index: 0, id: null, function: { name: "other", arguments: "" } })
+          call({ index: 0, id: "", function: { name: "", arguments: "{" } }),
+          call({ index: 0, id: null, function: { name: " ", arguments: "}" } })
         )
       ).toEqual([["a", "one", "{}"]])
+    }))
+
+  it.effect("joins a name that comes in pieces, and tells it from one that is repeated", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* calls(
+          call({ index: 0, id: "a", function: { name: "get_", arguments: "{\"city\":" } }),
+          call({ index: 0, id: "a", function: { name: "weather", arguments: "\"Rome\"}" } })
+        )
+      ).toEqual([["a", "get_weather", "{\"city\":\"Rome\"}"]])
+      expect(
+        yield* calls(
+          call({ index: 0, id: "a", function: { name: "one", arguments: "{\"x\":" } }),
+          call({ index: 0, id: "a", function: { name: "one", arguments: "1}" } }),
+          call({ index: 0, id: "a", function: { name: "one", arguments: "" } })
+        )
+      ).toEqual([["a", "one", "{\"x\":1}"]])
+      expect(
+        yield* calls(
+          call({ index: 0, function: { name: "get" } }),
+          call({ index: 0, function: { name: "get_time" } }),
+          call({ index: 0, function: { arguments: "{}" } })
+        )
+      ).toEqual([["call_0", "get_time", "{}"]])
+    }))
+
+  it.effect("begins another call with a name behind whole arguments, whatever index and id say", () =>
+    Effect.gen(function*() {
+      for (const place of [{ index: 0 }, { index: 0, id: "" }, { id: "c" }, { index: 0, id: "c" }, {}]) {
+        const read = yield* calls(
+          call({ ...place, function: { name: "f", arguments: "{\"x\":1}" } }),
+          call({ ...place, function: { name: "f", arguments: "{\"x\":2}" } })
+        )
+        expect(read.map(([, name, json]) => [name, json])).toEqual([["f", "{\"x\":1}"], ["f", "{\"x\":2}"]])
+      }
+      const split = yield* calls(
+        call({ index: 0, function: { name: "f", arguments: "{}" } }),
+        call({ index: 0, function: { name: "f", arguments: "" } }),
+        call({ index: 0, function: { arguments: "{\"x\":2}" } })
+      )
+      expect(split.map(([, name, json]) => [name, json])).toEqual([["f", "{}"], ["f", "{\"x\":2}"]])
+    }))
+
+  it.effect("takes pieces that each hold all the arguments so far for what they are", () =>
+    Effect.gen(function*() {
+      expect(
+        yield* calls(
+          call({ index: 0, id: "a", function: { name: "one", arguments: "{\"x\":" } }),
+          call({ index: 0, function: { arguments: "{\"x\":1" } }),
+          call({ index: 0, function: { arguments: "{\"x\":1}" } })
+        )
+      ).toEqual([["a", "one", "{\"x\":1}"]])
+    }))
+
+  it.effect("says nothing twice where the last chunk holds the whole message", () =>
+    Effect.gen(function*() {
+      const whole = (message: object) =>
+        JSON.stringify({ id: "c", choices: [{ index: 0, message, finish_reason: "stop" }] })
+      const text = yield* collect(sent(
+        chunk({ content: "Hel" }),
+        chunk({ content: "lo" }),
+        whole({ role: "assistant", content: "Hello" })
+      ))
+      expect(text.text).toBe("Hello")
+      const more = yield* collect(sent(chunk({ content: "Hel" }), whole({ content: "Hello you" })))
+      expect(more.text).toBe("Hello you")
+      const tool = { index: 0, id: "a", function: { name: "one", arguments: "{\"x\":1}" } }
+      const called = yield* collect(sent(call(tool), whole({ content: null, tool_calls: [tool] })))
+      expect(called.toolCalls.map(({ arguments: json, name }) => [name, json])).toEqual([["one", "{\"x\":1}"]])
+      expect(called.finishReason).toBe("tool-calls")
+    }))
+
+  it.effect("takes deltas that each hold the text so far for what they are", () =>
+    Effect.gen(function*() {
+      const text = (...pieces: ReadonlyArray<string>) =>
+        Effect.map(
+          collect(sent(...pieces.map((content) => chunk({ content })), finished("stop"))),
+          (response) => response.text
+        )
+      expect(yield* text("Hel", "Hello", "Hello you")).toBe("Hello you")
+      expect(yield* text("I", "I am", "I am here", "I am here now")).toBe("I am here now")
+      expect(yield* text("Hel", "Hello")).toBe("Hello")
+      expect(yield* text("ha", "ha", "!")).toBe("haha!")
+      expect(yield* text("1", "10", "0")).toBe("1100")
+      expect(
+        (yield* broken(sent(
+          ...["One two", "One two three", "One two three four", "Something else"].map((content) => chunk({ content }))
+        ))).error._tag
+      ).toBe("MalformedResponse")
+    }))
+
+  it.effect("reads one reply from chunks whose index counts on", () =>
+    Effect.gen(function*() {
+      const at = (index: number, content: string, reason: string | null = null) =>
+        chunk({ content }, {}, { index, finish_reason: reason })
+      const whole = yield* collect(sent(at(0, "Wh"), at(1, "isper"), at(2, "ing"), at(3, "", "stop"), "[DONE]"))
+      expect([whole.text, whole.finishReason]).toEqual(["Whispering", "stop"])
+      const two = yield* collect(sent(at(1, "I"), at(2, "'m", "length")))
+      expect([two.text, two.finishReason]).toEqual(["I'm", "length"])
+      const constant = yield* collect(sent(at(7, "a"), at(7, "b"), at(7, "", "stop")))
+      expect(constant.text).toBe("ab")
     }))
 
   it.effect("takes empty arguments for {}", () =>

@@ -110,6 +110,11 @@ describe("OpenAiResponses", () => {
               arguments: "{\"invalid_arguments\":\"{\\\"a\\\":\"}"
             },
             { type: "function_call_output", call_id: "call_1", output: "1" },
+            {
+              type: "function_call_output",
+              call_id: "call_2",
+              output: expect.stringContaining("There is no result")
+            },
             { type: "message", role: "system", content: "Now in French." },
             { type: "message", role: "user", content: "Go on" }
           ],
@@ -150,7 +155,8 @@ describe("OpenAiResponses", () => {
             input: [
               { role: "user" },
               { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "hmm" }] },
-              { type: "function_call", arguments: "{}" }
+              { type: "function_call", arguments: "{}" },
+              { type: "function_call_output", call_id: "c" }
             ]
           })
       ))
@@ -345,6 +351,7 @@ describe("OpenAiResponses", () => {
         dialects: { tools: "plain", output: "openai-strict" },
         maxBodyBytes: 16 * 1024 * 1024,
         maxEventBytes: 4 * 1024 * 1024,
+        maxToolCalls: 256,
         store: false,
         reasoningItems: "none",
         encryptedReasoning: "auto"

@@ -350,9 +350,9 @@ describe("The state of a provider", () => {
       const foreign = { ...weather, opaque: "chat/openai:extra_content:{}" }
       const body = (call: Prompt.ToolCallPart) =>
         bodyOf(make, Prompt.make([Prompt.user("Hi"), Prompt.assistant([call])]))
-      expect(yield* body(own)).toMatchObject({ contents: [{}, { parts: [{ thoughtSignature: "Y2Fs" }] }] })
+      expect(yield* body(own)).toMatchObject({ contents: [{}, { parts: [{ thoughtSignature: "Y2Fs" }] }, {}] })
       expect(yield* body(foreign)).toMatchObject({
-        contents: [{}, { parts: [{ thoughtSignature: "skip_thought_signature_validator" }] }]
+        contents: [{}, { parts: [{ thoughtSignature: "skip_thought_signature_validator" }] }, {}]
       })
     }))
 

@@ -45,7 +45,11 @@ const modifiers = {
   cap: { ...wait, description: "no delay is longer; it holds after jitter" },
   attempts: { ...count(2, 100_000), description: "attempts in total, the first included" },
   within: { ...wait, description: "no wait may end later than this after the first attempt's start" },
-  honourHints: { ...wait, description: "waits as long as the other side asks, up to this; longer: stops at once" }
+  honourHints: {
+    anyOf: [wait, { const: "never" }],
+    description: "waits as long as the other side asks, up to this; longer: stops at once",
+    default: "60 seconds"
+  }
 }
 
 const leaves = {

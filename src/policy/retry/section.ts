@@ -78,7 +78,8 @@ export const section = Section.make<
     }
   },
   contradictions: (policy, peers) => {
-    const longest = wait(policy)
+    // A hint that nobody spoke of and that cannot be waited for in time stops the retry at once: no contradiction.
+    const longest = Duration.toMillis(RetryPolicy.bounds(policy, { hints: "written" }).wait)
     const total = peers.totalTimeout()
     return total === undefined || longest <= total ? [] : [{
       path: "",

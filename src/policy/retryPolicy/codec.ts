@@ -5,10 +5,11 @@ import * as Schema from "effect/Schema"
 import type { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { readAll } from "../shared/options.ts"
 import * as Json from "../shared/retryJson.ts"
-import { describe } from "../shared/retryText.ts"
+import { describePart } from "../shared/retryText.ts"
 import type { RetryTree } from "../shared/retryTree.ts"
 import { isRetryPolicy, make, type RetryPolicy } from "../shared/retryValue.ts"
-import * as Bounds from "./bounds.ts"
+import { maxRetries } from "./bounds.ts"
+import { canRetry } from "./canRetry.ts"
 
 /**
  * The policy as JSON in the spelling for people, where it can be said so, otherwise as the full tree.
@@ -27,7 +28,7 @@ export const encode = (self: RetryPolicy): { readonly [field: string]: unknown }
 export const encodeTree = (self: RetryPolicy): { readonly [field: string]: unknown } => Json.writeTree(self.tree)
 
 const neverRetries = (tree: RetryTree): string =>
-  Bounds.maxRetries(tree) > 0
+  maxRetries(tree) > 0
     ? "a first wait that ends within the deadline: wait less, or allow more with \"within\""
     : "a policy that can retry at least once (for none at all, use { \"backoff\": \"never\" })"
 
@@ -47,8 +48,8 @@ export const decode = (
     const path = options?.path ?? ""
     const tree = Json.read(value, path, report)
     if (tree === undefined) return undefined
-    if (report.problems.length === 0 && tree._tag !== "Never" && !Bounds.canRetry(tree)) {
-      report.problems.push({ path, found: describe(tree), allowed: neverRetries(tree) })
+    if (report.problems.length === 0 && tree._tag !== "Never" && !canRetry(tree)) {
+      report.problems.push({ path, found: describePart(tree), allowed: neverRetries(tree) })
     }
     return make(tree)
   })

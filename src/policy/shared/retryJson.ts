@@ -19,7 +19,16 @@ import {
   text
 } from "../../internal/reader.ts"
 import { isRecord } from "../../internal/record.ts"
-import type { ByError, Jitter, Leaf, RetryTree, Rule } from "./retryTree.ts"
+import {
+  allowedDepth,
+  type ByError,
+  depthOf,
+  type Jitter,
+  type Leaf,
+  maxDepth,
+  type RetryTree,
+  type Rule
+} from "./retryTree.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -35,6 +44,7 @@ export const ranges = {
   share: number(0, 10, "a number from 0 to 10"),
   delay: duration(`${allowedDuration} (for no wait at all, use "immediate")`),
   duration: duration(),
+  hint: duration(`${allowedDuration}, or "never"`),
   tags: list(text, "a list of error tags that is not empty")
 }
 
@@ -161,7 +171,7 @@ const wrap = (
       return limit === undefined ? policy : { _tag: "Within", policy, limit }
     }
     case "honourHints": {
-      const max = millis()
+      const max = value[name] === "never" ? "never" : read(value, name, path, ranges.hint, report)
       return max === undefined ? policy : { _tag: "HonourHints", policy, max }
     }
   }
@@ -185,8 +195,9 @@ const writeModifier = (tree: Wrapped): unknown => {
     case "AtLeast":
       return formatDuration(tree.min)
     case "Capped":
-    case "HonourHints":
       return formatDuration(tree.max)
+    case "HonourHints":
+      return tree.max === "never" ? "never" : formatDuration(tree.max)
     case "Attempts":
       return tree.max
     case "Within":
@@ -198,19 +209,20 @@ const isWrapped = (tree: RetryTree): tree is Wrapped => modifiers.some((name) =>
 
 // ---- reading ----
 
-/** Deep enough for any policy somebody means, and far from exhausting the stack. */
-const maxDepth = 64
-
 const whatPolicyIs = `a policy: { "backoff": ${leafNames.map((name) => `"${name}"`).join(" | ")}, ... }, ` +
   `{ "byError": [...] }, or a node of the full tree with "_tag"`
 
-export const read: Reader<RetryTree> = (value, path, report) => readAt(value, path, report, 0)
+export const read: Reader<RetryTree> = (value, path, report) => readAt(value, path, report, 1)
 
+/** One object may be several levels of the tree, so both are counted: what is read here can be written in any spelling. */
 const readAt = (value: unknown, path: string, report: Report, depth: number): RetryTree | undefined => {
-  if (depth > maxDepth) {
-    report.problems.push({ path, found: value, allowed: `at most ${maxDepth} levels of policies in one another` })
-    return undefined
-  }
+  const tree = depth > maxDepth ? undefined : readLevel(value, path, report, depth)
+  if (depth <= maxDepth && (tree === undefined || depthOf(tree) <= maxDepth)) return tree
+  report.problems.push({ path, found: value, allowed: allowedDepth })
+  return undefined
+}
+
+const readLevel = (value: unknown, path: string, report: Report, depth: number): RetryTree | undefined => {
   if (!isRecord(value)) {
     report.problems.push({ path, found: value, allowed: whatPolicyIs })
     return undefined
@@ -299,8 +311,14 @@ const readRules = (value: Json, name: string, path: string, report: Report, dept
 
 /** A tag that stands in two rules: the second would never apply. */
 export const repeated = (rules: ReadonlyArray<Rule>): string | undefined => {
-  const all = rules.flatMap((rule) => rule.on)
-  return all.find((tag, i) => all.indexOf(tag) !== i)
+  const seen = new Set<string>()
+  for (const { on } of rules) {
+    for (const tag of on) {
+      if (seen.has(tag)) return tag
+      seen.add(tag)
+    }
+  }
+  return undefined
 }
 
 const readFlatRules = (value: Json, path: string, report: Report, depth: number): RetryTree | undefined => {

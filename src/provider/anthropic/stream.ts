@@ -423,5 +423,6 @@ export const decoder = (facts: decode.Facts, after: After): decode.Decoder<State
   facts,
   initial,
   step: step({ facts, after }),
-  end: end({ facts, after })
+  end: end({ facts, after }),
+  closing: ({ phase }) => phase === "Stopped" ? "whole" : "open"
 })

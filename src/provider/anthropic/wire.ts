@@ -4,7 +4,7 @@ import type { Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import { type Asked, describedSchema } from "../shared/asked.ts"
-import { historicArguments } from "../shared/historicArguments.ts"
+import { historicObject } from "../shared/historicArguments.ts"
 import * as opaque from "../shared/opaque.ts"
 
 interface Turn {
@@ -43,7 +43,7 @@ const assistantBlocks = (part: Prompt.AssistantPart, provider: string): Readonly
     case "Reasoning":
       return thinkingBlock(part, provider)
     case "ToolCall":
-      return [{ type: "tool_use", id: part.id, name: part.name, input: JSON.parse(historicArguments(part.arguments)) }]
+      return [{ type: "tool_use", id: part.id, name: part.name, input: historicObject(part.arguments) }]
   }
 }
 
@@ -114,15 +114,26 @@ const trimEnd = (turns: ReadonlyArray<Turn>): ReadonlyArray<Turn> => {
 }
 
 /** Instructions have a place of their own, so those from the middle of a conversation move to its front. */
-const system = (messages: ReadonlyArray<Prompt.Message>): unknown => {
-  const texts = messages.flatMap((message) =>
+const system = (messages: ReadonlyArray<Prompt.Message>, more: ReadonlyArray<string>): unknown => {
+  const own = messages.flatMap((message) =>
     message._tag === "System" && message.content.trim() !== "" ? [message.content] : []
   )
+  const texts = [...own, ...more]
   return texts.length <= 1 ? texts[0] : texts.map((text) => ({ type: "text", text }))
 }
 
-const toolChoice = (request: LanguageModel.Request): unknown => {
-  const { parallelToolCalls, toolChoice: choice } = request
+/** With thinking on the API refuses a forced tool, so there the choice is the model's and the instructions force it. */
+const isForced = ({ toolChoice: choice }: LanguageModel.Request): boolean =>
+  choice === "required" || typeof choice === "object"
+
+const forcedInWords = ({ toolChoice: choice }: LanguageModel.Request): string =>
+  typeof choice === "object"
+    ? `Answer by calling the tool "${choice.tool}", and with nothing else.`
+    : "Answer by calling a tool, and with nothing else."
+
+const toolChoice = (request: LanguageModel.Request, isThinking: boolean): unknown => {
+  const { parallelToolCalls, toolChoice: given } = request
+  const choice = isThinking && isForced(request) ? "auto" : given
   if (choice === "none") return { type: "none" }
   const oneAtATime = parallelToolCalls === undefined ? {} : { disable_parallel_tool_use: !parallelToolCalls }
   if (typeof choice === "object") return { type: "tool", name: choice.tool, ...oneAtATime }
@@ -130,7 +141,7 @@ const toolChoice = (request: LanguageModel.Request): unknown => {
   return choice === "auto" || parallelToolCalls !== undefined ? { type: "auto", ...oneAtATime } : undefined
 }
 
-const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+const toolFields = ({ dialects, request, tools }: Asked, isThinking: boolean): Fields =>
   tools.length === 0 ? {} : {
     tools: tools.map(({ description, name, parameters }) => ({
       name,
@@ -138,7 +149,7 @@ const toolFields = ({ dialects, request, tools }: Asked): Fields =>
       input_schema: parameters,
       ...(dialects.tools === "anthropic" ? { strict: true } : {})
     })),
-    tool_choice: toolChoice(request)
+    tool_choice: toolChoice(request, isThinking)
   }
 
 /** How requests of one model are written. */
@@ -179,12 +190,14 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
     throw new TypeError("stream asks for an event stream itself: leave stream out of providerOptions")
   }
   const thinking = providerOptions?.["thinking"] ?? dialect.thinking
+  const thinks = isRecord(thinking) && thinking["type"] !== "disabled"
+  const inWords = thinks && isForced(request) && asked.tools.length > 0 ? [forcedInWords(request)] : []
   return {
     model,
     max_tokens: request.maxOutputTokens ?? dialect.maxOutputTokens + thinkingBudget(thinking),
-    system: system(messages),
+    system: system(messages, inWords),
     messages: trimEnd(turnsOf(messages, provider)),
-    ...toolFields(asked),
+    ...toolFields(asked, thinks),
     temperature: request.temperature,
     top_p: request.topP,
     stop_sequences: request.stop,

@@ -228,5 +228,7 @@ export const decoder = (facts: decode.Facts): decode.Decoder<State> => ({
   facts,
   initial,
   step: step(facts),
-  end: end(facts)
+  end: end(facts),
+  // The usage stands on each chunk, so a chunk that comes after the end is only another heartbeat.
+  closing: ({ finishReason }) => finishReason === undefined ? "open" : "ended"
 })

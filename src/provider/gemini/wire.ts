@@ -1,12 +1,11 @@
 /** Gemini's generateContent on the wire: how a request is written. Pure. */
-import * as Either from "effect/Either"
 import { isRecord } from "../../internal/record.ts"
 import { definedFields, type Fields } from "../../internal/record.ts"
-import * as strictJson from "../../internal/strictJson.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
 import { type Asked, describedSchema } from "../shared/asked.ts"
+import { exactJson, historicObject } from "../shared/historicArguments.ts"
 import * as opaque from "../shared/opaque.ts"
 
 const mediaTypes: ReadonlyMap<string, string> = new Map([
@@ -34,19 +33,6 @@ const image = (source: Prompt.ImageSource): Fields => {
 
 const userPart = (part: Prompt.UserPart): ReadonlyArray<Fields> =>
   part._tag === "Image" ? [image(part.source)] : part.text === "" ? [] : [{ text: part.text }]
-
-/** JSON that means what was written; with repeated keys or rounded numbers it is better sent as the text it is. */
-const exactJson = (text: string): unknown => {
-  const read = strictJson.parse(text, { maxLength: text.length })
-  return Either.isRight(read) && read.right.hazards.length === 0 ? read.right.value : undefined
-}
-
-/** Gemini takes arguments as an object only, so broken ones are sent inside one. */
-const historicArguments = (raw: string): Fields => {
-  if (raw.trim() === "") return {}
-  const read = exactJson(raw)
-  return isRecord(read) ? read : { invalid_arguments: raw }
-}
 
 /** Ids that we made up, or that come from other providers, mean nothing to Gemini; it then goes by the order. */
 const sentId = (id: string): string | undefined => id === "" || id.startsWith("call_") ? undefined : id
@@ -80,7 +66,7 @@ const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom)
         const functionCall = definedFields({
           id: sentId(part.id),
           name: part.name,
-          args: historicArguments(part.arguments)
+          args: historicObject(part.arguments)
         })
         // Of parallel calls only the first is signed.
         const signature = thoughtSignature ?? (isFirstCall && wantsSignatures(model) ? absentSignature : undefined)

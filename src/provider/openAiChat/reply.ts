@@ -11,8 +11,10 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { isFault } from "../shared/errorBody.ts"
+import { endingWord, finishReasonOf, type Held, readEnding } from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
+import { isWholeText } from "../shared/jsonProgress.ts"
 import * as opaque from "../shared/opaque.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import { rawAt } from "../shared/rawJson.ts"
@@ -151,7 +153,7 @@ const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | nu
  * What a server adds to a call and wants back with it, as a part keeps it: Gemini's OpenAI endpoint puts the signature of
  * the thought there, and refuses the call without it.
  */
-export const sealOf = (extra: unknown, provider: string): string | undefined =>
+export const providerMetadataOf = (extra: unknown, provider: string): string | undefined =>
   isFilled(extra) && isRecord(extra)
     ? opaque.write("chat", provider, "extra_content", JSON.stringify(extra))
     : undefined
@@ -177,7 +179,7 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
       if (!used.has(`call_${next}`)) id = `call_${next}`
     }
     used.add(id)
-    const seal = sealOf(call.extra_content, provider)
+    const seal = providerMetadataOf(call.extra_content, provider)
     return {
       _tag: "ToolCall",
       id,
@@ -201,25 +203,10 @@ const partsOf = (message: WireMessage, raw: Raw, provider: string): ReadonlyArra
   ]
 }
 
-export const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
-  ["stop", "stop"],
-  ["eos", "stop"],
-  ["stop_sequence", "stop"],
-  ["end_turn", "stop"],
-  ["length", "length"],
-  ["max_tokens", "length"],
-  ["model_length", "length"],
-  ["tool_calls", "tool-calls"],
-  ["tool_use", "tool-calls"],
-  ["function_call", "tool-calls"],
-  ["content_filter", "content-filter"]
-])
-
-/** OpenAI itself says `stop` when a named tool was forced, so a finished reply with calls always waits for tools. */
-const finishReasonOf = (choice: WireChoice, parts: ReadonlyArray<Response.Part>): Response.FinishReason => {
-  if (nonBlank(choice.message.refusal) !== undefined) return "content-filter"
-  const reason = finishReasons.get(choice.finish_reason?.toLowerCase() ?? "") ?? "unknown"
-  return reason === "stop" && parts.some((part) => part._tag === "ToolCall") ? "tool-calls" : reason
+/** What the message holds, as far as the end of the reply depends on it. */
+const heldIn = (parts: ReadonlyArray<Response.Part>): Held => {
+  const calls = parts.flatMap((part) => part._tag === "ToolCall" ? [part] : [])
+  return { hasCalls: calls.length > 0, areCallsWhole: calls.every((call) => isWholeText(call.arguments)) }
 }
 
 const detail = (usage: Fields, holder: string, field: string): number | undefined => {
@@ -269,6 +256,24 @@ const disguised = (
     now
   }))
 
+/** The server says itself that no reply came of its work. */
+const endedBadly = (
+  facts: Facts,
+  billed: "yes" | "maybe",
+  word: string,
+  because: "server" | "overload" | "call"
+): ModelError.ModelError => {
+  const fields = { ...facts, billed, detail: `finish_reason: ${word}` }
+  switch (because) {
+    case "server":
+      return new ModelError.ServerError(fields)
+    case "overload":
+      return new ModelError.Overloaded(fields)
+    case "call":
+      return new ModelError.InvalidToolCall(fields)
+  }
+}
+
 const fromChoice = (
   choice: WireChoice,
   frame: typeof WireReply.Type,
@@ -278,16 +283,12 @@ const fromChoice = (
   const usage = usageOf(frame.usage)
   const billed = usage.totalTokens > 0 ? "yes" : "maybe"
   const parts = partsOf(choice.message, raw, facts.provider)
-  const said = choice.finish_reason ?? undefined
-  if (said === "insufficient_system_resource") {
-    return Either.left(
-      new ModelError.Overloaded({ ...facts, billed, detail: "finish_reason: insufficient_system_resource" })
-    )
-  }
-  if (said === "error") {
-    return Either.left(new ModelError.ServerError({ ...facts, billed, detail: "finish_reason: error" }))
-  }
-  const finishReason = finishReasonOf(choice, parts)
+  const word = endingWord(choice.finish_reason)
+  const ending = readEnding(word)
+  if (ending._tag === "Failed") return Either.left(endedBadly(facts, billed, word ?? "", ending.because))
+  const finishReason = nonBlank(choice.message.refusal) === undefined
+    ? finishReasonOf(word, heldIn(parts))
+    : "content-filter"
   if (finishReason === "content-filter" && parts.length === 0) {
     const categories = filteredCategories(choice.content_filter_results)
     return Either.left(
@@ -306,7 +307,7 @@ const fromChoice = (
       model: nonBlank(frame.model) ?? facts.model,
       parts,
       finishReason,
-      ...(said === undefined ? {} : { rawFinishReason: said }),
+      ...(word === undefined ? {} : { rawFinishReason: word }),
       usage,
       ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
     })

@@ -2,27 +2,24 @@
 import * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
-import type * as Response from "../../model/Response.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as decode from "../shared/decode.ts"
-import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
+import { finishReasonOf, readEnding } from "../shared/finishReasons.ts"
+import { nonBlank } from "../shared/jsonBody.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import { rawAt } from "../shared/rawJson.ts"
+import * as repeatedText from "../shared/repeatedText.ts"
 import { factsOf } from "../shared/sse.ts"
-import { contentParts, finishReasons, sealOf, thinkingIn, usageOf } from "./reply.ts"
+import * as calls from "./calls.ts"
+import * as choices from "./choices.ts"
+import { contentParts, thinkingIn, usageOf } from "./reply.ts"
 
-/** A tool call that is being sent. Its place in the list is its index in our parts. */
-interface Call {
-  /** What the server tells its calls apart by. */
-  readonly key: number | undefined
-  readonly id: string
-  /** Empty until the server says it; only then the call is announced. */
-  readonly name: string
-  readonly arguments: string
-  /** What the server adds to the call and wants back with it. */
-  readonly extra: unknown
-  readonly isAnnounced: boolean
+/** What is known of the request, as far as its reply is read by it. */
+export interface Expected {
+  readonly choices: choices.Wanted
+  /** The names of the tools that were offered. */
+  readonly tools?: ReadonlySet<string> | undefined
 }
 
 /** What is known of the reply so far. */
@@ -30,21 +27,32 @@ export interface State {
   readonly isStarted: boolean
   readonly hasContent: boolean
   readonly isRefused: boolean
-  readonly calls: ReadonlyArray<Call>
+  readonly text: repeatedText.Spoken
+  readonly reasoning: repeatedText.Spoken
+  readonly refusal: repeatedText.Spoken
+  readonly calls: calls.Calls
+  readonly followed: choices.Followed
+  /** Whether a piece came as a `delta`: a `message` behind it is the whole once more. */
+  readonly hasDeltas: boolean
   readonly finishReason: string | undefined
   readonly usage: Usage.Usage
   readonly filtered: ReadonlyArray<string>
 }
 
-const initial: State = {
+const initial = (wanted: choices.Wanted): State => ({
   isStarted: false,
   hasContent: false,
   isRefused: false,
-  calls: [],
+  text: repeatedText.silent,
+  reasoning: repeatedText.silent,
+  refusal: repeatedText.silent,
+  calls: calls.none,
+  followed: choices.start(wanted),
+  hasDeltas: false,
   finishReason: undefined,
   usage: Usage.zero,
   filtered: []
-}
+})
 
 /** A chunk under way: the state it leads to, the parts it gives, and what is wrong with it. */
 interface Draft {
@@ -59,161 +67,149 @@ const isAbsent = (value: unknown): value is null | undefined => value === null |
 
 const faulty = (draft: Draft, fault: string): Draft => ({ ...draft, fault })
 
-/** Text or thinking; each delta is sent on as it is, blanks included. */
-const withContent = (draft: Draft, delta: Fields): Draft => {
+type Voice = "text" | "reasoning" | "refusal"
+
+/** What a piece says. Answer and thinking may take turns, so what is held of the other is sent before it. */
+type Piece = readonly [voice: Voice, text: string]
+
+const partOf = (voice: Voice, text: string): StreamPart.StreamPart =>
+  voice === "reasoning" ? StreamPart.reasoningDelta(text) : StreamPart.textDelta(text)
+
+/** Sends on what a voice has said, and keeps what it has. */
+const spoken = ({ fault, parts, state }: Draft, voice: Voice, [heard, news]: repeatedText.Said): Draft => {
+  if (heard === state[voice] && news === "") return { fault, parts, state }
+  if (news !== "") parts.push(partOf(voice, news))
+  return {
+    parts,
+    state: {
+      ...state,
+      [voice]: heard,
+      hasContent: state.hasContent || news !== "",
+      isRefused: state.isRefused || (voice === "refusal" && news !== "")
+    },
+    fault: heard.isContradicted ? "each delta repeats the text so far, and this one has another" : fault
+  }
+}
+
+const voices: ReadonlyArray<Voice> = ["reasoning", "text", "refusal"]
+
+/** Sends on what is held back of all voices but one. */
+const released = (draft: Draft, but: Voice | undefined): Draft =>
+  voices.reduce(
+    (current, voice) =>
+      voice === but || current.state[voice].held.length === 0
+        ? current
+        : spoken(current, voice, repeatedText.close(current.state[voice])),
+    draft
+  )
+
+/** What a delta or a message says, in its order; undefined where its content cannot be read. */
+const piecesOf = (delta: Fields): ReadonlyArray<Piece> | undefined => {
   const { content, refusal } = delta
-  const parts: Array<StreamPart.StreamPart> = []
+  const pieces: Array<Piece> = []
   const thinking = thinkingIn(delta)
-  if (thinking !== undefined) parts.push(StreamPart.reasoningDelta(thinking))
+  if (thinking !== undefined) pieces.push(["reasoning", thinking])
   if (isText(content)) {
-    parts.push(StreamPart.textDelta(content))
+    pieces.push(["text", content])
   } else if (Array.isArray(content)) {
     for (const part of contentParts(content)) {
-      if (part._tag === "Text") parts.push(StreamPart.textDelta(part.text))
-      if (part._tag === "Reasoning") parts.push(StreamPart.reasoningDelta(part.text))
+      if (part._tag === "Text") pieces.push(["text", part.text])
+      if (part._tag === "Reasoning") pieces.push(["reasoning", part.text])
     }
   } else if (!isAbsent(content) && content !== "") {
-    return faulty(draft, "delta.content is neither text nor a list of parts")
+    return undefined
   }
-  if (isText(refusal)) parts.push(StreamPart.textDelta(refusal))
-  if (parts.length === 0) return draft
-  for (const part of parts) draft.parts.push(part)
-  // Most deltas are more of the same, and change nothing but the parts.
-  if (draft.state.hasContent && (draft.state.isRefused || !isText(refusal))) return draft
-  return {
-    ...draft,
-    state: { ...draft.state, hasContent: true, isRefused: draft.state.isRefused || isText(refusal) }
-  }
+  if (isText(refusal)) pieces.push(["refusal", refusal])
+  return pieces
 }
 
-const isWhole = (json: string): boolean => {
-  try {
-    JSON.parse(json)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/**
- * Which call a delta belongs to; the number of calls stands for a new one. Most servers count them by `index`, from 0 or
- * from 1. Those that send whole calls leave it out, or give all of them the same: then another id and name are another
- * call. The same name with another id is one only where the call before it is whole, as some give each delta an id.
- */
-const placeOf = (calls: ReadonlyArray<Call>, delta: Fields, name: string | undefined): number => {
-  const id = nonBlank(delta["id"])
-  const index = delta["index"]
-  if (typeof index === "number") {
-    const at = lastOf(calls, index)
-    const call = calls[at]
-    if (call === undefined) return calls.length
-    const isAnother = id !== undefined && id !== call.id && name !== undefined && call.name !== "" &&
-      (name !== call.name || isWhole(call.arguments))
-    return isAnother ? calls.length : at
-  }
-  if (id === undefined && name === undefined && calls.length > 0) return calls.length - 1
-  const known = id === undefined ? -1 : calls.findIndex((call) => call.id === id)
-  return known === -1 ? calls.length : known
-}
-
-const lastOf = (calls: ReadonlyArray<Call>, key: number): number =>
-  calls.reduce((found, call, at) => call.key === key ? at : found, -1)
-
-/** A call needs an id of its own to be answered by; where the server gives none it is made from the place. */
-const idFor = (calls: ReadonlyArray<Call>, given: string | undefined, place: number): string => {
-  const used = new Set(calls.map((call) => call.id))
-  if (given !== undefined && !used.has(given)) return given
-  let next = place
-  while (used.has(`call_${next}`)) next++
-  return `call_${next}`
-}
-
-/** Arguments sent as an object are taken as they were written. */
-const argumentsOf = (value: unknown, raw: () => string | undefined): string =>
-  typeof value === "string" ? value : isAbsent(value) ? "" : raw() ?? JSON.stringify(value)
-
-const announced = (call: Call, index: number, parts: Array<StreamPart.StreamPart>): Call => {
-  parts.push(StreamPart.toolCallStart(index, call.id, call.name))
-  if (call.arguments !== "") parts.push(StreamPart.toolArgumentsDelta(index, call.arguments))
-  return { ...call, isAnnounced: true }
-}
-
-const withCall = (draft: Draft, delta: unknown, raw: () => string | undefined): Draft => {
-  if (!isRecord(delta)) return faulty(draft, "delta.tool_calls holds what is no object")
-  const called = delta["function"] ?? {}
-  if (!isRecord(called)) return faulty(draft, "the function of a tool call is no object")
-  const { calls } = draft.state
-  const name = nonBlank(called["name"])
-  const place = placeOf(calls, delta, name)
-  const index = delta["index"]
-  const before = calls[place] ?? {
-    key: typeof index === "number" ? index : undefined,
-    id: idFor(calls, nonBlank(delta["id"]), place),
-    name: "",
-    arguments: "",
-    extra: undefined,
-    isAnnounced: false
-  }
-  const more = argumentsOf(called["arguments"], raw)
-  // A name that comes again, empty or not, changes nothing.
-  let call: Call = {
-    ...before,
-    name: before.name === "" ? name ?? "" : before.name,
-    arguments: before.arguments + more,
-    extra: delta["extra_content"] ?? before.extra
-  }
-  if (call.isAnnounced) {
-    if (more !== "") draft.parts.push(StreamPart.toolArgumentsDelta(place, more))
-  } else if (call.name !== "") {
-    call = announced(call, place, draft.parts)
-  }
-  return {
-    ...draft,
-    state: { ...draft.state, hasContent: true, calls: [...calls.slice(0, place), call, ...calls.slice(place + 1)] }
-  }
-}
-
-const withCalls = (
-  draft: Draft,
-  delta: Fields,
-  raw: (path: ReadonlyArray<string | number>) => string | undefined
-): Draft => {
-  const { function_call: legacy, tool_calls: calls } = delta
-  if (isAbsent(calls)) {
-    return isAbsent(legacy)
-      ? draft
-      : withCall(draft, { index: 0, function: legacy }, () => raw(["function_call", "arguments"]))
-  }
-  if (!Array.isArray(calls)) return faulty(draft, "delta.tool_calls is no list")
+/** Text or thinking; each delta is sent on as it is, blanks included. */
+const withContent = (draft: Draft, delta: Fields): Draft => {
+  const pieces = piecesOf(delta)
+  if (pieces === undefined) return faulty(draft, "delta.content is neither text nor a list of parts")
   let next = draft
-  for (let at = 0; at < calls.length && next.fault === undefined; at++) {
-    next = withCall(next, calls[at], () => raw(["tool_calls", at, "function", "arguments"]))
+  for (const [voice, text] of pieces) {
+    next = released(next, voice)
+    next = spoken(next, voice, repeatedText.hear(next.state[voice], text))
   }
   return next
 }
 
-const withChoice = (draft: Draft, choice: Fields, text: string, at: number): Draft => {
-  // A server that knows no streams sends the whole message in one chunk.
-  const holder = isAbsent(choice["delta"]) ? "message" : "delta"
-  const delta = choice[holder] ?? {}
-  if (!isRecord(delta)) return faulty(draft, `choices.${at}.${holder} is no object`)
+/** The whole message behind its deltas: only what they left out is new. */
+const withMessage = (draft: Draft, message: Fields): Draft => {
+  const pieces = piecesOf(message)
+  if (pieces === undefined) return faulty(draft, "message.content is neither text nor a list of parts")
+  let next = draft
+  for (const voice of voices) {
+    const whole = pieces.flatMap(([of, text]) => of === voice ? [text] : []).join("")
+    if (whole === "") continue
+    next = spoken(released(next, voice), voice, repeatedText.hearAgain(next.state[voice], whole))
+  }
+  return next
+}
+
+type Raw = (path: ReadonlyArray<string | number>) => string | undefined
+
+const withCalls = (draft: Draft, delta: Fields, take: typeof calls.takeWhole, raw: Raw, expected: Expected): Draft => {
+  const { function_call: legacy, tool_calls: list } = delta
+  const given = isAbsent(list) ? (isAbsent(legacy) ? [] : [{ index: 0, function: legacy }]) : list
+  if (!Array.isArray(given)) return faulty(draft, "delta.tool_calls is no list")
+  if (given.length === 0) return draft
+  const quiet = released(draft, undefined)
+  const into = calls.draft(quiet.state.calls, quiet.parts, expected.tools)
+  let fault: string | undefined
+  for (let at = 0; at < given.length && fault === undefined; at++) {
+    fault = take(
+      into,
+      at,
+      given[at],
+      () => raw(isAbsent(list) ? ["function_call", "arguments"] : ["tool_calls", at, "function", "arguments"])
+    )
+  }
+  return { state: { ...quiet.state, hasContent: true, calls: calls.settled(into) }, parts: quiet.parts, fault }
+}
+
+const takePiece: typeof calls.takeWhole = (into, _at, given, raw) => calls.take(into, given, raw)
+
+/** What a choice says of the end: the reason, the filters that fired, what it cost. */
+const withEnd = (draft: Draft, choice: Fields): Draft => {
   const { content_filter_results: filters, finish_reason: finishReason, usage } = choice
+  const isEnd = isText(finishReason) && readEnding(finishReason)._tag !== "None"
+  const filtered = filteredCategories(filters)
+  if (!isEnd && filtered.length === 0 && !isRecord(usage)) return draft
+  return {
+    ...draft,
+    state: {
+      ...draft.state,
+      finishReason: isEnd ? finishReason : draft.state.finishReason,
+      filtered: filtered.length > 0 ? filtered : draft.state.filtered,
+      usage: isRecord(usage) ? usageOf(usage) : draft.state.usage
+    }
+  }
+}
+
+/** A choice of the reply. Its `delta` is a piece; a `message` is the whole, first or once more. */
+const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected: Expected): Draft => {
+  const { delta, finish_reason: finishReason, message } = choice
+  if (!isAbsent(delta) && !isRecord(delta)) return faulty(draft, `choices.${at}.delta is no object`)
+  if (!isAbsent(message) && !isRecord(message)) return faulty(draft, `choices.${at}.message is no object`)
   if (!isAbsent(finishReason) && typeof finishReason !== "string") {
     return faulty(draft, `choices.${at}.finish_reason is no text`)
   }
-  const next = withCalls(withContent(draft, delta), delta, (path) => rawAt(text, ["choices", at, holder, ...path]))
-  const filtered = filteredCategories(filters)
-  return isText(finishReason) || filtered.length > 0 || isRecord(usage)
-    ? {
-      ...next,
-      state: {
-        ...next.state,
-        finishReason: isText(finishReason) ? finishReason : next.state.finishReason,
-        filtered: filtered.length > 0 ? filtered : next.state.filtered,
-        usage: isRecord(usage) ? usageOf(usage) : next.state.usage
-      }
+  const raw = (holder: string): Raw => (path) => rawAt(text, ["choices", at, holder, ...path])
+  let next = draft
+  if (isRecord(delta)) {
+    next = withCalls(withContent(next, delta), delta, takePiece, raw("delta"), expected)
+    if (next.state !== draft.state && !next.state.hasDeltas) {
+      next = { ...next, state: { ...next.state, hasDeltas: true } }
     }
-    : next
+  }
+  if (isRecord(message) && next.fault === undefined) {
+    // Where no delta came, messages may be the pieces, or each the whole so far: their texts tell.
+    const said = next.state.hasDeltas ? withMessage(next, message) : withContent(next, message)
+    next = withCalls(said, message, calls.takeWhole, raw("message"), expected)
+  }
+  return withEnd(next, choice)
 }
 
 /** Usage stands beside the choices; Groq also sends it in a field of its own. What came last counts. */
@@ -231,18 +227,19 @@ const startOf = (chunk: Fields, facts: decode.Facts): StreamPart.Start =>
     requestId: facts.requestId
   })
 
-const read = (facts: decode.Facts, state: State, message: decode.Message): Draft => {
+const read = (facts: decode.Facts, state: State, message: decode.Message, expected: Expected): Draft => {
   const draft: Draft = { state, parts: [], fault: undefined }
   const chunk = message.json
   if (!isRecord(chunk)) return faulty(draft, "a chunk of the stream is no object")
-  const { choices } = chunk
-  if (!isAbsent(choices) && !Array.isArray(choices)) return faulty(draft, "choices is no list")
-  const all: ReadonlyArray<unknown> = choices ?? []
-  // Of several alternatives the first is followed, as in `generate`.
-  const at = all.findIndex((choice) => isRecord(choice) && (isAbsent(choice["index"]) || choice["index"] === 0))
-  const choice = all[at]
-  if (at === -1 && all.some((other) => !isRecord(other))) return faulty(draft, "choices holds what is no object")
-  let next = isRecord(choice) ? withChoice(draft, choice, message.text, at) : draft
+  const { choices: given } = chunk
+  if (!isAbsent(given) && !Array.isArray(given)) return faulty(draft, "choices is no list")
+  const all: ReadonlyArray<unknown> = given ?? []
+  if (all.length > 0 && !all.some(isRecord)) return faulty(draft, "choices holds what is no object")
+  const [followed, places] = choices.select(state.followed, all, message.text, state.finishReason !== undefined)
+  let next: Draft = followed === state.followed ? draft : { ...draft, state: { ...state, followed } }
+  for (const place of places) {
+    if (next.fault === undefined) next = withChoice(next, place, expected)
+  }
   const usage = usageIn(chunk)
   if (usage !== undefined) next = { ...next, state: { ...next.state, usage: usageOf(usage) } }
   const begins = !state.isStarted &&
@@ -252,23 +249,30 @@ const read = (facts: decode.Facts, state: State, message: decode.Message): Draft
     : next
 }
 
-/** As in `generate`: a refusal is withheld text, and a finished reply with calls waits for tools whatever the server says. */
-const reasonOf = (state: State): Response.FinishReason => {
-  if (state.isRefused) return "content-filter"
-  const reason = finishReasons.get(state.finishReason?.toLowerCase() ?? "") ?? "unknown"
-  return reason === "stop" && state.calls.length > 0 ? "tool-calls" : reason
+/** What was held back until the end: an index that might have been an alternative's, a text that might be the whole. */
+const settled = (state: State, expected: Expected): Draft => {
+  const draft: Draft = { state, parts: [], fault: undefined }
+  const places = choices.rest(state.followed, state.finishReason !== undefined)
+  return released(places.reduce((next, place) => withChoice(next, place, expected), draft), undefined)
 }
 
 const end = (
   facts: decode.Facts,
-  state: State,
-  ending: decode.Ending
+  before: State,
+  ending: decode.Ending,
+  expected: Expected
 ): ReadonlyArray<StreamPart.StreamPart> | ModelError.ModelError | undefined => {
+  const { fault, parts, state } = settled(before, expected)
+  if (fault !== undefined) return new ModelError.MalformedResponse({ ...factsOf(facts), reason: fault })
   if (state.finishReason === undefined && ending !== "done") return undefined
-  if (state.finishReason === undefined && !state.hasContent && state.calls.length === 0) {
+  const { all } = state.calls
+  if (state.finishReason === undefined && !state.hasContent && all.length === 0) {
     return new ModelError.MalformedResponse({ ...factsOf(facts), reason: "the stream ended without a choice" })
   }
-  const reason = reasonOf(state)
+  const reason = state.isRefused
+    // A refusal is withheld text, as in `generate`.
+    ? "content-filter"
+    : finishReasonOf(state.finishReason, { hasCalls: all.length > 0, areCallsWhole: calls.areWhole(state.calls) })
   if (reason === "content-filter" && !state.hasContent) {
     return new ModelError.ContentFiltered({
       ...factsOf(facts),
@@ -277,27 +281,27 @@ const end = (
       ...(state.filtered.length === 0 ? {} : { categories: state.filtered })
     })
   }
-  const parts: Array<StreamPart.StreamPart> = state.isStarted ? [] : [startOf({}, facts)]
-  state.calls.forEach((call, index) => {
-    if (!call.isAnnounced) announced(call, index, parts)
-    const seal = sealOf(call.extra, facts.provider)
-    parts.push(StreamPart.toolCall(index, call.id, call.name, orEmptyObject(call.arguments), seal))
-  })
+  if (!state.isStarted) parts.unshift(startOf({}, facts))
+  calls.close(state.calls, facts.provider, parts)
   parts.push(StreamPart.finish({ reason, rawReason: state.finishReason, usage: state.usage }))
   return parts
 }
 
 /** Reads the chunks of a chat completion. */
-export const decoder = (facts: decode.Facts): decode.Decoder<State> => ({
+export const decoder = (
+  facts: decode.Facts,
+  expected: Expected = { choices: "unknown" }
+): decode.Decoder<State> => ({
   facts,
-  initial,
+  initial: initial(expected.choices),
   step: (state, message) => {
-    const draft = read(facts, state, message)
+    const draft = read(facts, state, message, expected)
     return {
       state: draft.state,
       parts: draft.parts,
       error: draft.fault === undefined ? undefined : decode.malformed(facts, message, draft.fault)
     }
   },
-  end: (state, ending) => end(facts, state, ending)
+  end: (state, ending) => end(facts, state, ending, expected),
+  closing: ({ finishReason, usage }) => finishReason === undefined ? "open" : usage === Usage.zero ? "ended" : "whole"
 })

@@ -392,6 +392,14 @@ const read = (state: State, event: Fields, type: unknown, here: Here): Step => {
   }
 }
 
+const inOnePiece = (state: State, response: Fields, here: Here, replies: "one" | "all"): Step => {
+  const event = { response }
+  const status = response["status"] === "incomplete" ? "incomplete" : "completed"
+  const first = begun(state, event, here.facts)
+  const last = finished(first.state, event, status, here)
+  return { ...last, parts: [...first.parts, ...last.parts], done: replies === "one" && last.error === undefined }
+}
+
 /**
  * The decoder of one stream. With `"one"` reply nothing is read beyond its terminal event, so a server that keeps the
  * connection open is no trouble; with `"all"` the stream is read to its end, as recordings hold several replies in a row.
@@ -402,13 +410,17 @@ export const decoder = (facts: decode.Facts, replies: "one" | "all"): decode.Dec
   step: (state, message) => {
     const here = { facts, message }
     const { json } = message
-    if (message.raw) return wrong(state, here, "JSON outside of any event")
     if (!isRecord(json)) return wrong(state, here, "an event that is no object")
+    // A server that knows no streams answers with the response itself.
+    const isResponse = json["object"] === "response" && Array.isArray(json["output"])
+    if (isResponse && !state.started) return inOnePiece(state, json, here, replies)
+    if (message.raw) return wrong(state, here, "JSON outside of any event")
     const type = json["type"] ?? message.event
     if (state.over && type !== "response.created") return stay(state)
     const step = started(read(named(state, json, type), json, type, here), facts)
     return step.state.over && replies === "one" ? { ...step, done: true } : step
   },
+  closing: ({ over }) => over ? "whole" : "open",
   end: (state, ending) => {
     if (state.over) return nothing
     // A gateway that drops the terminal event but says that it is done: how the reply ended is then unknown.

@@ -4,6 +4,7 @@
  */
 import * as Hints from "../../internal/hints.ts"
 import type { ErrorBody } from "../shared/errorBody.ts"
+import * as Codes from "./codePatterns.ts"
 import * as Words from "./vocabulary.ts"
 
 /** The reply as far as a rule may look at it. */
@@ -46,6 +47,20 @@ const has = (body: ErrorBody, codes: ReadonlySet<string>): boolean => {
   return false
 }
 
+/** The codes as the patterns of `codePatterns.ts` read them. */
+const codesOf = (body: ErrorBody): string => [...body.codes].join(" ").slice(0, 4_000)
+
+/** Out of money, by a code or by words. */
+const isUnpaid = (body: ErrorBody): boolean => Codes.money.test(codesOf(body)) || Words.unpaid.test(body.text)
+
+const isConcurrency = (body: ErrorBody): boolean =>
+  Codes.concurrency.test(codesOf(body)) || Words.concurrency.test(body.text)
+
+const isFiltered = (body: ErrorBody): boolean => has(body, Words.filterCodes) || Codes.filter.test(codesOf(body))
+
+const speaksOfFilter = (body: ErrorBody): boolean =>
+  Words.filter.test(body.text) || Words.filterElsewhere.test(body.text)
+
 const count = (text: string | undefined): number | undefined => {
   const digits = text?.replace(/[,_ ]/g, "")
   const number = digits === undefined || digits === "" ? NaN : Number(digits)
@@ -76,7 +91,7 @@ const asked = (text: string): Sizes | undefined => {
 
 const scopeOf = (body: ErrorBody): Scope => {
   const quotas = body.quotas.join(" ")
-  if (Words.perDay.test(body.text) || Words.perDay.test(quotas)) return "day"
+  if (Words.perDay.test(body.text) || Words.perDay.test(quotas) || Codes.daily.test(codesOf(body))) return "day"
   if (
     body.codes.has("tokens") ||
     /\btokens? (?:per|rate)|\b[ti]?tpm\b|(?:input|output|token)s? ?(?:count|per)|tokens?per/i.test(
@@ -87,7 +102,7 @@ const scopeOf = (body: ErrorBody): Scope => {
   }
   if (
     body.codes.has("requests") ||
-    /\brequests? (?:per|rate)|\brpm\b|\bcall rate limit|queries per|requestsper|concurren/i.test(
+    /\brequests? (?:per|rate)|\brpm\b|\bcall rate limit|queries per|requestsper|concurren|并发/i.test(
       `${body.text} ${quotas}`
     )
   ) {
@@ -123,7 +138,9 @@ const resetAt = (reply: Reply, wait: number | undefined): number | undefined => 
 }
 
 const reasonOf = (body: ErrorBody): "billing" | "unknown" =>
-  body.codes.has("insufficientquota") || Words.money.test([...body.codes, body.text].join(" ")) ? "billing" : "unknown"
+  body.codes.has("insufficientquota") || isUnpaid(body) || Words.money.test([...body.codes, body.text].join(" "))
+    ? "billing"
+    : "unknown"
 
 const isGoogle = (reply: Reply): boolean =>
   reply.body.codes.has("resourceexhausted") || reply.body.quotas.length > 0 ||
@@ -155,13 +172,19 @@ const limit = (reply: Reply, status: number | undefined): Diagnosis => {
     return { kind: "QuotaExhausted", reason: "unknown" }
   }
   const daily = scope === "day" || dailyByHeader(reply)
+  // Scaleway puts "INSUFFICIENT QUOTA" above "your current limit of concurrent requests".
+  if (!daily && isConcurrency(body)) return { kind: "RateLimited", wait, scope: "requests" }
   // Gemini's RetryInfo beside a PerDay violation is a trap, so there a short wait changes nothing.
   if (daily && (isGoogle(reply) || wait === undefined || wait > shortestDailyLoss)) {
     return { kind: "QuotaExhausted", reason: "daily", resetAt: isGoogle(reply) ? undefined : resetAt(reply, wait) }
   }
   if (daily) return { kind: "RateLimited", wait, scope: "day" }
   const rated = Words.perMinute.test(body.text) || Words.perMinute.test(quotas) || crowded(body)
-  if (has(body, Words.quotaCodes) || (Words.quota.test(body.text) && !rated) || Words.perMonth.test(body.text)) {
+  const isSpent = Words.quota.test(body.text) || Words.allowance.test(body.text) || Words.unpaid.test(body.text)
+  if (
+    has(body, Words.quotaCodes) || Codes.money.test(codesOf(body)) || (isSpent && !rated) ||
+    Words.perMonth.test(body.text)
+  ) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, wait) }
   }
   if (body.codes.has("creditlimit") && !rated) return { kind: "QuotaExhausted", reason: "billing" }
@@ -184,19 +207,25 @@ const busyNotRate = (body: ErrorBody): boolean =>
 
 // Sizes ---------------------------------------------------------------------------------------------------------------
 
+/** Each pattern is a sentence that says of its numbers what they are. A number that merely stands there is none. */
 const sizePatterns: ReadonlyArray<readonly [pattern: RegExp, requested: number, limit: number]> = [
+  [/context length (?:is|of) (?:only )?([\d,]+)[\s\S]{0,300}?\btotal of (?:at least |about )?([\d,]+)/i, 2, 1],
   [
-    /maximum context length (?:is|of) ([\d,]+)[\s\S]{0,80}?(?:requested|resulted in|has|contains?|you requested about) (?:about )?([\d,]+)/i,
+    /maximum context length (?:is|of) ([\d,]+)[\s\S]{0,80}?(?:requested|resulted in|has|contains?|you requested about) (?:about |at least )?([\d,]+)(?![\d,]|\s*(?:output|completion))/i,
     2,
     1
   ],
   [/([\d,]+) tokens? > ([\d,]+)/i, 1, 2],
   [/token count \(?([\d,]+)\)? exceeds[^\d]{0,80}\(?([\d,]+)/i, 1, 2],
+  [/token count is ([\d,]+)[^\d]{0,60}up to ([\d,]+)/i, 1, 2],
+  [/tokens \(([\d,]+)\) exceed[^\d]{0,60}\(([\d,]+)\)/i, 1, 2],
   [/maximum prompt length is ([\d,]+)[^\d]{0,60}([\d,]+)/i, 2, 1],
   [/passed ([\d,]+) input tokens[\s\S]{0,120}?context length is only ([\d,]+)/i, 1, 2],
   [/limit of ([\d,]+) tokens[\s\S]{0,60}?resulted in ([\d,]+)/i, 2, 1],
-  [/request \(([\d,]+) tokens?\) exceeds[^\d]{0,60}\(?([\d,]+)/i, 1, 2],
-  [/context (?:length|window|size|limit)[^\d]{0,30}([\d,]+)/i, 0, 1],
+  [/token limit: ?([\d,]+)[^\d]{0,20}requested:? ?([\d,]+)/i, 2, 1],
+  [/(?:request|input|prompt) \(([\d,]+) tokens?\) (?:exceeds|is longer than)[^\d]{0,60}\(?([\d,]+)/i, 1, 2],
+  [/context (?:length|window|size|limit) (?:is|of|to|:|=)[^\d\n]{0,12}([\d,]+)/i, 0, 1],
+  [/context (?:length|window|size|limit)[^\d\n]{0,30}([\d,]+) tokens?\b/i, 0, 1],
   [/(?:maximum|max\w*|at most|limit)[^\d\n]{0,40}([\d,]{3,}) tokens/i, 0, 1]
 ]
 
@@ -221,7 +250,8 @@ const overflow = (text: string): Sizes => {
 const promptLength = 65_536
 
 const isOverflow = (body: ErrorBody): boolean => {
-  if (has(body, Words.contextCodes) || Words.context.test(body.text)) return true
+  if (has(body, Words.contextCodes) || Codes.context.test(codesOf(body))) return true
+  if (Words.context.test(body.text) || Words.contextElsewhere.test(body.text)) return true
   const longest = count(Words.longString.exec(body.text)?.[1])
   return longest !== undefined && longest >= promptLength
 }
@@ -311,10 +341,8 @@ const byCode = (reply: Reply): Diagnosis => {
   const { body } = reply
   if (has(body, Words.requestCodes)) return { kind: "InvalidRequest" }
   if (body.codes.has("notfound") || body.codes.has("notfounderror")) return missing(body)
-  if (has(body, Words.brokenCodes) || Words.broken.test(body.text)) {
-    return { kind: "ServerError", wait: waitOf(reply, "unknown", false) }
-  }
-  return { kind: "UnknownError" }
+  // Without a code, or with words that nobody knows, it is the server's failure, as under a status of 500.
+  return { kind: "ServerError", wait: waitOf(reply, "unknown", false) }
 }
 
 /** A status below 400, and nothing in the body that says what failed. */
@@ -342,21 +370,27 @@ export const classify = (reply: Reply): Diagnosis => {
   if (!Number.isInteger(reply.status) || reply.status < 100 || reply.status > 599) return { kind: "UnknownError" }
   const status = statusOf(reply)
   const limited = status === 429 ||
-    (status === undefined || status === 413 || wrapping(status)) && has(body, Words.rateCodes)
+    (status === undefined || status === 413 || wrapping(status)) && has(body, Words.rateCodes) ||
+    (status === undefined || status < 500 || status === 503) && isConcurrency(body)
   const client = status === undefined || (status >= 400 && status < 500)
 
   if (has(body, Words.badCallCodes) || body.failedGeneration !== undefined || Words.badCall.test(body.text)) {
     if (!limited) return { kind: "InvalidToolCall" }
   }
-  const ended = has(body, Words.filterCodes) || has(body, Words.busyCodes) || has(body, Words.brokenCodes)
+  const ended = isFiltered(body) || has(body, Words.busyCodes) || has(body, Words.brokenCodes)
   if (reply.status < 400 && !body.isError && !ended) return noError(reply)
-  if (has(body, Words.filterCodes) || (!limited && Words.filter.test(body.text))) return filtered(body)
+  // A gateway gives every failure a 429: a filter stays a filter, unless the words speak of a rate or of money, too.
+  const isRate = limited && (Words.rate.test(body.text) || isUnpaid(body) || has(body, Words.quotaCodes))
+  if (isFiltered(body) || (!isRate && speaksOfFilter(body))) return filtered(body)
   if (status === 402) return { kind: "QuotaExhausted", reason: "billing", resetAt: resetAt(reply, undefined) }
   // The code is exact where the status is not: a new-api gateway says model_not_found with 503, OpenAI with 400 and 403.
   if (has(body, Words.modelCodes) && !limited) return { kind: "ModelNotFound" }
   if (limited) return limit(reply, status)
-  if (has(body, Words.contextCodes)) return { kind: "ContextLengthExceeded", sizes: overflow(body.text) }
-  if (has(body, Words.quotaCodes) || (client && Words.quota.test(body.text))) {
+  if (has(body, Words.contextCodes) || Codes.context.test(codesOf(body))) {
+    return { kind: "ContextLengthExceeded", sizes: overflow(body.text) }
+  }
+  const isSpent = Words.quota.test(body.text) || Words.unpaid.test(body.text) || Words.allowance.test(body.text)
+  if (has(body, Words.quotaCodes) || Codes.money.test(codesOf(body)) || (client && isSpent)) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, undefined) }
   }
   if (status === 401) {

@@ -6,9 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
+import * as Prompt from "../../model/Prompt.ts"
 import type { Dialects } from "../../model/Response.ts"
 import * as SchemaDialect from "../../model/SchemaDialect.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
+import { type IdRule, portable } from "./portableHistory.ts"
+import * as schemaFloor from "./schemaFloor.ts"
 
 /** Whether the reply is wanted whole or as it comes. */
 export type Kind = "generate" | "stream"
@@ -39,6 +42,19 @@ export interface Asked {
   readonly format: Format | undefined
   /** How the schemas of both are written; `"plain"` where there is nothing to write. */
   readonly dialects: Dialects
+  /** A call of the reply in the words of the toolkit; absent where the wire has the same. */
+  readonly restoreCall: RestoreCall | undefined
+}
+
+/** A call as the model wrote it, with the tool's own name and the names of its own properties. */
+export type RestoreCall = (name: string, json: string) => { readonly name: string; readonly arguments: string }
+
+/** What the wire of an API takes of names and schemas. */
+export interface Wire {
+  readonly ids: IdRule
+  /** The letters of a tool's name. */
+  readonly toolName: RegExp
+  readonly floor: schemaFloor.Floor
 }
 
 /** What would change the meaning of a reply if it were left out. What only loosens is never refused. */
@@ -66,6 +82,7 @@ export interface Api {
   readonly lacks: ReadonlyArray<Lacking>
   /** How schemas are to be written. */
   readonly dialects: Dialects
+  readonly wire: Wire
 }
 
 const unsupported = (request: LanguageModel.Request, api: Api): ModelError.ModelError | undefined => {
@@ -108,6 +125,9 @@ const unwritable = (
   })
 }
 
+/** An answer is read as it was written, so the names in it are its own. */
+const formatFloor = ({ floor: { numericEnums } }: Wire): schemaFloor.Floor => ({ numericEnums })
+
 const formatOf = (
   { description, name, schema }: LanguageModel.ResponseFormat,
   api: Api
@@ -120,39 +140,118 @@ const formatOf = (
         "output",
         problems.map((problem) => ["responseFormat.schema", problem])
       ),
-    onRight: ({ jsonSchema }) => ({ name, description, schema: jsonSchema })
+    onRight: ({ jsonSchema }) => ({
+      name,
+      description,
+      schema: api.dialects.output === "plain" ? schemaFloor.lay(jsonSchema, formatFloor(api.wire)).schema : jsonSchema
+    })
   })
 
-type Definitions = ReadonlyArray<ToolDefinition>
+/** The tools of a toolkit as one wire has them, and the way back. */
+interface Offered {
+  readonly definitions: ReadonlyArray<ToolDefinition>
+  /** The names on the wire of tools that have others, by their own. */
+  readonly toolNames: ReadonlyMap<string, string>
+  /** The names on the wire of properties that have others, by the tool's own name. */
+  readonly propertyNames: ReadonlyMap<string, ReadonlyMap<string, string>>
+}
 
-/** A toolkit is translated once for each dialect. */
-const translated = new WeakMap<Toolkit.Any, Map<SchemaDialect.Dialect, Definitions>>()
+const noTools: Offered = { definitions: [], toolNames: new Map(), propertyNames: new Map() }
 
-const definitionsOf = (toolkit: Toolkit.Any, api: Api): Effect.Effect<Definitions, ModelError.ModelError> => {
-  const { tools: dialect } = api.dialects
-  if (dialect === "plain") {
-    return Effect.succeed(
-      toolkit.definitions.map(({ description, name, parameters }) => ({ name, description, parameters }))
+/** A toolkit is translated once for each wire and dialect. */
+const translated = new WeakMap<Toolkit.Any, Map<Wire, Map<SchemaDialect.Dialect, Offered>>>()
+
+const isTaken = (name: string, { toolName }: Wire): boolean => toolName.test(name)
+
+/** Names that the wire refuses begin with what it takes, and stay apart from all others. */
+const toolNamesFor = (names: ReadonlyArray<string>, wire: Wire): ReadonlyMap<string, string> => {
+  const taken = new Set(names)
+  return new Map(names.flatMap((name): ReadonlyArray<readonly [string, string]> => {
+    if (isTaken(name, wire)) return []
+    const base = `_${name.replace(/[^a-zA-Z0-9_-]/g, "_")}`.slice(0, 60)
+    let fitting = base
+    for (let next = 2; taken.has(fitting); next++) fitting = `${base}_${next}`
+    taken.add(fitting)
+    return [[name, fitting]]
+  }))
+}
+
+/** The schemas of a toolkit's tools by name: the tools' own, or those of the dialect. */
+const schemasOf = (
+  toolkit: Toolkit.Any,
+  api: Api
+): Effect.Effect<ReadonlyMap<string, { readonly jsonSchema: JsonSchema }>, ModelError.ModelError> =>
+  api.dialects.tools === "plain"
+    ? Effect.succeed(new Map())
+    : Effect.mapError(
+      SchemaDialect.forToolkit(api.dialects.tools, toolkit),
+      ({ problems }) => unwritable(api, "tools", "tools", problems.map((problem) => [`tools.${problem.tool}`, problem]))
     )
-  }
-  const known = translated.get(toolkit)?.get(dialect)
+
+const offer = (
+  toolkit: Toolkit.Any,
+  api: Api,
+  schemas: ReadonlyMap<string, { readonly jsonSchema: JsonSchema }>
+): Offered => {
+  const toolNames = toolNamesFor(toolkit.definitions.map(({ name }) => name), api.wire)
+  const propertyNames = new Map<string, ReadonlyMap<string, string>>()
+  const definitions = toolkit.definitions.map(({ description, name, parameters }): ToolDefinition => {
+    const own = { name: toolNames.get(name) ?? name, description }
+    const translation = schemas.get(name)
+    if (translation !== undefined) return { ...own, parameters: translation.jsonSchema }
+    const { names, schema } = schemaFloor.lay(parameters, api.wire.floor)
+    if (names.size > 0) propertyNames.set(name, names)
+    return { ...own, parameters: schema }
+  })
+  return { definitions, toolNames, propertyNames }
+}
+
+const offeredOf = (toolkit: Toolkit.Any, api: Api): Effect.Effect<Offered, ModelError.ModelError> => {
+  const { dialects: { tools: dialect }, wire } = api
+  const known = translated.get(toolkit)?.get(wire)?.get(dialect)
   if (known !== undefined) return Effect.succeed(known)
-  return SchemaDialect.forToolkit(dialect, toolkit).pipe(
-    Effect.mapBoth({
-      onFailure: ({ problems }) =>
-        unwritable(api, "tools", "tools", problems.map((problem) => [`tools.${problem.tool}`, problem])),
-      onSuccess: (schemas) => {
-        const definitions = toolkit.definitions.map(({ description, name, parameters }) => ({
-          name,
-          description,
-          parameters: schemas.get(name)?.jsonSchema ?? parameters
-        }))
-        const others = translated.get(toolkit) ?? new Map<SchemaDialect.Dialect, Definitions>()
-        translated.set(toolkit, others.set(dialect, definitions))
-        return definitions
-      }
-    })
-  )
+  return Effect.map(schemasOf(toolkit, api), (schemas) => {
+    const offered = offer(toolkit, api, schemas)
+    const ofToolkit = translated.get(toolkit) ?? new Map<Wire, Map<SchemaDialect.Dialect, Offered>>()
+    const ofWire = ofToolkit.get(wire) ?? new Map<SchemaDialect.Dialect, Offered>()
+    translated.set(toolkit, ofToolkit.set(wire, ofWire.set(dialect, offered)))
+    return offered
+  })
+}
+
+const turned = (names: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
+  new Map([...names].map(([own, onWire]) => [onWire, own]))
+
+const noNames: ReadonlyMap<string, string> = new Map()
+
+/** The way back of all names that are others on the wire. */
+const restoreCallOf = ({ propertyNames, toolNames }: Offered): RestoreCall | undefined => {
+  if (propertyNames.size === 0 && toolNames.size === 0) return undefined
+  const ownNames = turned(toolNames)
+  const ownProperties = new Map([...propertyNames].map(([tool, names]) => [tool, turned(names)]))
+  return (onWire, json) => {
+    const name = ownNames.get(onWire) ?? onWire
+    return { name, arguments: schemaFloor.renameKeys(json, ownProperties.get(name) ?? noNames) }
+  }
+}
+
+/** The request in the names and ids of the wire. */
+const onWire = (
+  request: LanguageModel.Request,
+  { propertyNames, toolNames }: Offered,
+  wire: Wire
+): LanguageModel.Request => {
+  const toolName = (name: string): string =>
+    toolNames.get(name) ?? (isTaken(name, wire) ? name : toolNamesFor([name], wire).get(name) ?? name)
+  const prompt = portable(Prompt.make(request.prompt), {
+    ids: wire.ids,
+    toolName,
+    toolArguments: (name, json) => schemaFloor.renameKeys(json, propertyNames.get(name) ?? noNames)
+  })
+  const { toolChoice } = request
+  return typeof toolChoice === "object"
+    ? { ...request, prompt, toolChoice: { ...toolChoice, tool: toolName(toolChoice.tool) } }
+    : { ...request, prompt }
 }
 
 /** The request with its schemas, or why it cannot be sent. */
@@ -165,13 +264,22 @@ export const prepare = (
     const { responseFormat, tools: toolkit } = request
     const refused = unsupported(request, api)
     if (refused !== undefined) return yield* refused
-    const tools = toolkit === undefined ? [] : yield* definitionsOf(toolkit, api)
+    const offered = toolkit === undefined ? noTools : yield* offeredOf(toolkit, api)
+    const tools = offered.definitions
     const format = responseFormat === undefined ? undefined : yield* formatOf(responseFormat, api)
     const dialects = {
       tools: tools.length === 0 ? "plain" : api.dialects.tools,
       output: format === undefined ? "plain" : api.dialects.output
     } as const
-    return { request, kind, provider: api.provider, tools, format, dialects }
+    return {
+      request: onWire(request, offered, api.wire),
+      kind,
+      provider: api.provider,
+      tools,
+      format,
+      dialects,
+      restoreCall: restoreCallOf(offered)
+    }
   })
 
 /** For an API that takes nothing but a schema: its description stands inside, unless the schema has one. */

@@ -16,9 +16,12 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
+import { isRecord } from "../../internal/record.ts"
 import { type CauseInfo, describeCause } from "../../internal/redact.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as jsonProgress from "./jsonProgress.ts"
 import * as sse from "./sse.ts"
 
 export type { Facts } from "./sse.ts"
@@ -58,7 +61,12 @@ export interface Decoder<S> {
    * stream gave no sign of its end. Then the run fails: with `Truncated` and the text so far, or as the transport failed.
    */
   readonly end: (state: S, ending: Ending) => ReadonlyArray<StreamPart> | ModelError.ModelError | undefined
+  /** How near the reply is to its end, so that a server which never closes the stream is not waited for. */
+  readonly closing: (state: S) => Closing
 }
+
+/** The reply goes on; it has a reason to finish and may still get its usage; it has all that a reply has. */
+export type Closing = "open" | "ended" | "whole"
 
 /** The error for a message that breaks the wire contract. */
 export const malformed = (
@@ -67,21 +75,68 @@ export const malformed = (
   reason: string
 ): ModelError.ModelError => new ModelError.MalformedResponse({ ...sse.factsOf(facts), body: message.text, reason })
 
+/** How much of one reply is read. */
+export interface Limits {
+  /** Text, thinking and arguments together, counted in UTF-16 units (never more than their bytes). Default: 16 MiB. */
+  readonly maxBodyBytes: number
+  /** The tool calls of one reply. Default: 256. */
+  readonly maxToolCalls: number
+}
+
+export const defaults: Limits = { maxBodyBytes: 16 * 1024 * 1024, maxToolCalls: 256 }
+
 /** As much of the text as an error quotes; the rest need not be kept. */
 const keptText = 8_192
 
-/** The text that has come in one run. It is joined now and then: a chain of many short strings takes ten times its text. */
+/**
+ * What has come in one run: the start of its text, for errors, and its size. The text is joined now and then: a chain of
+ * many short strings takes ten times its text.
+ */
 export class Received {
   private joined = ""
   private pieces: Array<string> = []
   private length = 0
+  private size = 0
+  private calls = 0
+  private readonly limits: Limits
 
-  add(parts: ReadonlyArray<StreamPart>): void {
+  constructor(limits: Limits = defaults) {
+    this.limits = limits
+  }
+
+  /** Adds what came, and gives the limit that it breaks. */
+  add(parts: ReadonlyArray<StreamPart>): string | undefined {
     for (const part of parts) {
-      if (part._tag === "TextDelta") this.keep(part.text)
-      else if (part._tag === "ToolArgumentsDelta") this.keep(part.delta)
-      else if (part._tag === "Reset") this.forget()
+      switch (part._tag) {
+        case "TextDelta":
+          this.keep(part.text)
+          break
+        case "ReasoningDelta":
+          this.size += part.text.length
+          break
+        case "ToolArgumentsDelta":
+          this.keep(part.delta)
+          break
+        case "ToolCall":
+          this.calls = Math.max(this.calls, part.index + 1)
+          break
+        case "ToolCallStart":
+          this.calls = Math.max(this.calls, part.index + 1)
+          break
+        case "Reset":
+          this.forget()
+          break
+      }
     }
+    return this.broken()
+  }
+
+  private broken(): string | undefined {
+    const { maxBodyBytes, maxToolCalls } = this.limits
+    if (this.calls > maxToolCalls) return tooManyCalls(maxToolCalls)
+    return this.size > maxBodyBytes
+      ? `the reply is larger than maxBodyBytes (${maxBodyBytes} bytes), so it was not read to its end`
+      : undefined
   }
 
   get text(): string {
@@ -90,6 +145,7 @@ export class Received {
   }
 
   private keep(piece: string): void {
+    this.size += piece.length
     if (this.length >= keptText) return
     this.length += piece.length
     this.pieces.push(piece)
@@ -105,8 +161,13 @@ export class Received {
     this.joined = ""
     this.pieces = []
     this.length = 0
+    this.size = 0
+    this.calls = 0
   }
 }
+
+export const tooManyCalls = (limit: number): string =>
+  `the reply has more tool calls than maxToolCalls (${limit}) allows; raise maxToolCalls if a reply can have so many`
 
 const truncated = (facts: sse.Facts, received: string, cause: CauseInfo): ModelError.ModelError =>
   new ModelError.Truncated({ ...sse.factsOf(facts), received, cause })
@@ -123,32 +184,75 @@ const completed = <E>(facts: sse.Facts, received: string, error: E): E | ModelEr
     )
     : error
 
-type Parsed = Message | { readonly error: ModelError.ModelError } | "done" | "skip"
+type Parsed = Message | { readonly error: ModelError.ModelError } | "done"
 
 const brace = 0x7b
 
-const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
-  const { data } = event
-  // Nearly all data is an object, and that is neither blank nor the end.
-  if (data.charCodeAt(0) !== brace) {
-    const trimmed = data.trim()
-    if (trimmed === "") return "skip"
-    if (trimmed === "[DONE]") return "done"
-  }
-  let json: unknown
+/** What some servers and proxies send as data to keep a connection open. It says nothing. */
+const heartbeat = /^(?::.*|[[("]?(?:ping|pong|heartbeat|keep[-_ ]?alive|processing|noop|null)[\])"]?)$/i
+
+const heartbeatName = /^(?:ping|pong|heartbeat|keep[-_]?alive|comment)$/i
+
+const isDone = (text: string): boolean => /^"?\[done\]"?$/i.test(text)
+
+const parseJson = (text: string): Either.Either<unknown, unknown> => {
   try {
-    json = JSON.parse(data)
+    return Either.right(JSON.parse(text))
   } catch (cause) {
-    // What the end of the bytes cut off is not wrong, only short: the end of the stream is judged instead.
-    return event.unfinished === true ? "skip" : {
-      error: new ModelError.MalformedResponse({
-        ...sse.factsOf(facts),
-        body: data,
-        reason: "an event of the stream is not JSON",
-        cause: describeCause(cause)
-      })
-    }
+    return Either.left(cause)
   }
+}
+
+/**
+ * The payloads of data that is no JSON as a whole: several documents behind each other, as servers send them that leave
+ * out the blank line between two events. What is left at the end is no JSON, or the start of one.
+ */
+const payloadsOf = (data: string): { readonly payloads: ReadonlyArray<string>; readonly rest: string } => {
+  const payloads: Array<string> = []
+  let from = 0
+  while (from < data.length) {
+    const lead = /^\s*(?:data:\s*)?/.exec(data.slice(from, from + 100))
+    from += lead?.[0].length ?? 0
+    if (from >= data.length) break
+    const code = data.charCodeAt(from)
+    const lineEnd = data.indexOf("\n", from)
+    const line = data.slice(from, lineEnd === -1 ? data.length : lineEnd).trim()
+    if (isDone(line) || heartbeat.test(line.slice(0, 200))) {
+      payloads.push(line)
+      from = lineEnd === -1 ? data.length : lineEnd
+      continue
+    }
+    const end = code === brace ? jsonProgress.endOfFirst(data, from) : undefined
+    if (end === undefined) break
+    payloads.push(data.slice(from, end))
+    from = end
+  }
+  return { payloads, rest: data.slice(from) }
+}
+
+const notJson = (facts: sse.Facts, data: string, cause: unknown): Parsed => ({
+  error: new ModelError.MalformedResponse({
+    ...sse.factsOf(facts),
+    body: data,
+    reason: "an event of the stream is not JSON",
+    cause: describeCause(cause)
+  })
+})
+
+/** `{}` and `{"type":"ping"}`: heartbeats that are JSON. */
+const isHeartbeat = (json: unknown): boolean => {
+  if (!isRecord(json)) return false
+  const type = json["type"] ?? json["event"] ?? json["object"]
+  return typeof type === "string" && type.length < 12 && heartbeatName.test(type) ||
+    type === undefined && Object.keys(json).length === 0
+}
+
+const judged = (
+  facts: sse.Facts,
+  event: sse.SseEvent,
+  json: unknown,
+  text: string
+): ReadonlyArray<Parsed> => {
   const error = ProviderError.fromStreamEvent({
     provider: facts.provider,
     model: facts.model,
@@ -156,9 +260,33 @@ const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
     name: event.event,
     headers: facts.headers
   })
-  return Option.isSome(error)
-    ? { error: error.value }
-    : { event: event.event, json, text: data, raw: event.raw === true }
+  if (Option.isSome(error)) return [{ error: error.value }]
+  return isHeartbeat(json) ? [] : [{ event: event.event, json, text, raw: event.raw === true }]
+}
+
+const parse = (facts: sse.Facts, event: sse.SseEvent): ReadonlyArray<Parsed> => {
+  const { data } = event
+  // Nearly all data is an object, and that is neither blank nor the end.
+  if (data.charCodeAt(0) !== brace) {
+    const trimmed = data.trim()
+    if (trimmed === "" || heartbeat.test(trimmed.slice(0, 200)) && !trimmed.includes("\n")) return []
+    if (isDone(trimmed)) return ["done"]
+  }
+  const json = parseJson(data)
+  if (Either.isRight(json)) return judged(facts, event, json.right, data)
+  if (event.event !== undefined && heartbeatName.test(event.event)) return []
+  const { payloads, rest } = payloadsOf(data)
+  const all = payloads.flatMap((text): ReadonlyArray<Parsed> => {
+    if (isDone(text)) return ["done"]
+    if (text.charCodeAt(0) !== brace) return []
+    const each = parseJson(text)
+    return Either.isRight(each) ? judged(facts, event, each.right, text) : [notJson(facts, data, each.left)]
+  })
+  // What the end of the bytes cut off is not wrong, only short: the end of the stream is judged instead.
+  if (rest.trim() === "" || event.unfinished === true) return all
+  // Words under the name of an error are that error.
+  if (event.event === "error") return judged(facts, event, data, data)
+  return [...all, notJson(facts, data, json.left)]
 }
 
 /**
@@ -166,6 +294,12 @@ const parse = (facts: sse.Facts, event: sse.SseEvent): Parsed => {
  * connection fit for the next request. A server that never ends it is left.
  */
 const linger = "100 millis"
+
+/**
+ * How long a server may go on after the end of its reply, in milliseconds: with a reason to finish it may still send the
+ * usage, with both only the end of the bytes is missing. Heartbeats do not prolong it.
+ */
+const grace = { ended: 2_000, whole: 500 } as const
 
 /** What some events lead to: parts to send, and then more, the end, or an error. */
 export interface Turn<S, E> {
@@ -180,6 +314,14 @@ interface Source<X> {
   readonly end: () => sse.Batch
 }
 
+/** The error for what a decoder threw: a fault of its own, or a value that nobody foresaw. */
+const unreadable = (facts: sse.Facts, cause: unknown): ModelError.ModelError =>
+  new ModelError.MalformedResponse({
+    ...sse.factsOf(facts),
+    reason: "the stream cannot be read",
+    cause: describeCause(cause)
+  })
+
 /** No more events will come. Pure, so that every cut of a stream can be judged. */
 export const finish = <S, E>(
   decoder: Decoder<S>,
@@ -188,14 +330,24 @@ export const finish = <S, E>(
   otherwise: () => E
 ): Turn<S, E | ModelError.ModelError> => {
   if (from.then !== "more") return from
-  const left = decoder.end(from.state, ending)
+  let left: ReturnType<Decoder<S>["end"]>
+  try {
+    left = decoder.end(from.state, ending)
+  } catch (cause) {
+    left = unreadable(decoder.facts, cause)
+  }
   if (left === undefined) return { ...from, then: { error: otherwise() } }
   return ModelError.isModelError(left)
     ? { ...from, then: { error: left } }
     : { ...from, parts: [...from.parts, ...left], then: "over" }
 }
 
-/** Goes through the events that have come; what it reads of the text is added to `received`. */
+/**
+ * Goes through the events that have come; what it reads of the text is added to `received`.
+ *
+ * Nothing that is thrown here gets out: a channel takes what the continuation of `Channel.flatMap` throws for its end
+ * (measured in effect 3.22), so the stream would end as a success, with half a reply or none.
+ */
 export const advance = <S>(
   decoder: Decoder<S>,
   before: S,
@@ -205,34 +357,50 @@ export const advance = <S>(
   const { facts } = decoder
   let state = before
   const parts: Array<StreamPart> = []
-  for (const event of events) {
-    const parsed = parse(facts, event)
-    if (parsed === "skip") continue
-    if (parsed === "done") {
-      return finish(decoder, { state, parts, then: "more" }, "done", () => truncated(facts, received.text, noEnd))
+  try {
+    for (const event of events) {
+      for (const parsed of parse(facts, event)) {
+        if (parsed === "done") {
+          return finish(decoder, { state, parts, then: "more" }, "done", () => truncated(facts, received.text, noEnd))
+        }
+        if ("error" in parsed) return { state, parts, then: parsed }
+        const step = decoder.step(state, parsed)
+        state = step.state
+        const broken = received.add(step.parts)
+        if (broken !== undefined) return { state, parts, then: { error: tooLarge(facts, broken) } }
+        for (const part of step.parts) parts.push(part)
+        if (step.error !== undefined) return { state, parts, then: { error: step.error } }
+        if (step.done === true) return { state, parts, then: "over" }
+      }
     }
-    if ("error" in parsed) return { state, parts, then: parsed }
-    const step = decoder.step(state, parsed)
-    state = step.state
-    received.add(step.parts)
-    for (const part of step.parts) parts.push(part)
-    if (step.error !== undefined) return { state, parts, then: { error: step.error } }
-    if (step.done === true) return { state, parts, then: "over" }
+  } catch (cause) {
+    return { state, parts, then: { error: unreadable(facts, cause) } }
   }
   return { state, parts, then: error === undefined ? "more" : { error } }
 }
 
+const tooLarge = (facts: sse.Facts, reason: string): ModelError.ModelError =>
+  new ModelError.MalformedResponse({ ...sse.factsOf(facts), reason })
+
+/** How a stream is read. */
+export interface Options extends Partial<Limits> {
+  readonly maxEventBytes?: number | undefined
+}
+
 const interpret =
-  <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>) =>
+  <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>, limits: Limits) =>
   <E, R>(input: Stream.Stream<X, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> => {
     const { facts } = decoder
     type Failure = E | ModelError.ModelError
     type Out = Channel.Channel<Chunk.Chunk<StreamPart>, unknown, Failure, unknown, unknown, unknown, R>
+    type Pulled = Either.Either<Chunk.Chunk<X>, Option.Option<E>>
 
     const out = (pull: Effect.Effect<Chunk.Chunk<X>, Option.Option<E>, R>): Out => {
       const source = makeSource()
       let state = decoder.initial
-      const received = new Received()
+      // When the reply got its end, in milliseconds of the clock that only goes forward.
+      let endedAt: number | undefined
+      const received = new Received(limits)
 
       const drained: Out = Channel.fromEffect(
         Effect.forever(pull).pipe(Effect.ignore, Effect.timeoutOption(linger))
@@ -246,17 +414,36 @@ const interpret =
 
       const pulled = Channel.fromEffect(Effect.either(pull))
 
-      const loop = (): Out => Channel.flatMap(pulled, onPulled)
+      /** Waits no longer than the grace that a reply with its end has. */
+      const pulledInGrace = (closing: "ended" | "whole"): Out =>
+        Channel.flatMap(
+          Channel.fromEffect(Effect.gen(function*() {
+            const now = elapsedMillis(yield* Effect.clock)
+            endedAt ??= now
+            const left = endedAt + grace[closing] - now
+            return yield* Effect.disconnect(Effect.either(pull)).pipe(Effect.timeoutOption(Math.max(0, left)))
+          })),
+          (result): Out => Option.isSome(result) ? onPulled(result.value) : onEnd({ state, parts: [], then: "more" })
+        )
 
-      const onPulled = (result: Either.Either<Chunk.Chunk<X>, Option.Option<E>>): Out => {
+      const loop = (): Out => {
+        const closing = decoder.closing(state)
+        return closing === "open" ? Channel.flatMap(pulled, onPulled) : pulledInGrace(closing)
+      }
+
+      const onEnd = (last: Turn<S, ModelError.ModelError>): Out =>
+        send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), () => Channel.void)
+
+      const onPulled = (result: Pulled): Out => {
         if (Either.isRight(result)) {
-          const turn = advance(decoder, state, received, source.read(result.right))
+          const turn = advance(decoder, state, received, reading(facts, () => source.read(result.right)))
           state = turn.state
+          // More of the reply has come, so what looked like its end was none.
+          if (turn.parts.length > 0) endedAt = undefined
           return send(turn, loop)
         }
         if (Option.isNone(result.left)) {
-          const last = advance(decoder, state, received, source.end())
-          return send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), () => Channel.void)
+          return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
         }
         // A reply that was over is not lost because its connection broke afterwards.
         const { value } = result.left
@@ -272,6 +459,19 @@ const interpret =
     return Stream.unwrapScoped(Effect.map(Stream.toPull(input), (pull) => Stream.fromChannel(out(pull))))
   }
 
+const reading = (facts: sse.Facts, read: () => sse.Batch): sse.Batch => {
+  try {
+    return read()
+  } catch (cause) {
+    return { events: [], error: unreadable(facts, cause) }
+  }
+}
+
+const limitsOf = ({ maxBodyBytes, maxToolCalls }: Options): Limits => ({
+  maxBodyBytes: maxBodyBytes ?? defaults.maxBodyBytes,
+  maxToolCalls: maxToolCalls ?? defaults.maxToolCalls
+})
+
 const asItIs: Source<sse.SseEvent> = {
   read: (chunk) => ({ events: Chunk.toReadonlyArray(chunk) }),
   end: () => ({ events: [] })
@@ -281,10 +481,13 @@ const asItIs: Source<sse.SseEvent> = {
  * Turns events into the parts of a reply. Errors inside the stream are found here (`ProviderError.fromStreamEvent`), so a
  * decoder never sees them. Once the reply is over nothing more is read but the end of the bytes, for a moment.
  */
-export const run = <S>(decoder: Decoder<S>) => interpret(decoder, () => asItIs)
+export const run = <S>(decoder: Decoder<S>, options: Options = {}) =>
+  interpret(decoder, () => asItIs, limitsOf(options))
 
 /** The same from the bytes of server-sent events, in one go. */
-export const bytes = <S>(
-  decoder: Decoder<S>,
-  options: { readonly maxEventBytes?: number | undefined } = {}
-) => interpret(decoder, () => sse.reader({ ...decoder.facts, ...options }))
+export const bytes = <S>(decoder: Decoder<S>, options: Options = {}) =>
+  interpret(
+    decoder,
+    () => sse.reader({ ...decoder.facts, maxEventBytes: options.maxEventBytes }),
+    limitsOf(options)
+  )

@@ -5,6 +5,7 @@
  */
 import type { Headers } from "../../internal/hints.ts"
 import { isRecord } from "../../internal/record.ts"
+import * as vendorNumbers from "./vendorNumbers.ts"
 
 /** What a body says, whatever its shape. Codes are lower case without punctuation: `RATE_LIMIT_EXCEEDED` is `ratelimitexceeded`. */
 export interface ErrorBody {
@@ -40,21 +41,6 @@ type Fields = Readonly<Record<string, unknown>>
 /** MiniMax's `base_resp`: it stands in every reply, and says 0 where nothing failed. */
 export const isFault = (base: unknown): base is Fields =>
   isRecord(base) && typeof base["status_code"] === "number" && base["status_code"] !== 0
-
-/** https://platform.minimax.io/docs/api-reference/errorcode: the numbers of `base_resp` in the words that others use. */
-const faultCodes: ReadonlyMap<unknown, string> = new Map([
-  [1001, "timeout"],
-  [1002, "rate_limit_exceeded"],
-  [1004, "authentication_error"],
-  [1008, "insufficient_balance"],
-  [1024, "internal_error"],
-  [1033, "internal_error"],
-  [1039, "rate_limit_exceeded"],
-  [1041, "rate_limit_exceeded"],
-  [2013, "invalid_parameter"],
-  [2049, "invalid_api_key"],
-  [2056, "usage_limit_exceeded"]
-])
 
 const textLimit = 32_768
 const depthLimit = 8
@@ -98,6 +84,16 @@ const delayFields: ReadonlyArray<readonly [name: string, unit: "s" | "ms"]> = [
   ["estimated_time", "s"]
 ]
 
+/** A number, also one written as text; protobuf's JSON writes 64-bit ones so. Nothing else is asked for its text. */
+const numberIn = (value: unknown, otherwise = 0): number =>
+  typeof value === "number" ? value : typeof value === "string" && value.trim() !== "" ? Number(value) : otherwise
+
+/** FastAPI's place of a fault, `["body", "messages", 0]`. */
+const placeIn = (steps: ReadonlyArray<unknown>): string =>
+  steps.slice(0, 50).filter((step) => step !== "body" && (typeof step === "string" || typeof step === "number")).join(
+    "."
+  )
+
 class Collector {
   isError = false
   detail: string | undefined
@@ -118,8 +114,13 @@ class Collector {
     if (typeof value !== "string" || value === "" || value.length > 200) return
     if (/^\d{3}$/.test(value)) this.statusOf(Number(value))
     // xAI writes whole sentences into `code`.
-    if (/\s/.test(value)) this.texts.add(value)
-    else this.codes.add(canonical(value))
+    if (/\s/.test(value)) {
+      this.texts.add(value)
+      return
+    }
+    this.codes.add(canonical(value))
+    // Volcengine's codes have two halves: `RateLimitExceeded.EndpointTPMExceeded`.
+    if (value.includes(".")) { for (const half of value.split(".").slice(0, 4)) this.codes.add(canonical(half)) }
   }
 
   statusOf(value: unknown): void {
@@ -135,6 +136,7 @@ class Collector {
       return
     }
     this.texts.add(value)
+    this.code(vendorNumbers.behindSentence(value))
     // OpenRouter's own sentence says nothing; the upstream's, which comes after it, does.
     if (this.detail === undefined || /^provider returned error$/i.test(this.detail)) this.detail = value
     for (const match of value.slice(0, textLimit).matchAll(printedCode)) this.codes.add(canonical(match[1] ?? ""))
@@ -161,9 +163,10 @@ class Collector {
     for (const name of ["code", "type", "status", "reason", "error_code", "errorCode", "__type", "error_type"]) {
       this.code(value[name])
     }
+    this.code(vendorNumbers.ofZhipu(value))
     for (const name of ["status_code", "statusCode", "raw_status_code", "httpStatus"]) this.statusOf(value[name])
     if (typeof value["param"] === "string" && value["param"] !== "") this.param ??= value["param"]
-    if (Array.isArray(value["loc"])) this.param ??= value["loc"].filter((part) => part !== "body").join(".")
+    if (Array.isArray(value["loc"])) this.param ??= placeIn(value["loc"])
     this.request(value)
     if (typeof value["failed_generation"] === "string") this.failedGeneration ??= value["failed_generation"]
     for (const [name, unit] of delayFields) this.delay(value[name], unit)
@@ -204,18 +207,18 @@ class Collector {
     const delay = value["retryDelay"]
     if (typeof delay === "string") this.retryDelay ??= delay
     // A protobuf duration before it is spelled as JSON.
-    if (isRecord(delay)) this.retryDelay ??= `${Number(delay["seconds"] ?? 0) + Number(delay["nanos"] ?? 0) / 1e9}s`
+    if (isRecord(delay)) this.retryDelay ??= `${numberIn(delay["seconds"]) + numberIn(delay["nanos"]) / 1e9}s`
     for (const each of Array.isArray(value["violations"]) ? value["violations"].slice(0, 50) : []) {
       if (!isRecord(each)) continue
       for (const name of ["quotaId", "quotaMetric"]) if (typeof each[name] === "string") this.quotas.push(each[name])
-      if (String(each["quotaValue"]) === "0") this.quotas.push("limit: 0")
+      if (numberIn(each["quotaValue"], NaN) === 0) this.quotas.push("limit: 0")
     }
     const metadata = value["metadata"]
     if (!isRecord(metadata)) return
     for (const name of ["quota_limit", "quota_metric", "quota_unit"]) {
       if (typeof metadata[name] === "string") this.quotas.push(metadata[name])
     }
-    if (String(metadata["quota_limit_value"]) === "0") this.quotas.push("limit: 0")
+    if (numberIn(metadata["quota_limit_value"], NaN) === 0) this.quotas.push("limit: 0")
     if (typeof metadata["quotaResetDelay"] === "string") this.retryDelay ??= metadata["quotaResetDelay"]
     if (typeof metadata["quotaResetTimeStamp"] === "string") this.resetTime ??= metadata["quotaResetTimeStamp"]
   }
@@ -265,7 +268,14 @@ class Collector {
     })
     if (hasReply || value["promptFeedback"] !== undefined || value["stop_reason"] !== undefined) this.reply(value)
     const base = value["base_resp"]
-    if (isFault(base)) this.error({ message: base["status_msg"], code: faultCodes.get(base["status_code"]) }, depth)
+    if (isFault(base)) {
+      this.error({ message: base["status_msg"], code: vendorNumbers.ofMiniMax(base["status_code"]) }, depth)
+    }
+    if (value["success"] === false && Array.isArray(value["errors"])) {
+      for (const each of value["errors"].slice(0, 20)) {
+        if (isRecord(each)) this.code(vendorNumbers.ofCloudflare(each["code"]))
+      }
+    }
     const error = value["error"] ?? value["errors"]
     if (error !== undefined && error !== null && error !== false && error !== "") {
       // The envelope may carry words of its own beside `error`: xAI's `code`, FastAPI's `detail`, `status`.

@@ -92,15 +92,26 @@ export const requestIdOf = (headers: { readonly [name: string]: string }): strin
   header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
     header(headers, "x-ms-request-id")
 
-const causeOf = (error: HttpClientError.HttpClientError): CauseInfo =>
-  error.cause === undefined || error.cause === null
-    ? { name: error._tag, message: error.description === undefined ? error.reason : excerpt(error.description) }
-    : describeCause(error.cause)
+const causeOf = (error: HttpClientError.HttpClientError): CauseInfo => {
+  if (error.cause === undefined || error.cause === null) {
+    return { name: error._tag, message: error.description === undefined ? error.reason : excerpt(error.description) }
+  }
+  const cause = describeCause(error.cause)
+  return cause.code === "UND_ERR_BODY_TIMEOUT" ? { ...cause, message: bodyLimit } : cause
+}
 
 const where = (url: string): string => {
   const parsed = new URL(url)
   return `${parsed.protocol}//${parsed.host}`
 }
+
+/** Node's fetch has limits of its own, which no option of a request changes: https://undici.nodejs.org, `headersTimeout`. */
+const headersLimit =
+  "the HTTP client itself gave up waiting for the head of the reply (Node's fetch waits 300 s unless " +
+  "told otherwise); ask for a stream, or raise headersTimeout of the client's dispatcher (undici's Agent)"
+
+const bodyLimit = "the HTTP client itself gave up waiting for more of the body (Node's fetch waits 300 s unless told " +
+  "otherwise); raise bodyTimeout of the client's dispatcher (undici's Agent)"
 
 const connectionFailed = (
   error: HttpClientError.RequestError,
@@ -109,6 +120,9 @@ const connectionFailed = (
 ): ModelError.ModelError => {
   const cause = causeOf(error)
   if (error.reason !== "Transport") return new ModelError.InvalidRequest({ ...who, cause, billed: "no" })
+  if (cause.code === "UND_ERR_HEADERS_TIMEOUT") {
+    return new ModelError.ConnectionFailed({ ...who, reason: headersLimit, billed: "maybe", cause })
+  }
   const unsent = cause.code !== undefined && unsentCodes.has(cause.code)
   const code = cause.code === undefined ? "" : ` (${cause.code})`
   return new ModelError.ConnectionFailed({
@@ -132,12 +146,12 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
 }
 
 /** Reads up to `limit` bytes; what comes beyond is not read, let alone kept. */
-const readBody = (response: HttpClientResponse.HttpClientResponse, limit: number): Effect.Effect<Body> =>
+const readBody = (stream: HttpClientResponse.HttpClientResponse["stream"], limit: number): Effect.Effect<Body> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let size = 0
     let ending: Ending = { _tag: "Complete" }
-    return response.stream.pipe(
+    return stream.pipe(
       Stream.runForEachWhile((chunk) =>
         Effect.sync(() => {
           if (size + chunk.byteLength > limit) {
@@ -283,10 +297,11 @@ const send = <R>(
 const whole = (
   response: HttpClientResponse.HttpClientResponse,
   outgoing: Outgoing,
-  who: Who
+  who: Who,
+  stream = response.stream
 ): Effect.Effect<Incoming, ModelError.ModelError> =>
   Effect.flatMap(
-    readBody(response, outgoing.maxBodyBytes),
+    readBody(stream, outgoing.maxBodyBytes),
     (body): Effect.Effect<Incoming, ModelError.ModelError> => {
       const { headers, status } = response
       if (isRedirect(status)) return Effect.fail(redirected(response, who))
@@ -298,13 +313,33 @@ const whole = (
     }
   )
 
-/** Sends a POST and reads its reply. Interrupting it aborts the request. */
+/**
+ * Sends a POST and reads its reply. Interrupting it aborts the request. A good reply whose headers say that it comes as
+ * events is handed over unread.
+ */
 export const post = (
   client: HttpClient.HttpClient,
   outgoing: Outgoing,
-  who: Who
-): Effect.Effect<Incoming, ModelError.ModelError> =>
-  Effect.flatMap(send(client, outgoing, who), (response) => whole(response, outgoing, who))
+  who: Who,
+  isEvents: (headers: Incoming["headers"]) => boolean
+): Effect.Effect<Posted, ModelError.ModelError> =>
+  Effect.flatMap(
+    send(client, outgoing, who),
+    (response): Effect.Effect<Posted, ModelError.ModelError> =>
+      response.status >= 200 && response.status <= 299 && isEvents(response.headers)
+        ? Effect.succeed({
+          _tag: "Events",
+          status: response.status,
+          headers: response.headers,
+          bytes: bytesOf(response, who)
+        })
+        : Effect.map(whole(response, outgoing, who), (incoming) => ({ _tag: "Whole", incoming }))
+  )
+
+/** The reply to a POST: read, or as the events that its headers announce. */
+export type Posted =
+  | { readonly _tag: "Whole"; readonly incoming: Incoming }
+  | ({ readonly _tag: "Events" } & Pick<Opened, "status" | "headers" | "bytes">)
 
 /** A reply whose body has not been read. Read it once: as `bytes` or as a `whole`. */
 export interface Opened {
@@ -313,12 +348,20 @@ export interface Opened {
   /** Fails with `Truncated`, whose `received` is empty, when the connection breaks. Pulled by the reader. */
   readonly bytes: Stream.Stream<Uint8Array, ModelError.ModelError>
   readonly whole: Effect.Effect<Incoming, ModelError.ModelError>
+  /** The same body as events, where its first bytes say that it holds some, and else as a whole. */
+  readonly byFirstBytes: Effect.Effect<Recognised, ModelError.ModelError, Scope.Scope>
 }
+
+/** What the first bytes of a body say that it is. */
+export type Recognised =
+  | { readonly _tag: "Events"; readonly bytes: Stream.Stream<Uint8Array, ModelError.ModelError> }
+  | { readonly _tag: "Whole"; readonly incoming: Incoming }
 
 /** The bytes as they come; a body that ends before its announced length was cut. */
 const bytesOf = (
   response: HttpClientResponse.HttpClientResponse,
-  who: Who
+  who: Who,
+  stream = response.stream
 ): Stream.Stream<Uint8Array, ModelError.ModelError> =>
   Stream.suspend(() => {
     const requestId = requestIdOf(response.headers)
@@ -326,7 +369,7 @@ const bytesOf = (
     const cut = (cause: CauseInfo): ModelError.ModelError => new ModelError.Truncated({ ...facts, received: "", cause })
     const announced = announcedLength(response.headers)
     let size = 0
-    const bytes = response.stream.pipe(
+    const bytes = stream.pipe(
       Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(cut(causeOf(error))))
     )
     return announced === undefined ? bytes : Stream.concat(
@@ -340,6 +383,47 @@ const bytesOf = (
           : Stream.empty
       )
     )
+  })
+
+/** The fields of server-sent events, and their comments. */
+const eventStart = /^(?:data|event|id|retry|error) ?:|^:/
+
+/** Whether a text is a stream of events, whatever the content type calls it. A JSON text never begins like one. */
+export const looksLikeEvents = (text: string): boolean => eventStart.test(text.slice(0, 200).trimStart())
+
+/** Blanks before the first character are kept for this long. */
+const mostBlanks = 4_096
+
+/** Reads as much of the body as shows what it is; what was read is handed on with the rest. */
+const recognised = (
+  response: HttpClientResponse.HttpClientResponse,
+  outgoing: Outgoing,
+  who: Who
+): Effect.Effect<Recognised, ModelError.ModelError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const pull = yield* Stream.toPull(response.stream)
+    const start: Array<Uint8Array> = []
+    let size = 0
+    let text = ""
+    // "event" alone may still become "event:".
+    while (text.trimStart().length < 8 && size < mostBlanks) {
+      const next = yield* Effect.either(pull)
+      if (next._tag === "Left") {
+        if (Option.isNone(next.left)) break
+        const rest = Stream.fail(next.left.value)
+        const incoming = yield* whole(response, outgoing, who, Stream.concat(Stream.fromIterable(start), rest))
+        return { _tag: "Whole", incoming }
+      }
+      for (const bytes of next.right) {
+        start.push(bytes)
+        size += bytes.byteLength
+        if (text.length < mostBlanks) text += lossyText(bytes.subarray(0, mostBlanks))
+      }
+    }
+    const all = Stream.concat(Stream.fromIterable(start), Stream.fromPull(Effect.succeed(pull)))
+    return looksLikeEvents(text)
+      ? { _tag: "Events", bytes: bytesOf(response, who, all) }
+      : { _tag: "Whole", incoming: yield* whole(response, outgoing, who, all) }
   })
 
 /**
@@ -358,6 +442,7 @@ export const open = (
         status: response.status,
         headers: response.headers,
         bytes: bytesOf(response, who),
-        whole: whole(response, outgoing, who)
+        whole: whole(response, outgoing, who),
+        byFirstBytes: recognised(response, outgoing, who)
       })
   )

@@ -37,6 +37,8 @@ export interface Protocol<S> {
   /** The API as a sentence names it, and the options it has no place for (see `asked.ts`). */
   readonly api: string
   readonly lacks: ReadonlyArray<asked.Lacking>
+  /** What the wire takes of names and schemas. */
+  readonly wire: asked.Wire
   /** What this API wants of a request beyond what all of them want. */
   readonly fault?: ((request: LanguageModel.Request) => Fault | undefined) | undefined
   /**
@@ -50,7 +52,7 @@ export interface Protocol<S> {
     who: httpExchange.Who,
     now: DateTime.Utc
   ) => Either.Either<Response, ModelError.ModelError>
-  readonly decoder: (facts: decode.Facts) => decode.Decoder<S>
+  readonly decoder: (facts: decode.Facts, request: LanguageModel.Request) => decode.Decoder<S>
 }
 
 /** Options that work. */
@@ -62,6 +64,7 @@ export interface Settings {
   readonly secretHeaders: ReadonlyArray<string>
   readonly maxBodyBytes: number
   readonly maxEventBytes: number
+  readonly maxToolCalls: number
   readonly capabilities: Partial<LanguageModel.Capabilities> | undefined
   readonly dialects: Dialects
 }
@@ -71,6 +74,7 @@ interface Encoded {
   readonly body: string
   /** Absent where all is plain. */
   readonly dialects: Dialects | undefined
+  readonly restoreCall: asked.RestoreCall | undefined
 }
 
 /** The body as JSON text. What cannot be written is the request's fault, and is said before anything is sent. */
@@ -87,7 +91,14 @@ const encodeBody = <S>(
     return Effect.fail(invalid(fault.param, { name: "RequestCheck", message: fault.message }))
   }
   return Effect.flatMap(
-    asked.prepare(request, kind, { provider, model, api: protocol.api, lacks: protocol.lacks, dialects }),
+    asked.prepare(request, kind, {
+      provider,
+      model,
+      api: protocol.api,
+      lacks: protocol.lacks,
+      dialects,
+      wire: protocol.wire
+    }),
     (ready) =>
       Either.try({
         try: (): Encoded => {
@@ -97,7 +108,11 @@ const encodeBody = <S>(
           }
           const { output, tools } = ready.dialects
           const isPlain = tools === "plain" && output === "plain"
-          return { body: JSON.stringify(body), dialects: isPlain ? undefined : ready.dialects }
+          return {
+            body: JSON.stringify(body),
+            dialects: isPlain ? undefined : ready.dialects,
+            restoreCall: ready.restoreCall
+          }
         },
         catch: (cause) => invalid("providerOptions", describeCause(cause))
       })
@@ -107,6 +122,28 @@ const encodeBody = <S>(
 /** A reply in one piece although a stream was asked for: some servers know no streams, others answer errors so. */
 const isWhole = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*(application\/(problem\+)?json|text\/html)\b/i.test(httpExchange.header(headers, "content-type") ?? "")
+
+/** The reply with its calls in the words of the toolkit. */
+const ownCalls = (response: Response, restoreCall: asked.RestoreCall): Response =>
+  response.toolCalls.length === 0 ? response : new Response({
+    ...response,
+    parts: response.parts.map((part) =>
+      part._tag === "ToolCall" ? { ...part, ...restoreCall(part.name, part.arguments) } : part
+    )
+  })
+
+/** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
+const ownCall = (part: StreamPart.StreamPart, restoreCall: asked.RestoreCall): StreamPart.StreamPart =>
+  part._tag === "ToolCall"
+    ? { ...part, ...restoreCall(part.name, part.arguments) }
+    : part._tag === "ToolCallStart"
+    ? { ...part, name: restoreCall(part.name, "").name }
+    : part
+
+const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
+  /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
+
+const utf8 = new TextEncoder()
 
 /** What a reply's body does not tell: its headers and its request do. */
 interface Beside {
@@ -140,29 +177,37 @@ export const make = <S>(
   Effect.gen(function*() {
     const client = yield* HttpClient.HttpClient
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
-    const { maxBodyBytes, maxEventBytes, model, provider, secretHeaders } = settings
+    const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
     const outgoing = (request: LanguageModel.Request, kind: asked.Kind) =>
       Effect.gen(function*() {
-        const { body, dialects } = yield* encodeBody(request, kind, settings, protocol)
+        const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
         const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
         const headers = {
           accept: kind === "stream" ? "text/event-stream" : "application/json",
           "idempotency-key": idempotencyKey,
           ...settings.headers
         }
-        return { dialects, sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit } }
+        return {
+          dialects,
+          restoreCall,
+          sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit }
+        }
       })
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
       Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
         const { headers, status, text } = incoming
         return status >= 200 && status <= 299
-          ? Either.map(
-            protocol.reply(incoming, who, now),
-            (response) => complete(response, beside(limitsOf(headers, now), dialects))
+          ? Either.filterOrLeft(
+            Either.map(
+              protocol.reply(incoming, who, now),
+              (response) => complete(response, beside(limitsOf(headers, now), dialects))
+            ),
+            ({ toolCalls }) => toolCalls.length <= maxToolCalls,
+            () => new ModelError.MalformedResponse({ ...who, status, reason: decode.tooManyCalls(maxToolCalls) })
           )
           : Either.left(ProviderError.fromResponse({ provider, model, status, headers, body: text, now }))
       })
@@ -170,30 +215,77 @@ export const make = <S>(
     const started = (part: StreamPart.StreamPart, more: Beside): StreamPart.StreamPart =>
       part._tag === "Start" ? { ...part, ...more } : part
 
+    const isGood = (status: number): boolean => status >= 200 && status <= 299
+
+    /** The parts of a reply that comes as events. */
+    const eventParts = (
+      { headers, status }: Pick<httpExchange.Opened, "headers" | "status">,
+      bytes: httpExchange.Opened["bytes"],
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined
+    ) =>
+      Effect.map(DateTime.now, (now) => {
+        const more = beside(limitsOf(headers, now), dialects)
+        const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
+        const parts = decode.bytes(protocol.decoder(facts, request), settings)(bytes)
+        return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
+      })
+
+    /** A reply in one piece. The first bytes outrank the content type: some servers send events although none were asked for. */
+    const wholeReply = (
+      incoming: httpExchange.Incoming,
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined
+    ): Effect.Effect<Response, ModelError.ModelError> =>
+      isGood(incoming.status) && httpExchange.looksLikeEvents(incoming.text)
+        ? Effect.flatMap(
+          eventParts(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects),
+          (parts) => StreamPart.collect(parts, who)
+        )
+        : read(incoming, dialects)
+
+    const generated = (request: LanguageModel.Request) =>
+      Effect.gen(function*() {
+        const { dialects, restoreCall, sent } = yield* outgoing(request, "generate")
+        const response = yield* httpExchange.post(client, sent, who, isEventStream)
+        const reply = yield* response._tag === "Whole"
+          ? wholeReply(response.incoming, request, dialects)
+          : Effect.flatMap(
+            eventParts(response, response.bytes, request, dialects),
+            (parts) => StreamPart.collect(parts, who)
+          )
+        return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
+      })
+
+    const streamed = (request: LanguageModel.Request) =>
+      Effect.gen(function*() {
+        const { dialects, restoreCall, sent } = yield* outgoing(request, "stream")
+        const parts = yield* streamedParts(request, dialects, sent)
+        return restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall))
+      })
+
+    const streamedParts = (
+      request: LanguageModel.Request,
+      dialects: Dialects | undefined,
+      sent: httpExchange.Outgoing
+    ) =>
+      Effect.gen(function*() {
+        const opened = yield* httpExchange.open(client, sent, who)
+        const inOnePiece = (incoming: httpExchange.Incoming) =>
+          Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
+        if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
+        if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
+        const body = yield* opened.byFirstBytes
+        return yield* body._tag === "Events"
+          ? eventParts(opened, body.bytes, request, dialects)
+          : inOnePiece(body.incoming)
+      })
+
     return LanguageModel.make({
       name: model,
       provider,
       capabilities: settings.capabilities,
-      generate: (request) =>
-        outgoing(request, "generate").pipe(
-          Effect.flatMap(({ dialects, sent }) =>
-            Effect.flatMap(httpExchange.post(client, sent, who), (incoming) => read(incoming, dialects))
-          ),
-          Effect.mapError(hide)
-        ),
-      stream: (request) =>
-        Stream.unwrapScoped(Effect.gen(function*() {
-          const { dialects, sent } = yield* outgoing(request, "stream")
-          const opened = yield* httpExchange.open(client, sent, who)
-          const { headers, status } = opened
-          if (status < 200 || status > 299 || isWhole(headers)) {
-            const whole = yield* Effect.flatMap(opened.whole, (incoming) => read(incoming, dialects))
-            return Stream.fromIterable(StreamPart.fromResponse(whole))
-          }
-          const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
-          const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-          const parts = decode.bytes(protocol.decoder(facts), { maxEventBytes })(opened.bytes)
-          return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
-        })).pipe(Stream.mapError(hide))
+      generate: (request) => Effect.mapError(generated(request), hide),
+      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), hide)
     })
   })

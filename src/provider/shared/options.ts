@@ -8,7 +8,11 @@ import { describeCause, redact } from "../../internal/redact.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
 
 /** What every provider uses where its options are silent. */
-export const defaults = { maxBodyBytes: 16 * 1024 * 1024, maxEventBytes: 4 * 1024 * 1024 } as const
+export const defaults = {
+  maxBodyBytes: 16 * 1024 * 1024,
+  maxEventBytes: 4 * 1024 * 1024,
+  maxToolCalls: 256
+} as const
 
 export type GivenHeaders = { readonly [name: string]: string | Redacted.Redacted<string> }
 

@@ -125,7 +125,10 @@ const eventFramer = (limit: number): Framer => {
       if (error.type === "max-buffer-size-exceeded") {
         fault ??= tooLarge(limit)
       } else if (error.type === "unknown-field" && error.line !== undefined && fault === undefined) {
-        outside(error.line)
+        // llama.cpp writes an error as a field of its own: `error: {"code":400,"message":"…"}`.
+        if (error.field === "error" && raw.length === 0) {
+          events.push({ event: "error", data: error.value?.trim() ?? "" })
+        } else outside(error.line)
       }
     }
   })

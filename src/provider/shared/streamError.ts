@@ -6,6 +6,7 @@
 
 import { isRecord } from "../../internal/record.ts"
 import { isFault } from "./errorBody.ts"
+import { readEnding } from "./finishReasons.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -47,16 +48,19 @@ const isFlat = (event: Fields): boolean =>
     (isText(event["message"]) || isFilled(event["detail"]) || isText(event["msg"]) || isText(event["Message"])) &&
     !(isText(event["type"]) && aboutAnItem.test(event["type"])))
 
-/** Reasons to finish that say no reply came of it; all others end a reply, be it cut or filtered. */
-const brokenEnds: ReadonlySet<string> = new Set([
-  "error",
-  "insufficient_system_resource",
-  "MALFORMED_FUNCTION_CALL",
-  "UNEXPECTED_TOOL_CALL",
-  "TOO_MANY_TOOL_CALLS"
-])
+/** How a reason to finish that is a failure is told as an error. */
+const failureTypes = { server: "server_error", overload: "overloaded_error", call: "invalid_tool_call" } as const
 
-const isBrokenEnd = (reason: unknown): boolean => typeof reason === "string" && brokenEnds.has(reason)
+/** The error of a choice whose reason to finish says that no reply came of it; all others end a reply, cut or filtered. */
+const failureOf = (choice: Fields): Fields | undefined => {
+  const word = choice["finish_reason"]
+  const ending = readEnding(word)
+  return ending._tag !== "Failed"
+    ? undefined
+    : { type: failureTypes[ending.because], message: `finish_reason: ${String(word)}` }
+}
+
+const isFailed = (candidate: Fields): boolean => readEnding(candidate["finishReason"])._tag === "Failed"
 
 const entries = (value: unknown): ReadonlyArray<Fields> => Array.isArray(value) ? value.filter(isRecord) : []
 
@@ -85,9 +89,10 @@ const ofFields = (event: Fields): unknown => {
   const choices = entries(event["choices"])
   const inner = choices.find((choice) => isFilled(choice["error"]))
   if (inner !== undefined) return { error: inner["error"] }
-  if (choices.some((choice) => isBrokenEnd(choice["finish_reason"]))) return event
+  const failure = choices.map(failureOf).find((each) => each !== undefined)
+  if (failure !== undefined) return { error: failure }
   if (isBlocked(event["promptFeedback"])) return event
-  if (entries(event["candidates"]).some((candidate) => isBrokenEnd(candidate["finishReason"]))) return event
+  if (entries(event["candidates"]).some(isFailed)) return event
   return isFlat(event) ? event : undefined
 }
 

@@ -26,6 +26,7 @@ export interface Common {
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   readonly maxBodyBytes?: number | undefined
   readonly maxEventBytes?: number | undefined
+  readonly maxToolCalls?: number | undefined
   readonly dialects?: checks.GivenDialects | undefined
 }
 
@@ -91,6 +92,7 @@ const issuesOf = <O extends Common, S>(options: O, vendor: Vendor<O, S>): Readon
     ...checks.headerIssues(options.headers),
     ...checks.sizeIssues("maxBodyBytes", options.maxBodyBytes),
     ...checks.sizeIssues("maxEventBytes", options.maxEventBytes),
+    ...checks.countIssues("maxToolCalls", options.maxToolCalls, "calls"),
     ...checks.dialectIssues(options.dialects, vendor.dialects.known),
     ...vendor.issues(options)
   ]
@@ -113,6 +115,7 @@ const settle = <O extends Common, S>(
       secretHeaders: checks.secretNames(options.headers),
       maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
       maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
+      maxToolCalls: options.maxToolCalls ?? checks.defaults.maxToolCalls,
       capabilities: options.capabilities,
       dialects: {
         tools: options.dialects?.tools ?? usual.tools,
