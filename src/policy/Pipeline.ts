@@ -37,7 +37,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
+import type { BulkheadFull, CircuitOpen, RateLimitExceeded, Throttled, TimedOut } from "../error/PolicyError.ts"
 import { type PipelineOf, pipelineOf, TypeId as mark } from "./pipeline/pipelineOf.ts"
 import { sections } from "./pipeline/sections.ts"
 import type * as PolicyConfig from "./PolicyConfig.ts"
@@ -67,7 +67,7 @@ export interface Options extends PolicyConfig.Options {}
  * @since 0.1.0
  * @category errors
  */
-export type AnyRefusal = CircuitOpen | RateLimitExceeded | BulkheadFull | TimedOut
+export type AnyRefusal = CircuitOpen | Throttled | RateLimitExceeded | BulkheadFull | TimedOut
 
 /**
  * A pipeline: all policies of a call.

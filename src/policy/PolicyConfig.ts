@@ -27,6 +27,7 @@ import type * as Verdict from "../error/Verdict.ts"
 import * as Form from "../internal/form.ts"
 import { isRecord } from "../internal/record.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
+import type * as AdaptiveThrottle from "./AdaptiveThrottle.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
@@ -60,6 +61,8 @@ export interface Options {
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
   readonly hedge?: Hedge.Hedge | HedgeForm | undefined
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
+  /** Refuses calls here that the other side would most likely refuse. */
+  readonly adaptiveThrottle?: AdaptiveThrottle.AdaptiveThrottle | AdaptiveThrottle.Options | undefined
   readonly rateLimiter?: RateLimiter.RateLimiter | Form.MayLeaveOut<RateLimiter.Options, "name"> | undefined
   /** An adaptive limit of the calls in flight. */
   readonly concurrencyLimit?: ConcurrencyLimit.ConcurrencyLimit | ConcurrencyLimit.Options | undefined

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
+import * as AdaptiveThrottle from "../../src/policy/AdaptiveThrottle.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as ConcurrencyLimit from "../../src/policy/ConcurrencyLimit.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
@@ -35,6 +36,11 @@ const kinds: ReadonlyArray<
     "RateLimiter",
     RateLimiter.keyed({ name: "models", requestsPerMinute: 60 }, bounds),
     RateLimiter.keyed({ name: "models", requestsPerMinute: 0 }, { capacity: 0 })
+  ],
+  [
+    "AdaptiveThrottle",
+    AdaptiveThrottle.keyed({ name: "models" }, bounds),
+    AdaptiveThrottle.keyed({ ratio: 0 }, { capacity: 0 })
   ],
   [
     "RetryBudget",

@@ -2,12 +2,25 @@
  * The life of a circuit: data in, data out. A closed circuit counts calls, an open one refuses them, a half-open one
  * lets a few probes through and decides by them.
  *
+ * An example, with a rule of two failures in a row, breaks of 10 s that double, two probes and a probe limit of 5 s:
+ *
+ * | second | what happens | state |
+ * |---|---|---|
+ * | 0 | two calls fail, one after the other | open until 10, the first opening |
+ * | 4 | a call asks | refused: the rest of the break is 6 s |
+ * | 10 | two calls ask: a break that is over ends when somebody looks | half-open, both are probes |
+ * | 11 | a third call asks, while both probes run | refused: the first probe has until 15 |
+ * | 12 | one probe succeeds | half-open with one success, and one place for a probe |
+ * | 15 | the other has had no result for 5 s, so it has failed | open until 35: the second opening in a row lasts 20 s |
+ * | 16 | that probe succeeds after all | nothing: its ticket is of a state that is gone |
+ * | 35 | two probes run, and both succeed | closed; the next opening would last 10 s again |
+ *
  * Every call that is let through holds a ticket. A closed circuit gives the same ticket to all its calls, a half-open
  * one a new ticket to each probe; no ticket is given out by two states. So a result that comes late, from a state that
- * is gone, is told by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
- * found out by {@link due} when somebody looks.
+ * is gone, is known by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
+ * found out by {@link due} when somebody looks. All times are elapsed milliseconds.
  *
- * The counts of a closed circuit are written in place (see `tripping`), everything else is replaced.
+ * The counts of a closed circuit are written in place (see `trippingRule`), everything else is replaced.
  */
 import { uniform } from "../../internal/seeded.ts"
 import * as Step from "../shared/retryStep.ts"

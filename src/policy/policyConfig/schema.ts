@@ -144,16 +144,6 @@ const rule = shaped({ on: tags, use: ref("retryPolicy"), backoff, ...leafFields,
   ...flat(["on"])
 ])
 
-const window = {
-  type: "string",
-  pattern: `^(\\s*0*[1-9]\\d* calls?\\s*|(?=.*[1-9])${spelled})$`,
-  description: "the last calls (\"100 calls\") or the last time (\"30 seconds\")"
-}
-const rate = {
-  share: { type: "number", exclusiveMinimum: 0, maximum: 1 },
-  window,
-  minimumCalls: count(1, 100_000)
-}
 const backoffRatio = { type: "number", minimum: 0.01, maximum: 0.99 } as const
 const queue = { maxQueued: count(0, 1_000_000), queueTimeout: wait }
 const perMinute = { anyOf: [{ type: "number", minimum: 1e-4 }, { const: "learned" }] }
@@ -194,16 +184,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
       maxHedges: count(1, 10),
       budget: literal("shared", "none")
     }, ["delay"]),
-    circuitBreaker: object({
-      name: text,
-      tripping: ref("tripping"),
-      openFor: { anyOf: [wait, ref("retryPolicy")] },
-      longestHint: wait,
-      probes: count(1, 1_000),
-      successesToClose: count(1, 1_000),
-      probeLimit: wait,
-      mode: literal("enforce", "observe")
-    }),
     rateLimiter: {
       ...object({
         name: text,
@@ -268,15 +248,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
             ratio: { type: "number", minimum: 0 }
           })
         }, ["deposits"])
-      ]
-    },
-    tripping: {
-      anyOf: [
-        object({ when: { const: "consecutive" }, failures: count(1, 100_000) }, ["when"]),
-        object({ when: { const: "failureRate" }, ...rate }, ["when"]),
-        object({ when: { const: "slowCallRate" }, longerThan: wait, ...rate }, ["when", "longerThan"]),
-        object({ any: { type: "array", items: ref("tripping"), minItems: 1 } }, ["any"]),
-        object({ all: { type: "array", items: ref("tripping"), minItems: 1 } }, ["all"])
       ]
     }
   }

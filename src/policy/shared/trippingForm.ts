@@ -101,7 +101,8 @@ export const printWindow = (window: WindowSpec): string =>
 
 const textWindow = Form.spelled<WindowSpec, Extract<Window, string>>({
   allowed: allowedWindow,
-  pattern: "^\\s*(\\d+ calls?|\\d+(\\.\\d+)? +(week|day|hour|minute|second|milli|micro|nano)s?)\\s*$",
+  pattern: "^(\\s*0*[1-9]\\d* calls?\\s*|" +
+    "(?=.*[1-9])\\s*\\d+(\\.\\d+)? +(week|day|hour|minute|second|milli|micro|nano)s?\\s*)$",
   parse: parseWindow,
   print: printWindow
 })
