@@ -253,7 +253,7 @@ export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions>
  * @category operations
  */
 export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.isolated(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.isolated(cell.state.ticket), now))
 
 /**
  * Closes the circuit, from whatever state, and forgets all counts. Calls that are on their way count for nothing.
@@ -262,7 +262,7 @@ export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const close = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
 
 /**
  * Switches the breaker off until {@link close}: everything is let through, nothing is counted.
@@ -271,7 +271,7 @@ export const close = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.disabled(cell.state.ticket), now))
 
 /**
  * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, the next
@@ -388,5 +388,8 @@ export const restore: {
   Effect.flatMap(
     Effect.suspend(() => readForm("CircuitBreaker", Stored.form, snapshot, "file")),
     (read) =>
-      Guard.step(self, (cell, now) => Cell.move(cell, Stored.restore(cell.kernel, cell.state.ticket, read, now), now))
+      Guard.step(
+        self,
+        (cell, now) => Cell.setState(cell, Stored.restore(cell.kernel, cell.state.ticket, read, now), now)
+      )
   ))

@@ -59,7 +59,7 @@ const changesKept = 1024
 
 /** Nobody would miss it: it refuses nothing and was not moved by hand. A break that is over refuses nothing. */
 const isIdle = ({ cell: { kernel, state } }: Cell.CircuitBreaker, now: number): boolean => {
-  const next = Circuit.due(kernel, state, now)
+  const next = Circuit.advance(kernel, state, now)
   return next._tag === "Closed" ? next.slowStart === undefined : next._tag === "HalfOpen" && next.probes.length === 0
 }
 

@@ -190,7 +190,11 @@ const count = Form.count(1, most, `a whole number from 1 to ${most}`)
 
 const tripping = Form.choose(
   "a Tripping, or one written inline",
-  Form.when(isTripping, Form.value<Tripping.Tripping>(isTripping, "a Tripping", { encode: Tripping.encode }), () => false),
+  Form.when(
+    isTripping,
+    Form.value<Tripping.Tripping>(isTripping, "a Tripping", { encode: Tripping.encode }),
+    () => false
+  ),
   Form.otherwise(valueForm)
 )
 
