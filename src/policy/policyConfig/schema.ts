@@ -10,12 +10,6 @@ const duration = {
 } as const
 const wait = { $ref: "#/$defs/duration" } as const
 const share = { type: "number", minimum: 0, maximum: 1 } as const
-// Not beside a `$ref`: both would hold, and none would be refused.
-const waitOrNone = {
-  type: "string",
-  pattern: `^${spelled}$`,
-  description: "a duration; \"0 seconds\" is at once"
-} as const
 const count = (minimum: number, maximum: number) => ({ type: "integer", minimum, maximum }) as const
 const object = (properties: Readonly<Record<string, unknown>>, required: ReadonlyArray<string> = []) => ({
   type: "object",
@@ -158,32 +152,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
     name: { ...text, description: "the name that events and errors carry" },
     totalTimeout: { ...wait, description: "for the call with all its attempts and waits" },
     retry: ref("retryPolicy"),
-    retryBudget: ref("retryBudget"),
-    adaptiveRetry: object({
-      name: text,
-      mode: literal("multiplier", "rate"),
-      window: wait,
-      calls: count(1, 100_000),
-      minimumCalls: count(1, 100_000),
-      maxMultiplier: { type: "number", minimum: 1, maximum: 100 },
-      cap: wait
-    }),
-    hedge: object({
-      name: text,
-      delay: {
-        anyOf: [
-          waitOrNone,
-          { const: "Infinity", description: "only when the attempts that ran have failed" },
-          object({
-            quantile: { type: "number", minimum: 0.5, maximum: 0.999 },
-            minimumSamples: count(100, 500),
-            initial: waitOrNone
-          }, ["quantile"])
-        ]
-      },
-      maxHedges: count(1, 10),
-      budget: literal("shared", "none")
-    }, ["delay"]),
     rateLimiter: {
       ...object({
         name: text,
@@ -224,31 +192,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
   $defs: {
     duration,
     retryPolicy,
-    rule,
-    retryBudget: {
-      anyOf: [
-        { const: "standard" },
-        object({
-          share: object({ ratio: share, minimum: { type: "number", minimum: 0, maximum: 1_000_000 } })
-        }, ["share"]),
-        object({
-          tokens: object({
-            capacity: { type: "number", minimum: 1 },
-            initial: { type: "number", minimum: 0 },
-            cost: { type: "number", exclusiveMinimum: 0 },
-            throttlingCost: { type: "number", exclusiveMinimum: 0 },
-            timeoutCost: { type: "number", exclusiveMinimum: 0 },
-            reward: { type: "number", minimum: 0 }
-          })
-        }, ["tokens"]),
-        object({
-          deposits: object({
-            ttl: wait,
-            minimumPerSecond: { type: "number", minimum: 0 },
-            ratio: { type: "number", minimum: 0 }
-          })
-        }, ["deposits"])
-      ]
-    }
+    rule
   }
 }
