@@ -144,6 +144,24 @@ export class RateLimitExceeded extends lean(
   }
 }
 
+/**
+ * A throttle on our side refused a call that the other side would most likely have refused: of the last `requests` it
+ * accepted `accepts`. There is no time to wait for; a retry has the same chance as any other call.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Throttled extends lean(
+  Schema.TaggedError<Throttled>()("Throttled", { name: Schema.String, requests: Count, accepts: Count })
+) {
+  override get message(): string {
+    return `Throttle "${this.name}" refused a call: of the last ${this.requests} calls ${this.accepts} were accepted.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Retry", { throttled: true })
+  }
+}
+
 const phaseWords = {
   attempt: "One attempt",
   total: "The call with all its attempts",
@@ -247,6 +265,7 @@ const LastError: Schema.Schema<unknown, unknown> = Schema.Union(
   CircuitOpen,
   BulkheadFull,
   RateLimitExceeded,
+  Throttled,
   SpendLimitExceeded,
   Foreign
 )
@@ -356,6 +375,7 @@ export const PolicyError = Schema.Union(
   CircuitOpen,
   BulkheadFull,
   RateLimitExceeded,
+  Throttled,
   TimedOut,
   SpendLimitExceeded,
   RetriesExhausted,

@@ -38,6 +38,7 @@ import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
 import { form, type Limits, limitsForm, type Options } from "./bulkhead/options.ts"
 import * as Admission from "./shared/admission.ts"
+import * as Family from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 
 /**
@@ -209,3 +210,32 @@ export const describe = <Refused>(self: Bulkhead<Refused>): string => {
   const { limit } = self.admission.gate
   return `${self.name}: ${Admission.describe(self.admission, `${limit} call${limit === 1 ? "" : "s"}`)}`
 }
+
+/**
+ * A bulkhead for each key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keyed extends Family.Keyed<Bulkhead, BulkheadFull | TimedOut> {}
+
+/**
+ * A bulkhead for each key (a model, a tenant, an endpoint), made when the key is first used; idle keys are forgotten. The
+ * options are the same for all keys, where one is named `name/key`, or a function gives those of each key. Fails with
+ * `InvalidOptions`; options by key that are wrong are a defect of the call.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed = (
+  options: Family.OptionsOf<Options>,
+  bounds?: Family.Bounds
+): Effect.Effect<Keyed, InvalidOptions> =>
+  Effect.map(
+    Family.make<Options, Bulkhead, BulkheadFull | TimedOut>(
+      { module: "Bulkhead", make, isIdle: ({ admission }) => admission.gate.running === 0, apply, describe },
+      options,
+      bounds
+    ),
+    (made) => made.keyed
+  )

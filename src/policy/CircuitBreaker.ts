@@ -41,11 +41,11 @@ import { changesOf } from "./circuitBreaker/changes.ts"
 import * as Guard from "./circuitBreaker/guard.ts"
 import * as Circuit from "./circuitBreaker/kernel.ts"
 import * as Family from "./circuitBreaker/keyed.ts"
-import type { Keyed, KeyedOptions } from "./circuitBreaker/keyed.ts"
+import type { Keyed } from "./circuitBreaker/keyed.ts"
 import { form, formOf, type Options, type Settings, toSettings } from "./circuitBreaker/options.ts"
 import * as Stored from "./circuitBreaker/snapshot.ts"
 import * as View from "./circuitBreaker/view.ts"
-import type { Bounds } from "./shared/keyed.ts"
+import type { Bounds, OptionsOf } from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 
 export {
@@ -81,13 +81,6 @@ export type {
    * @category models
    */
   Keyed,
-  /**
-   * The options of each circuit, and how many are kept. The circuit of a key is named `name/key`.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  KeyedOptions,
   /**
    * The options of one key: all of a breaker's but the name.
    *
@@ -237,19 +230,19 @@ export const apply: {
  * @since 0.1.0
  * @category constructors
  */
-export const keyed: {
-  (options: KeyedOptions): Effect.Effect<Keyed, InvalidOptions>
-  (optionsOf: (key: string) => Options, bounds?: Bounds): Effect.Effect<Keyed, InvalidOptions>
-} = (options: KeyedOptions | ((key: string) => Options), bounds?: Bounds) =>
-  typeof options === "function" ? Family.fromFunction(options, bounds) : Family.fromOptions(options, "code")
+export const keyed: (
+  options: OptionsOf<Options>,
+  bounds?: Bounds
+) => Effect.Effect<Keyed, InvalidOptions> = Family.fromOptions
 
 /**
- * A family from JSON: the fields of {@link KeyedOptions} except `verdict`, durations written like `"8 seconds"`.
+ * A family from JSON: the fields of {@link Options} except `verdict` and those of {@link Bounds}, durations written like
+ * `"8 seconds"`.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions> => Family.fromOptions(json, "file")
+export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions> => Family.fromFile(json)
 
 // by hand
 
@@ -260,7 +253,7 @@ export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions>
  * @category operations
  */
 export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.isolated(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.isolated(cell.state.ticket), now))
 
 /**
  * Closes the circuit, from whatever state, and forgets all counts. Calls that are on their way count for nothing.
@@ -269,7 +262,7 @@ export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const close = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
 
 /**
  * Switches the breaker off until {@link close}: everything is let through, nothing is counted.
@@ -278,7 +271,7 @@ export const close = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
-  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.setState(cell, Circuit.disabled(cell.state.ticket), now))
 
 /**
  * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, the next
@@ -395,5 +388,8 @@ export const restore: {
   Effect.flatMap(
     Effect.suspend(() => readForm("CircuitBreaker", Stored.form, snapshot, "file")),
     (read) =>
-      Guard.step(self, (cell, now) => Cell.move(cell, Stored.restore(cell.kernel, cell.state.ticket, read, now), now))
+      Guard.step(
+        self,
+        (cell, now) => Cell.setState(cell, Stored.restore(cell.kernel, cell.state.ticket, read, now), now)
+      )
   ))

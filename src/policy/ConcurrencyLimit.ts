@@ -39,6 +39,7 @@ import * as Monitor from "../telemetry/Monitor.ts"
 import * as Kernel from "./concurrencyLimit/kernel.ts"
 import { boundsOf, form, type Limits, limitsForm, type Options } from "./concurrencyLimit/options.ts"
 import * as Admission from "./shared/admission.ts"
+import * as Family from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 import type * as Gate from "./shared/permits.ts"
 
@@ -281,3 +282,33 @@ export const describe = <Refused>(self: ConcurrencyLimit<Refused>): string => {
   const limits = `${floor} to ${ceiling} calls (${self.admission.gate.limit} now; ${strategyText(strategy)})`
   return `${self.name}: ${Admission.describe(self.admission, limits)}`
 }
+
+/**
+ * An adaptive limit for each key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keyed extends Family.Keyed<ConcurrencyLimit, BulkheadFull | TimedOut> {}
+
+/**
+ * An adaptive limit for each key (a model, a tenant, an endpoint), made when the key is first used; idle keys are forgotten. The
+ * options are the same for all keys, where one is named `name/key`, or a function gives those of each key. Fails with
+ * `InvalidOptions`; options by key that are wrong are a defect of the call. A key that is forgotten has to
+ * find its limit anew.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed = (
+  options: Family.OptionsOf<Options>,
+  bounds?: Family.Bounds
+): Effect.Effect<Keyed, InvalidOptions> =>
+  Effect.map(
+    Family.make<Options, ConcurrencyLimit, BulkheadFull | TimedOut>(
+      { module: "ConcurrencyLimit", make, isIdle: ({ admission }) => admission.gate.running === 0, apply, describe },
+      options,
+      bounds
+    ),
+    (made) => made.keyed
+  )

@@ -26,6 +26,7 @@ import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as Verdict from "../error/Verdict.ts"
 import * as Form from "../internal/form.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
+import type * as AdaptiveThrottle from "./AdaptiveThrottle.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as ConcurrencyLimit from "./ConcurrencyLimit.ts"
@@ -60,6 +61,8 @@ export interface Options {
   readonly hedge?: Hedge.Hedge | HedgeForm | undefined
   /** Refuses calls for a while when many have failed. Its name is that of the pipeline, if it has none of its own. */
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
+  /** Refuses calls here that the other side would most likely refuse. */
+  readonly adaptiveThrottle?: AdaptiveThrottle.AdaptiveThrottle | AdaptiveThrottle.Options | undefined
   /** Keeps calls within requests and tokens a minute. */
   readonly rateLimiter?: RateLimiter.RateLimiter | Form.MayLeaveOut<RateLimiter.Options, "name"> | undefined
   /** An adaptive limit of the calls in flight. */

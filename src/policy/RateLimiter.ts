@@ -39,6 +39,7 @@ import * as Call from "./rateLimiter/call.ts"
 import * as Correction from "./rateLimiter/correction.ts"
 import { describeSettings, form, type Options, settingsOf } from "./rateLimiter/options.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
+import * as Family from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 
 /**
@@ -167,7 +168,7 @@ export const layerWithStore = (
  * @since 0.1.0
  * @category combinators
  */
-export const keyed = (self: RateLimiter, key: string): RateLimiter => ({ ...self, key })
+export const withKey = (self: RateLimiter, key: string): RateLimiter => ({ ...self, key })
 
 /**
  * Takes the cost of a call, waiting for its turn where the limiter delays. Whoever has it calls {@link settle} when the
@@ -326,3 +327,52 @@ export const state = (self: RateLimiter): Effect.Effect<RateLimitStore.Snapshot>
  * @category interpreters
  */
 export const describe = (self: RateLimiter): string => `rate limiter "${self.name}": ${describeSettings(self)}`
+
+/**
+ * A limiter for each key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keyed extends Family.Keyed<RateLimiter, RateLimitExceeded> {
+  /** Like `apply`, at a cost: see {@link applyCost}. */
+  readonly applyCost: <A>(
+    key: string,
+    cost: Cost<A>
+  ) => <B extends A, E, R>(effect: Effect.Effect<B, E, R>) => Effect.Effect<B, E | RateLimitExceeded, R>
+}
+
+/**
+ * A limiter for each key (a model, a tenant, an endpoint), made when the key is first used; idle keys are forgotten. The
+ * options are the same for all keys, where one is named `name/key`, or a function gives those of each key. Fails with
+ * `InvalidOptions`; options by key that are wrong are a defect of the call. All share one memory store, which
+ * knows what was used of a key longer than the family remembers it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed = (
+  options: Family.OptionsOf<Options>,
+  bounds?: Family.Bounds
+): Effect.Effect<Keyed, InvalidOptions> =>
+  Effect.gen(function*() {
+    const store = yield* RateLimitStore.makeMemory
+    const made = yield* Family.make<Options, RateLimiter, RateLimitExceeded>(
+      {
+        module: "RateLimiter",
+        make: (own) => Effect.provideService(makeWithStore(own), RateLimitStore.RateLimitStore, store),
+        isIdle: () => true,
+        apply,
+        describe
+      },
+      typeof options === "function" ? options : { ...options, key: undefined },
+      bounds
+    )
+    return {
+      ...made.keyed,
+      applyCost:
+        <A>(key: string, cost: Cost<A>) =>
+        <B extends A, E, R>(effect: Effect.Effect<B, E, R>): Effect.Effect<B, E | RateLimitExceeded, R> =>
+          Family.use(made.family, key, (limiter) => applyCost<A>(limiter, cost)<B, E, R>(effect))
+    }
+  })

@@ -43,6 +43,7 @@ import {
 } from "./retryBudget/options.ts"
 import { CountedCall, find } from "./shared/countedCall.ts"
 import { countedRound, CurrentAttempt, withCounted } from "./shared/currentAttempt.ts"
+import * as Family from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"
 
 /**
@@ -314,3 +315,39 @@ export const describe = (self: RetryBudget): string => {
         `${form.minimumPerSecond} a second`
   }
 }
+
+/**
+ * A budget for each key.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Keyed extends Family.Keyed<RetryBudget, never> {}
+
+/**
+ * A budget for each key (a model, a tenant, an endpoint), made when the key is first used; idle keys are forgotten. The
+ * options are the same for all keys, where one is named `name/key`, or a function gives those of each key. Fails with
+ * `InvalidOptions`; options by key that are wrong are a defect of the call. A key that was forgotten begins
+ * with a new budget.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed = (
+  options: Family.OptionsOf<Options>,
+  bounds?: Family.Bounds
+): Effect.Effect<Keyed, InvalidOptions> =>
+  Effect.map(
+    Family.make<Options, RetryBudget, never>(
+      {
+        module: "RetryBudget",
+        make,
+        isIdle: ({ cell: { current } }) => current.calls === 0 && current.retries === 0 && current.hedges === 0,
+        apply,
+        describe
+      },
+      options,
+      bounds
+    ),
+    (made) => made.keyed
+  )

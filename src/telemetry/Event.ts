@@ -91,6 +91,8 @@ export type Event = Data.TaggedEnum<{
   readonly CircuitDisabled: Common
   /** A circuit refused a call. */
   readonly CircuitRefused: Common & { readonly retryAfter: Duration.Duration }
+  /** An adaptive throttle refused a call: of the calls of its window so many were accepted. */
+  readonly ThrottleRefused: Common & { readonly requests: number; readonly accepts: number }
   /** A bulkhead refused a call. */
   readonly BulkheadRefused: Common & {
     readonly reason: string
@@ -183,6 +185,7 @@ export const {
   Recovered,
   Retried,
   RetryBudgetExhausted,
+  ThrottleRefused,
   TimedOut,
   ToolCallsRejected,
   ToolFailed,
@@ -257,6 +260,8 @@ const line: (event: Event) => string = match({
   RateLimitLearned: (event) =>
     `${event.name}: learned limits: ${event.requestsPerMinute ?? "?"} requests and ${event.tokensPerMinute ?? "?"} ` +
     "tokens per minute",
+  ThrottleRefused: (event) =>
+    `${event.name}: throttle refused a call (${event.accepts} of the last ${event.requests} accepted)`,
   RetryBudgetExhausted: (event) => `${event.name}: no budget for attempt ${event.attempt}`,
   Hedged: (event) => `${event.name}: started attempt ${event.attempt} beside the running ones`,
   HedgeWon: (event) => `${event.name}: attempt ${event.attempt} answered first`,

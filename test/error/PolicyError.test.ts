@@ -50,6 +50,25 @@ const rows: ReadonlyArray<{
     says: ["Bulkhead \"openai\" is full", "10 running, 5 queued", "raise its limits"]
   },
   {
+    error: new PolicyError.Throttled({ name: "openai", requests: 100, accepts: 20 }),
+    verdict: Verdict.make("Retry", { throttled: true }),
+    says: ["Throttle \"openai\"", "of the last 100 calls 20 were accepted"]
+  },
+  {
+    error: new PolicyError.CircuitOpen({
+      name: "openai",
+      retryAfter: wait,
+      openedBy: { tag: "ServerError", message: "openai answered 503." }
+    }),
+    verdict: Verdict.make("Fallback", { retryAfter: wait }),
+    says: ["It was opened by ServerError: openai answered 503."]
+  },
+  {
+    error: new PolicyError.CircuitOpen({ name: "openai", retryAfter: wait, reason: "slowStart" }),
+    verdict: Verdict.make("Fallback", { retryAfter: wait }),
+    says: ["has closed again", "all of them through in 5s"]
+  },
+  {
     error: new PolicyError.RateLimitExceeded({ name: "openai", retryAfter: wait }),
     verdict: Verdict.make("Retry", { retryAfter: wait, throttled: true }),
     says: ["Rate limiter \"openai\"", "Retry after 5s"]
@@ -236,7 +255,8 @@ describe("credentials", () => {
   const form = `x-api-key: ${secret}`
   const request = { headers: { authorization: secret, "x-api-key": secret }, url: `https://host?key=${secret}` }
   const errors: ReadonlyArray<PolicyError.PolicyError> = [
-    new PolicyError.CircuitOpen({ name: form, retryAfter: wait }),
+    new PolicyError.CircuitOpen({ name: form, retryAfter: wait, openedBy: { tag: form, message: form } }),
+    new PolicyError.Throttled({ name: form, requests: 1, accepts: 0 }),
     new PolicyError.BulkheadFull({ name: form, maxConcurrent: 1, maxQueued: 1 }),
     new PolicyError.RateLimitExceeded({ name: form, retryAfter: wait }),
     exhausted("down", [{ ...failed(1, form), error: form, reason: form }]),

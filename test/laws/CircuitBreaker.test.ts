@@ -102,7 +102,7 @@ interface Seen {
 }
 
 const settled = (s: Circuit.Settings, state: Circuit.State, now: number): Circuit.State => {
-  const next = Circuit.due(s, state, now)
+  const next = Circuit.advance(s, state, now)
   return next === state ? state : settled(s, next, now)
 }
 

@@ -14,8 +14,8 @@ import * as Tripping from "../../src/policy/Tripping.ts"
 const down = Effect.fail("down")
 const up = Effect.succeed("up")
 
-const family = (options: Partial<CircuitBreaker.KeyedOptions> = {}) =>
-  CircuitBreaker.keyed({ name: "models", tripping: Tripping.consecutive(1), probes: 1, ...options })
+const family = (options: Partial<CircuitBreaker.Options> = {}, bounds: CircuitBreaker.Bounds = {}) =>
+  CircuitBreaker.keyed({ name: "models", tripping: Tripping.consecutive(1), probes: 1, ...options }, bounds)
 
 const call = (effect: Effect.Effect<unknown, unknown>, breakers: CircuitBreaker.Keyed, key: string) =>
   Effect.exit(breakers.apply(key)(effect))
@@ -38,7 +38,7 @@ describe("a family", () => {
 
   it.effect("forgets keys that were idle too long", () =>
     Effect.gen(function*() {
-      const breakers = yield* family({ idleTimeToLive: "1 minute" })
+      const breakers = yield* family({}, { idleTimeToLive: "1 minute" })
       yield* call(up, breakers, "a")
       yield* TestClock.adjust("30 seconds")
       yield* call(up, breakers, "b")
@@ -50,7 +50,7 @@ describe("a family", () => {
 
   it.effect("never forgets a circuit that is open, busy, or was moved by hand", () =>
     Effect.gen(function*() {
-      const breakers = yield* family({ idleTimeToLive: "1 minute", openFor: "1 hour" })
+      const breakers = yield* family({ openFor: "1 hour" }, { idleTimeToLive: "1 minute" })
       yield* call(down, breakers, "open")
       const gate = yield* Deferred.make<void>()
       const busy = yield* Effect.fork(breakers.apply("busy")(Deferred.await(gate)))
@@ -69,7 +69,7 @@ describe("a family", () => {
 
   it.effect("keeps as many keys as it may, dropping the one that was not used for the longest time", () =>
     Effect.gen(function*() {
-      const breakers = yield* family({ capacity: 3 })
+      const breakers = yield* family({}, { capacity: 3 })
       for (const key of ["a", "b", "c", "a", "d"]) {
         yield* call(up, breakers, key)
         yield* TestClock.adjust(1)
@@ -79,7 +79,7 @@ describe("a family", () => {
 
   it.effect("goes beyond its capacity rather than forget an open circuit", () =>
     Effect.gen(function*() {
-      const breakers = yield* family({ capacity: 2 })
+      const breakers = yield* family({}, { capacity: 2 })
       for (const key of ["a", "b", "c"]) yield* call(down, breakers, key)
       yield* call(up, breakers, "d")
       yield* call(up, breakers, "e")
@@ -88,7 +88,7 @@ describe("a family", () => {
 
   it.effect("does not grow with the number of keys that ever were", () =>
     Effect.gen(function*() {
-      const breakers = yield* family({ capacity: 10 })
+      const breakers = yield* family({}, { capacity: 10 })
       for (let i = 0; i < 5_000; i++) yield* call(up, breakers, `key ${i}`)
       expect(yield* keys(breakers)).toHaveLength(10)
     }))
@@ -109,7 +109,7 @@ describe("a family", () => {
   it.effect("lists every wrong option, its own and those of its breakers", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
-        CircuitBreaker.keyed({ name: "", probes: 0, capacity: 0, idleTimeToLive: 0 })
+        CircuitBreaker.keyed({ name: "", probes: 0 }, { capacity: 0, idleTimeToLive: 0 })
       )
       expect(error.issues.map((issue) => issue.path)).toEqual(["name", "probes", "capacity", "idleTimeToLive"])
       const json = yield* Effect.flip(CircuitBreaker.decodeKeyed({ name: "models", idleTimeToLive: 5, size: 3 }))

@@ -263,7 +263,7 @@ describe("one error lists everything that is wrong", () => {
     Effect.gen(function*() {
       const error = yield* refused(PolicyConfig.decode({ breaker: {}, bulkhead: { maxConcurrent: 1, max: 1 } }))
       expect(pathsOf(error)).toEqual(["breaker", "bulkhead.max"])
-      expect(error.issues[0]?.allowed).toContain("circuitBreaker, rateLimiter")
+      expect(error.issues[0]?.allowed).toContain("circuitBreaker, adaptiveThrottle, rateLimiter")
       expect(error.issues[1]?.allowed).toContain("maxConcurrent, maxQueued")
     }))
 

@@ -293,7 +293,7 @@ describe("When the other side asks for silence", () => {
   it.effect("another key goes on, and a refusal of a limiter further in is no such hint", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.make(smooth)
-      const other = RateLimiter.keyed(limiter, "other tenant")
+      const other = RateLimiter.withKey(limiter, "other tenant")
       yield* Effect.flip(RateLimiter.apply(Effect.fail(throttled), limiter))
       expect((yield* RateLimiter.state(other)).pausedFor).toBe(0)
       const refusal = new RateLimitExceeded({ name: "inner", retryAfter: Duration.seconds(9) })

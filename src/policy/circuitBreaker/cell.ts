@@ -38,7 +38,7 @@ export interface Change {
 }
 
 /** A change that nobody has been told of. Its date is that of the report: here time is elapsed time, which has no dates. */
-export interface Moved {
+export interface Unreported {
   readonly from: Circuit.State["_tag"]
   readonly to: Circuit.State["_tag"]
   readonly event: (at: number) => Event.Event
@@ -51,7 +51,7 @@ export interface Cell {
   verdict: (error: unknown) => Verdict.Verdict
   state: Circuit.State
   /** What happened and has not been reported yet, oldest first. */
-  pending: Array<Moved> | undefined
+  pending: Array<Unreported> | undefined
   refused: number
   readonly listeners: Set<(change: Change) => void>
 }
@@ -111,7 +111,7 @@ export const reconfigure = (
 export const isCircuitBreaker = (value: unknown): value is CircuitBreaker =>
   typeof value === "object" && value !== null && TypeId in value
 
-const eventOf = (cell: Cell, state: Circuit.State, now: number): Moved["event"] => {
+const eventOf = (cell: Cell, state: Circuit.State, now: number): Unreported["event"] => {
   const { name } = cell.settings
   switch (state._tag) {
     case "Closed":
@@ -130,21 +130,21 @@ const eventOf = (cell: Cell, state: Circuit.State, now: number): Moved["event"] 
   }
 }
 
-export const move = (cell: Cell, next: Circuit.State, now: number): void => {
+export const setState = (cell: Cell, next: Circuit.State, now: number): void => {
   const from = cell.state._tag
   cell.state = next
   if (from === next._tag) return
-  const moved = { from, to: next._tag, event: eventOf(cell, next, now) }
-  if (cell.pending === undefined) cell.pending = [moved]
-  else cell.pending.push(moved)
+  const change = { from, to: next._tag, event: eventOf(cell, next, now) }
+  if (cell.pending === undefined) cell.pending = [change]
+  else cell.pending.push(change)
 }
 
 /** Catches up with what time alone has decided. */
 export const catchUp = (cell: Cell, now: number): void => {
   for (;;) {
-    const next = Circuit.due(cell.kernel, cell.state, now)
+    const next = Circuit.advance(cell.kernel, cell.state, now)
     if (next === cell.state) return
-    move(cell, next, now)
+    setState(cell, next, now)
   }
 }
 
@@ -258,7 +258,7 @@ export const settle = (
   const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - (startedAt ?? now), hint, now)
   if (next !== cell.state) {
     const opens = next._tag === "Open" && cell.state._tag !== "Open" && Option.isSome(error)
-    move(cell, opens ? Circuit.withOpenedBy(next, openedBy(error.value)) : next, now)
+    setState(cell, opens ? Circuit.withOpenedBy(next, openedBy(error.value)) : next, now)
   }
   return defect
 }

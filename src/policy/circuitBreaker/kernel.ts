@@ -2,12 +2,25 @@
  * The life of a circuit: data in, data out. A closed circuit counts calls, an open one refuses them, a half-open one
  * lets a few probes through and decides by them.
  *
+ * An example, with a rule of two failures in a row, breaks of 10 s that double, two probes and a probe limit of 5 s:
+ *
+ * | second | what happens | state |
+ * |---|---|---|
+ * | 0 | two calls fail, one after the other | open until 10, the first opening |
+ * | 4 | a call asks | refused: the rest of the break is 6 s |
+ * | 10 | two calls ask: a break that is over ends when somebody looks | half-open, both are probes |
+ * | 11 | a third call asks, while both probes run | refused: the first probe has until 15 |
+ * | 12 | one probe succeeds | half-open with one success, and one place for a probe |
+ * | 15 | the other has had no result for 5 s, so it has failed | open until 35: the second opening in a row lasts 20 s |
+ * | 16 | that probe succeeds after all | nothing: its ticket is of a state that is gone |
+ * | 35 | two probes run, and both succeed | closed; the next opening would last 10 s again |
+ *
  * Every call that is let through holds a ticket. A closed circuit gives the same ticket to all its calls, a half-open
  * one a new ticket to each probe; no ticket is given out by two states. So a result that comes late, from a state that
- * is gone, is told by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
- * found out by {@link due} when somebody looks.
+ * is gone, is known by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
+ * found out by {@link advance} when somebody looks. All times are elapsed milliseconds.
  *
- * The counts of a closed circuit are written in place (see `tripping`), everything else is replaced.
+ * The counts of a closed circuit are written in place (see `trippingRule`), everything else is replaced.
  */
 import { uniform } from "../../internal/seeded.ts"
 import * as Step from "../shared/retryStep.ts"
@@ -201,7 +214,7 @@ const halfOpen = ({ history, openedBy, ticket }: Before): State => ({
 })
 
 /** The same span, from now on. */
-const moved = <A extends { readonly since: number; readonly until: number }>(span: A, now: number): A => ({
+const restarted = <A extends { readonly since: number; readonly until: number }>(span: A, now: number): A => ({
   ...span,
   since: now,
   until: now + (span.until - span.since)
@@ -211,7 +224,7 @@ const moved = <A extends { readonly since: number; readonly until: number }>(spa
  * The next state that time alone has brought about by now, or the same state. Ask again until it is the same: a break
  * may have ended that began with a probe's limit.
  */
-export const due = (settings: Settings, state: State, now: number): State => {
+export const advance = (settings: Settings, state: State, now: number): State => {
   switch (state._tag) {
     case "Isolated":
     case "Disabled":
@@ -220,14 +233,14 @@ export const due = (settings: Settings, state: State, now: number): State => {
       const { slowStart } = state
       return slowStart === undefined || (now >= slowStart.since && now < slowStart.until)
         ? state
-        : { ...state, slowStart: now < slowStart.since ? moved(slowStart, now) : undefined }
+        : { ...state, slowStart: now < slowStart.since ? restarted(slowStart, now) : undefined }
     }
     case "Open":
       return now >= state.until
         ? halfOpen(state)
         // A virtual clock was set back: what is left of the break is not more than the whole of it.
         : now < state.since
-        ? moved(state, now)
+        ? restarted(state, now)
         : state
     case "HalfOpen": {
       // A virtual clock was set back: a probe cannot have started later than now, or its limit would never come.
@@ -256,7 +269,7 @@ export const admittedShare = ({ since, until }: SlowStart, now: number): number 
   Math.max(leastShare, (now - since) / (until - since))
 
 /**
- * Lets a call through, or not. What was {@link due} must have happened. A probe has its place from now on, and its limit
+ * Lets a call through, or not. The state must have been {@link advance}d. A probe has its place from now on, and its limit
  * begins when it is sent: see {@link start}.
  */
 export const hold = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
@@ -292,7 +305,7 @@ export const start = (state: State, ticket: number, now: number): State =>
     probes: state.probes.map((probe) => probe.ticket === ticket ? { ticket, startedAt: now } : probe)
   }
 
-/** Lets a call through that is sent at once, or not. What was {@link due} must have happened. */
+/** Lets a call through that is sent at once, or not. The state must have been {@link advance}d. */
 export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
   const [next, ticket] = hold(settings, state, now)
   return [start(next, ticket, now), ticket]
@@ -303,14 +316,14 @@ const settleProbe = (
   state: HalfOpen,
   ticket: number,
   outcome: Outcome,
-  took: number,
+  durationMillis: number,
   hint: number,
   now: number
 ): State => {
   const probes = state.probes.filter((probe) => probe.ticket !== ticket)
   if (probes.length === state.probes.length) return state
   if (outcome === "nothing") return { ...state, probes }
-  const isSlow = outcome === "success" && took > settings.slowerThan
+  const isSlow = outcome === "success" && durationMillis > settings.slowerThan
   if (outcome === "failure" || isSlow) return failProbe(settings, state, probes, { isSlow, at: now, hint })
   const successes = state.successes + 1
   return successes < settings.successesToClose
@@ -319,8 +332,8 @@ const settleProbe = (
 }
 
 /**
- * Takes the result of a call that ended now, after `took` milliseconds; `hint` is how long the other side asked to wait,
- * 0 where it did not ask. What was {@link due} must have happened. (So many arguments because every call comes here, and
+ * Takes the result of a call that ended now, after `durationMillis`; `hint` is how long the other side asked to wait,
+ * 0 where it did not ask. The state must have been {@link advance}d. (So many arguments because every call comes here, and
  * an object for them would be made for each.)
  */
 export const settle = (
@@ -328,7 +341,7 @@ export const settle = (
   state: State,
   ticket: number,
   outcome: Outcome,
-  took: number,
+  durationMillis: number,
   hint: number,
   now: number
 ): State => {
@@ -338,10 +351,10 @@ export const settle = (
     case "Disabled":
       return state
     case "HalfOpen":
-      return settleProbe(settings, state, ticket, outcome, took, hint, now)
+      return settleProbe(settings, state, ticket, outcome, durationMillis, hint, now)
     case "Closed":
       return state.ticket === ticket && outcome !== "nothing" &&
-          Tripping.record(state.counts, outcome === "failure", took, now)
+          Tripping.record(state.counts, outcome === "failure", durationMillis, now)
         ? open(settings, { ticket, history: neverOpened(settings), openedBy: undefined }, now, {
           sum: Tripping.sum(state.counts, now),
           hint

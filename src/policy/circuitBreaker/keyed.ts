@@ -18,14 +18,6 @@ import { closesOneWay, fields, form, type Options, type Settings, toSettings } f
 import { describe, type State, view } from "./view.ts"
 
 /**
- * The options of each circuit, and how many are kept. The circuit of a key is named `name/key`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface KeyedOptions extends Options, Family.Bounds {}
-
-/**
  * The options of one key: all of a breaker's but the name.
  *
  * @since 0.1.0
@@ -40,9 +32,7 @@ export type OwnOptions = Omit<Options, "name">
  * @since 0.1.0
  * @category models
  */
-export interface Keyed extends Family.Keyed<Cell.CircuitBreaker> {
-  /** Runs the effect if the circuit of that key lets it through; fails with `CircuitOpen` at once if not. */
-  readonly apply: (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+export interface Keyed extends Family.Keyed<Cell.CircuitBreaker, CircuitOpen> {
   /** What all circuits are doing now, by key. */
   readonly states: Effect.Effect<ReadonlyMap<string, State>>
   /**
@@ -58,19 +48,18 @@ export interface Keyed extends Family.Keyed<Cell.CircuitBreaker> {
   readonly register: (key: string, options?: OwnOptions) => Effect.Effect<Cell.CircuitBreaker, InvalidOptions>
 }
 
-export const keyedForm = Form.of<KeyedOptions>()(
-  Form.struct(
-    "an object with the options of a family of circuit breakers",
-    { name: Form.name, ...fields, ...Family.fields },
-    closesOneWay
-  )
+/** In a file the bounds stand among the options. */
+const fileForm = Form.struct(
+  "an object with the options of a family of circuit breakers",
+  { name: Form.name, ...fields, ...Family.fields },
+  closesOneWay
 )
 
 const changesKept = 1024
 
 /** Nobody would miss it: it refuses nothing and was not moved by hand. A break that is over refuses nothing. */
 const isIdle = ({ cell: { kernel, state } }: Cell.CircuitBreaker, now: number): boolean => {
-  const next = Circuit.due(kernel, state, now)
+  const next = Circuit.advance(kernel, state, now)
   return next._tag === "Closed" ? next.slowStart === undefined : next._tag === "HalfOpen" && next.probes.length === 0
 }
 
@@ -78,25 +67,33 @@ type Read = Form.Output<typeof form>
 
 const moduleName = "CircuitBreaker"
 
-/** A family from options that are the same for all keys. */
-export const fromOptions = (options: unknown, mode: Form.Mode): Effect.Effect<Keyed, InvalidOptions> =>
-  Effect.flatMap(
-    Effect.suspend(() => readForm(moduleName, keyedForm, options, mode)),
-    ({ capacity, idleTimeToLive, ...read }) => {
-      const one = Cell.unsafeMake(toSettings(read), undefined, 0)
-      const optionsOf = (key: string): Options => ({ ...read, name: Family.nameOf(read.name, key) })
-      return make({ capacity, idleTimeToLive }, optionsOf, describe(one))
-    }
-  )
-
-/** A family whose keys have options of their own. */
-export const fromFunction = (
-  optionsOf: (key: string) => Options,
+/** A family from options that are the same for all keys, or from a function that gives those of each. */
+export const fromOptions = (
+  options: Family.OptionsOf<Options>,
   bounds: Family.Bounds = {}
 ): Effect.Effect<Keyed, InvalidOptions> =>
+  Effect.suspend(() => {
+    const readBounds = readForm(moduleName, Family.boundsForm, bounds)
+    return typeof options === "function"
+      ? Effect.flatMap(readBounds, (read) => make(read, options, "circuit breakers with options by key"))
+      : Effect.flatMap(
+        Family.bothOf(moduleName, readForm(moduleName, form, options), readBounds),
+        ([read, within]) => sameForAll(read, within)
+      )
+  })
+
+/** A family from a file. */
+export const fromFile = (json: unknown): Effect.Effect<Keyed, InvalidOptions> =>
   Effect.flatMap(
-    Effect.suspend(() => readForm(moduleName, Family.boundsForm, bounds)),
-    (read) => make(read, optionsOf, "circuit breakers with options by key")
+    Effect.suspend(() => readForm(moduleName, fileForm, json, "file")),
+    ({ capacity, idleTimeToLive, ...read }) => sameForAll(read, { capacity, idleTimeToLive })
+  )
+
+const sameForAll = (read: Read, bounds: Family.BoundsRead): Effect.Effect<Keyed> =>
+  make(
+    bounds,
+    (key) => ({ ...read, name: Family.nameOf(read.name, key) }),
+    describe(Cell.unsafeMake(toSettings(read), undefined, 0))
   )
 
 const make = (
@@ -119,8 +116,7 @@ const make = (
       isIdle
     })
     return {
-      ...Family.keyed(family, one),
-      apply: (key) => (effect) => Family.use(family, key, (breaker) => Guard.apply(effect, breaker)),
+      ...Family.keyed(family, Guard.apply, one),
       states: statesOf(family),
       changes: changesOf(listeners, changesKept),
       register: (key, own = {}) =>

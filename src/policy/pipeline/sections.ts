@@ -3,6 +3,7 @@
  * policy is one line here.
  */
 import { section as adaptiveRetry } from "../adaptiveRetry/section.ts"
+import { section as adaptiveThrottle } from "../adaptiveThrottle/section.ts"
 import { section as bulkhead } from "../bulkhead/section.ts"
 import { section as circuitBreaker } from "../circuitBreaker/section.ts"
 import { section as concurrencyLimit } from "../concurrencyLimit/section.ts"
@@ -19,6 +20,7 @@ export const sections = [
   adaptiveRetry,
   hedge,
   circuitBreaker,
+  adaptiveThrottle,
   rateLimiter,
   concurrencyLimit,
   bulkhead,

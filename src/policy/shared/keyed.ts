@@ -7,10 +7,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Form from "../../internal/form.ts"
 import { excerpt } from "../../internal/redact.ts"
 import { words } from "../../internal/words.ts"
+import { readForm } from "./options.ts"
 
 /**
  * How many keys are kept, and for how long.
@@ -196,24 +199,85 @@ export const describe = <Self>({ capacity, idleTimeToLive }: Family<Self>): stri
  * @since 0.1.0
  * @category models
  */
-export interface Keyed<out Self> {
+export interface Keyed<out Self, out Refused> {
   /**
    * The policy of a key, made if need be: to look at it, or to move it by hand. For calls use `apply`, which asks for it
    * each time: one that is kept may be forgotten by the family meanwhile, and the key given a new one.
    */
   readonly get: (key: string) => Effect.Effect<Self>
+  /** Runs the effect under the policy of that key. */
+  readonly apply: (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Refused, R>
   /** All that are there now, by key, the longest unused first. */
   readonly entries: Effect.Effect<ReadonlyMap<string, Self>>
   /** The family in one readable line. */
   readonly describe: () => string
 }
 
+/** So long may a name be that a key is part of. */
+const maxNameLength = 200
+
 /** The name of the policy of a key. Keys come from anywhere, so it is made safe to show. */
-export const nameOf = (familyName: string, key: string): string => excerpt(`${familyName}/${key}`)
+export const nameOf = (familyName: string, key: string): string => excerpt(`${familyName}/${key}`, maxNameLength)
+
+/** How the policies of a kind stand round a call. */
+export type Apply<in Self, out Refused> = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  self: Self
+) => Effect.Effect<A, E | Refused, R>
 
 /** The part of a family that is the same for all kinds. `one` describes one of its policies. */
-export const keyed = <Self>(self: Family<Self>, one: string): Keyed<Self> => ({
+export const keyed = <Self, Refused>(
+  self: Family<Self>,
+  apply: Apply<Self, Refused>,
+  one: string
+): Keyed<Self, Refused> => ({
   get: (key) => get(self, key),
+  apply: (key) => (effect) => use(self, key, (policy) => apply(effect, policy)),
   entries: entries(self),
   describe: () => `${one}; ${describe(self)}`
 })
+
+/** A kind of policy that is made from options with a name. */
+export interface OptionsKind<in out Options, in out Self, out Refused> {
+  readonly module: string
+  readonly make: (options: Options) => Effect.Effect<Self, InvalidOptions>
+  readonly isIdle: (self: Self, now: number) => boolean
+  readonly apply: Apply<Self, Refused>
+  readonly describe: (self: Self) => string
+}
+
+/** The options of all keys, or a function that gives those of each. */
+export type OptionsOf<Options> = Options | ((key: string) => Options)
+
+/** What is wrong with either, in one error. */
+export const bothOf = <A, B>(
+  module: string,
+  one: Either.Either<A, InvalidOptions>,
+  other: Either.Either<B, InvalidOptions>
+): Either.Either<readonly [A, B], InvalidOptions> =>
+  Either.isLeft(one) && Either.isLeft(other)
+    ? Either.left(new InvalidOptions({ module, issues: [...one.left.issues, ...other.left.issues] }))
+    : Either.all([one, other])
+
+/** A family. Options that are the same for all keys are checked here: one policy is made of them for that. */
+export const make = <
+  Options extends { readonly name?: string | undefined },
+  Self extends { readonly name: string },
+  Refused
+>(
+  kind: OptionsKind<Options, Self, Refused>,
+  options: OptionsOf<Options>,
+  bounds: Bounds = {}
+): Effect.Effect<{ readonly family: Family<Self>; readonly keyed: Keyed<Self, Refused> }, InvalidOptions> =>
+  Effect.gen(function*() {
+    const read = readForm(kind.module, boundsForm, bounds)
+    const familyOf = (read: BoundsRead, optionsOf: (key: string) => Options): Family<Self> =>
+      family(read, { make: (key) => Effect.orDie(kind.make(optionsOf(key))), isIdle: kind.isIdle })
+    if (typeof options === "function") {
+      const ofKeys = familyOf(yield* read, options)
+      return { family: ofKeys, keyed: keyed(ofKeys, kind.apply, `${kind.module} with options by key`) }
+    }
+    const [example, readBounds] = yield* bothOf(kind.module, yield* Effect.either(kind.make(options)), read)
+    const ofAll = familyOf(readBounds, (key) => ({ ...options, name: nameOf(example.name, key) }))
+    return { family: ofAll, keyed: keyed(ofAll, kind.apply, kind.describe(example)) }
+  })

@@ -15,7 +15,7 @@ export type Rule =
   | {
     readonly _tag: "SlowCallRate"
     readonly share: number
-    /** Milliseconds; a call that took more is slow. */
+    /** Milliseconds; a call that takes longer is slow. */
     readonly longerThan: number
     readonly window: Window.WindowSpec
     readonly minimumCalls: number
@@ -55,7 +55,7 @@ export type Counts =
     readonly _tag: "Rate"
     readonly share: number
     readonly minimumCalls: number
-    /** Calls that took more are bad; `undefined` where failures are. */
+    /** Calls that take longer are bad; `undefined` where failures are. */
     readonly longerThan: number | undefined
     readonly window: Window.Window
   }
@@ -86,14 +86,14 @@ const none = 0
 const holds = 1
 const trips = 2
 
-const tell = (all: Counts, failed: boolean, took: number, now: number): Mark => {
+const countCall = (all: Counts, failed: boolean, durationMillis: number, now: number): Mark => {
   switch (all._tag) {
     case "Consecutive": {
       all.failures = failed ? all.failures + 1 : 0
       return all.failures < all.limit ? none : trips
     }
     case "Rate": {
-      const bad = all.longerThan === undefined ? failed : took > all.longerThan
+      const bad = all.longerThan === undefined ? failed : durationMillis > all.longerThan
       const { window } = all
       Window.record(window, bad, now)
       return window.calls < all.minimumCalls || window.bad / window.calls < all.share ? none : bad ? trips : holds
@@ -101,7 +101,7 @@ const tell = (all: Counts, failed: boolean, took: number, now: number): Mark => 
     case "Any": {
       let most: Mark = none
       for (const each of all.of) {
-        const mark = tell(each, failed, took, now)
+        const mark = countCall(each, failed, durationMillis, now)
         if (mark > most) most = mark
       }
       return most
@@ -109,7 +109,7 @@ const tell = (all: Counts, failed: boolean, took: number, now: number): Mark => 
     case "All": {
       let [least, most]: [Mark, Mark] = [trips, none]
       for (const each of all.of) {
-        const mark = tell(each, failed, took, now)
+        const mark = countCall(each, failed, durationMillis, now)
         if (mark > most) most = mark
         if (mark < least) least = mark
       }
@@ -119,8 +119,8 @@ const tell = (all: Counts, failed: boolean, took: number, now: number): Mark => 
 }
 
 /** Counts one call that ended now; `true` where it opens the circuit. */
-export const record = (all: Counts, failed: boolean, took: number, now: number): boolean =>
-  tell(all, failed, took, now) === trips
+export const record = (all: Counts, failed: boolean, durationMillis: number, now: number): boolean =>
+  countCall(all, failed, durationMillis, now) === trips
 
 export interface Sum {
   readonly calls: number

@@ -47,7 +47,7 @@ const opened = (s: Circuit.Settings, now = 0, hint = 0): Of<"Open"> => {
 
 const halfOpen = (s: Circuit.Settings): Of<"HalfOpen"> => {
   const open = opened(s)
-  return as("HalfOpen", Circuit.due(s, open, open.until))
+  return as("HalfOpen", Circuit.advance(s, open, open.until))
 }
 
 const probe = (s: Circuit.Settings, state: Circuit.State, now = 10_000): readonly [Of<"HalfOpen">, number] => {
@@ -98,10 +98,10 @@ describe("an open circuit", () => {
 
   it("refuses until its break is over, then lets probes through", () => {
     const open = opened(s)
-    expect(Circuit.due(s, open, 9_999)).toBe(open)
+    expect(Circuit.advance(s, open, 9_999)).toBe(open)
     expect(Circuit.admit(s, open, 9_999)).toEqual([open, Circuit.refused])
     expect(Circuit.remaining(s, open, 4_000)).toBe(6_000)
-    expect(Circuit.due(s, open, 10_000)).toMatchObject({ _tag: "HalfOpen", probes: [], successes: 0 })
+    expect(Circuit.advance(s, open, 10_000)).toMatchObject({ _tag: "HalfOpen", probes: [], successes: 0 })
   })
 
   it("is not moved by results, whatever their ticket", () => {
@@ -115,7 +115,7 @@ describe("an open circuit", () => {
 
   it("waits for no more than the whole break when the clock is set back", () => {
     const open = opened(s, 1_000_000)
-    const later = as("Open", Circuit.due(s, open, 500))
+    const later = as("Open", Circuit.advance(s, open, 500))
     expect([later.since, later.until]).toEqual([500, 10_500])
   })
 })
@@ -147,7 +147,7 @@ describe("a half-open circuit", () => {
     for (let i = 0; i < 5; i++) {
       const open = as("Open", state)
       breaks.push(open.until - open.since)
-      const [half, ticket] = probe(s, Circuit.due(s, open, open.until), open.until)
+      const [half, ticket] = probe(s, Circuit.advance(s, open, open.until), open.until)
       state = Circuit.settle(s, half, ticket, "failure", 0, 0, open.until)
     }
     expect(breaks).toEqual([10_000, 20_000, 40_000, 60_000, 60_000])
@@ -170,10 +170,10 @@ describe("a half-open circuit", () => {
 
   it("opens again when a probe has no result in time, counted from that time", () => {
     const [one, ticket] = probe(s, halfOpen(s))
-    expect(Circuit.due(s, one, 14_999)).toBe(one)
+    expect(Circuit.advance(s, one, 14_999)).toBe(one)
     expect(Circuit.remaining(s, { ...one, probes: [...one.probes, { ticket: 99, startedAt: 12_000 }] }, 13_000))
       .toBe(2_000)
-    const open = as("Open", Circuit.due(s, one, 20_000))
+    const open = as("Open", Circuit.advance(s, one, 20_000))
     expect([open.since, open.until, open.history.openings]).toEqual([15_000, 35_000, 2])
     expect(Circuit.settle(s, open, ticket, "success", 0, 0, 20_000)).toBe(open)
   })
@@ -210,7 +210,7 @@ describe("a circuit moved by hand", () => {
   it("refuses everything while it is isolated, and has no time to tell", () => {
     const state = Circuit.isolated(5)
     expect(Circuit.admit(s, state, 0)).toEqual([state, Circuit.refused])
-    expect(Circuit.due(s, state, 1e15)).toBe(state)
+    expect(Circuit.advance(s, state, 1e15)).toBe(state)
     expect(Circuit.remaining(s, state, 0)).toBe(0)
     expect(Circuit.settle(s, state, 5, "failure", 0, 0, 0)).toBe(state)
   })
@@ -243,7 +243,7 @@ describe("a snapshot", () => {
     const open = Circuit.settle(s, half, ticket, "failure", 0, 0, 10_000)
     const again = as("Open", through(open, 12_000, 1_000_000))
     expect([again.since, again.until, again.history.openings]).toEqual([1_000_000, 1_018_000, 2])
-    const [next, third] = probe(s, Circuit.due(s, again, 1_018_000), 1_018_000)
+    const [next, third] = probe(s, Circuit.advance(s, again, 1_018_000), 1_018_000)
     const later = as("Open", Circuit.settle(s, next, third, "failure", 0, 0, 1_018_000))
     expect(later.until - later.since).toBe(40_000)
   })
