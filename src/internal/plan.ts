@@ -1,6 +1,6 @@
 /** Which alternative is tried next, and where a plan starts: the decisions of `Fallback` and `ModelPlan`. */
-import { fields, list, oneOf, optional, type Reader, text, where } from "./reader.ts"
-import { isRecord } from "./record.ts"
+import { misspelt, tagWords } from "./errorTags.ts"
+import * as Form from "./form.ts"
 
 export type Action = "Retry" | "Reask" | "Fallback" | "Fail"
 
@@ -116,39 +116,32 @@ export const settle = (
   return { step: well.step, until: well.step === 0 ? 0 : now + stay, generation: current.generation + 1 }
 }
 
-const action = oneOf("Retry", "Reask", "Fallback", "Fail")
+/** A condition that somebody wrote. A tag that is nearly one of ours is refused: the step would never be tried. */
+export const conditionForm = <E>() =>
+  Form.of<Condition<E>>()(Form.struct(
+    "an object with tags, actions or predicate",
+    {
+      tags: Form.optional(
+        Form.list(Form.checked(Form.text(), misspelt), { allowed: "a list of tags that is not empty" })
+      ),
+      actions: Form.optional(
+        Form.list(Form.oneOf("Retry", "Reask", "Fallback", "Fail"), { allowed: "a list of actions that is not empty" })
+      ),
+      predicate: Form.optional(
+        Form.fn<(error: E) => boolean>("a function from an error to true or false", "judge errors")
+      )
+    },
+    (_, given) =>
+      Object.values(given).some((each) => each !== undefined) ? [] : [{
+        path: [],
+        allowed: "at least one of tags, actions and predicate (leave the condition out to go by verdicts)"
+      }]
+  ))
 
-const isPredicate = (value: unknown): value is (error: never) => boolean => typeof value === "function"
-
-/** Checks a condition that somebody wrote; the value itself is used as it stands. */
-export const checkCondition: Reader<true> = (value, path, report) => {
-  const record = fields(
-    value,
-    path,
-    ["tags", "actions", "predicate"],
-    report,
-    "an object with tags, actions or predicate"
-  )
-  if (record === undefined) return undefined
-  optional(record, "tags", path, list(text, "a list of tags that is not empty"), report)
-  optional(record, "actions", path, list(action, "a list of actions that is not empty"), report)
-  optional(record, "predicate", path, where(isPredicate, "a function from an error to true or false"), report)
-  if (isRecord(value) && Object.values(value).every((each) => each === undefined)) {
-    report.problems.push({
-      path,
-      found: value,
-      allowed: "at least one of tags, actions and predicate (leave the condition out to go by verdicts)"
-    })
-  }
-  return true
-}
-
-const told = (names: ReadonlyArray<string> | undefined): ReadonlyArray<string> => names ?? []
-
-/** "RateLimited, Overloaded", "a Fallback verdict", "what its predicate takes" */
-export const describeCondition = (condition: Condition<never>): string =>
+/** "RateLimited, Overloaded", "your own SearchIndexBusy", "a Fallback verdict", "what its predicate takes" */
+export const describeCondition = ({ actions = [], predicate, tags = [] }: Condition<never>): string =>
   [
-    ...told(condition.tags),
-    ...told(condition.actions).map((each) => `a ${each} verdict`),
-    ...(condition.predicate === undefined ? [] : ["what its predicate takes"])
+    ...tags.map(tagWords),
+    ...actions.map((each) => `a ${each} verdict`),
+    ...(predicate === undefined ? [] : ["what its predicate takes"])
   ].join(", ")

@@ -25,16 +25,17 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import * as Form from "../internal/form.ts"
 import * as Plan from "../internal/plan.ts"
-import { fields, judge, optional, text } from "../internal/reader.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * The mark of fallbacks.
@@ -135,6 +136,15 @@ export interface Report<out A, out E> {
   readonly skipped: ReadonlyArray<string>
 }
 
+const form = Form.of<Options>()(Form.struct("an object with options", {
+  name: Form.optional(Form.text()),
+  primary: Form.optional(Form.text()),
+  when: Form.optional(Plan.conditionForm<unknown>()),
+  verdict: Form.optional(
+    Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to a verdict", "judge errors")
+  )
+}))
+
 const build = (options: Options): Fallback => ({
   [TypeId]: TypeId,
   name: options.name ?? defaults.name,
@@ -150,17 +160,7 @@ const build = (options: Options): Fallback => ({
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Fallback, InvalidOptions> =>
-  Effect.suspend(() =>
-    readAll("Fallback", options, (value, path, report) => {
-      const record = fields(value, path, ["name", "primary", "when", "verdict"], report, "an object with options")
-      if (record === undefined) return undefined
-      optional(record, "name", path, text, report)
-      optional(record, "primary", path, text, report)
-      optional(record, "when", path, Plan.checkCondition, report)
-      optional(record, "verdict", path, judge, report)
-      return build(options)
-    })
-  )
+  Effect.suspend(() => Either.map(readForm("Fallback", form, options), build))
 
 /**
  * A fallback by the rule of verdicts, with the names of {@link defaults}.

@@ -1,77 +1,65 @@
 /** What somebody wrote as the options of a plan, checked before anything of it is built. */
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { found, type Issue } from "../../error/InvalidOptions.ts"
-import { checkCondition } from "../../internal/plan.ts"
-import {
-  allowedDuration,
-  at,
-  durationInput,
-  fields,
-  isFunction,
-  judge,
-  optional,
-  type Reader,
-  type Report,
-  required,
-  text,
-  where
-} from "../../internal/reader.ts"
+import type * as Verdict from "../../error/Verdict.ts"
+import * as Form from "../../internal/form.ts"
+import { conditionForm } from "../../internal/plan.ts"
 import { isRecord } from "../../internal/record.ts"
 
 const isModel = (value: unknown): value is object =>
-  Layer.isLayer(value) || (isRecord(value) && isFunction(value["generate"]))
+  Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
 
-/** How long a plan stays with the step that answered, in milliseconds. */
-export const stay: Reader<number> = durationInput(`${allowedDuration} (leave it out to start at the first step)`)
+const step = Form.struct("a step with a name and a model", {
+  name: Form.text(),
+  model: Form.value(isModel, "a LanguageModel service, or a layer that provides one"),
+  // What is wrong within it a pipeline finds by itself.
+  pipeline: Form.optional(Form.value(isRecord, "a pipeline, or the options of one")),
+  when: Form.optional(conditionForm<never>())
+})
 
-const checkStep = (value: unknown, path: string, position: number, report: Report): void => {
-  const record = fields(value, path, ["name", "model", "pipeline", "when"], report, "a step with a name and a model")
-  if (record === undefined) return
-  required(record, "name", path, text, report)
-  required(record, "model", path, where(isModel, "a LanguageModel service, or a layer that provides one"), report)
-  optional(record, "pipeline", path, where(isRecord, "a pipeline, or the options of one"), report)
-  if (position > 0) optional(record, "when", path, checkCondition, report)
-  else if (record["when"] !== undefined) {
-    report.problems.push({
-      path: at(path, "when"),
-      found: record["when"],
-      allowed: "no condition: nothing has failed before the first step"
-    })
-  }
+const plan = Form.struct(
+  "an object with the options of a plan",
+  {
+    name: Form.optional(Form.text()),
+    sticky: Form.optional(
+      Form.millis({ allowed: `${Form.allowedDuration} (leave it out to start at the first step)` })
+    ),
+    verdict: Form.optional(
+      Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to a verdict", "judge errors")
+    ),
+    steps: Form.list(step, { allowed: "a list of one or more steps" })
+  },
+  (_, { steps }) => Array.isArray(steps) ? [...firstHasNoCondition(steps), ...namesDiffer(steps)] : []
+)
+
+const firstHasNoCondition = ([first]: ReadonlyArray<unknown>) =>
+  isRecord(first) && first["when"] !== undefined
+    ? [{ path: ["steps", 0, "when"], allowed: "no condition: nothing has failed before the first step" }]
+    : []
+
+const namesDiffer = (steps: ReadonlyArray<unknown>) => {
+  const firstOf = new Map<unknown, number>()
+  return steps.flatMap((each, position) => {
+    const name = isRecord(each) ? each["name"] : undefined
+    const first = firstOf.get(name)
+    if (name === undefined) return []
+    if (first === undefined) firstOf.set(name, position)
+    return first === undefined
+      ? []
+      : [{ path: ["steps", position, "name"], allowed: `a name of its own; steps.${first} has this one` }]
+  })
 }
+
+const stepOf = ({ path }: Issue): number => Number(/^steps\.(\d+)/.exec(path)?.[1] ?? -1)
+
+/** All that is wrong with a step together, whoever found it. */
+export const inOrderOfSteps = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
+  [...issues].sort((a, b) => stepOf(a) - stepOf(b))
 
 /** Every problem of the options, but for those of the pipelines, which a pipeline finds by itself. */
-export const planIssues = (options: unknown): ReadonlyArray<Issue> => {
-  const report: Report = { problems: [] }
-  const record = fields(
-    options,
-    "",
-    ["name", "steps", "sticky", "verdict"],
-    report,
-    "an object with the options of a plan"
-  )
-  if (record !== undefined) {
-    optional(record, "name", "", text, report)
-    optional(record, "sticky", "", stay, report)
-    optional(record, "verdict", "", judge, report)
-    const { steps } = record
-    if (!Array.isArray(steps) || steps.length === 0) {
-      report.problems.push({ path: "steps", found: steps, allowed: "a list of one or more steps" })
-    } else {
-      const names: ReadonlyArray<unknown> = steps.map((step: unknown) => isRecord(step) ? step["name"] : undefined)
-      steps.forEach((step: unknown, position) => {
-        const path = `steps.${position}`
-        checkStep(step, path, position, report)
-        const name = names[position]
-        if (name !== undefined && names.indexOf(name) < position) {
-          report.problems.push({
-            path: at(path, "name"),
-            found: name,
-            allowed: `a name of its own; steps.${names.indexOf(name)} has this one`
-          })
-        }
-      })
-    }
-  }
-  return report.problems.map((problem) => ({ ...problem, found: found(problem.found) }))
-}
+export const planIssues = (options: unknown): ReadonlyArray<Issue> =>
+  Either.match(Form.read(plan, options, "code"), {
+    onLeft: (faults) => faults.map((fault) => ({ ...fault, found: found(fault.found) })),
+    onRight: () => []
+  })
