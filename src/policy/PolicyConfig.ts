@@ -79,9 +79,10 @@ export interface Options {
  */
 export type BudgetForm =
   | "standard"
-  | { readonly share: Partial<Omit<RetryBudget.Share, "_tag">> }
-  | { readonly tokens: Partial<Omit<RetryBudget.Tokens, "_tag">> }
-  | { readonly deposits: Partial<Omit<RetryBudget.Deposits, "_tag">> }
+  | { readonly share: RetryBudget.Partly<RetryBudget.Share> }
+  | { readonly tokens: RetryBudget.Partly<RetryBudget.Tokens> }
+  | { readonly deposits: RetryBudget.Partly<RetryBudget.Deposits> }
+  | { readonly throttle: RetryBudget.Partly<RetryBudget.Throttle> }
 
 /**
  * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.

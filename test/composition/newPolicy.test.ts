@@ -40,13 +40,13 @@ describe("a policy that is one folder and one line", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         name: "chat",
-        retry,
+        retry: { ...retry, honourHints: "never" },
         attemptTimeout: "10 seconds",
         allowance: { attempts: 9, pause: 500 }
       })
       expect(Pipeline.describe(pipeline)).toBe(
         [
-          "chat: retry: retry at once, 3 attempts in total",
+          "chat: retry: retry at once, 3 attempts in total, ignoring hints",
           "allowance chat: 9 attempts, each after 500ms",
           "attempt time-out 10s",
           "call"

@@ -4,12 +4,6 @@ const text = { type: "string", pattern: "\\S" } as const
 const spelled = "\\s*\\d+(\\.\\d+)? (milli|second|minute|hour|day|week)s?\\s*"
 const wait = { $ref: "#/$defs/duration" } as const
 const share = { type: "number", minimum: 0, maximum: 1 } as const
-// Not beside a `$ref`: both would hold, and none would be refused.
-const waitOrNone = {
-  type: "string",
-  pattern: `^${spelled}$`,
-  description: "a duration; \"0 seconds\" is at once"
-} as const
 const count = (minimum: number, maximum: number) => ({ type: "integer", minimum, maximum }) as const
 const object = (properties: Readonly<Record<string, unknown>>, required: ReadonlyArray<string> = []) => ({
   type: "object",
@@ -43,32 +37,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
     $schema: { type: "string", description: "where this schema is, for editors" },
     name: { ...text, description: "the name that events and errors carry" },
     totalTimeout: { ...wait, description: "for the call with all its attempts and waits" },
-    retryBudget: ref("retryBudget"),
-    adaptiveRetry: object({
-      name: text,
-      mode: literal("multiplier", "rate"),
-      window: wait,
-      calls: count(1, 100_000),
-      minimumCalls: count(1, 100_000),
-      maxMultiplier: { type: "number", minimum: 1, maximum: 100 },
-      cap: wait
-    }),
-    hedge: object({
-      name: text,
-      delay: {
-        anyOf: [
-          waitOrNone,
-          { const: "Infinity", description: "only when the attempts that ran have failed" },
-          object({
-            quantile: { type: "number", minimum: 0.5, maximum: 0.999 },
-            minimumSamples: count(100, 500),
-            initial: waitOrNone
-          }, ["quantile"])
-        ]
-      },
-      maxHedges: count(1, 10),
-      budget: literal("shared", "none")
-    }, ["delay"]),
     circuitBreaker: object({
       name: text,
       tripping: ref("tripping"),
@@ -117,31 +85,6 @@ export const schema: { readonly [keyword: string]: unknown } = {
     attemptTimeout: { ...wait, description: "for each attempt; less than totalTimeout" }
   },
   $defs: {
-    retryBudget: {
-      anyOf: [
-        { const: "standard" },
-        object({
-          share: object({ ratio: share, minimum: { type: "number", minimum: 0, maximum: 1_000_000 } })
-        }, ["share"]),
-        object({
-          tokens: object({
-            capacity: { type: "number", minimum: 1 },
-            initial: { type: "number", minimum: 0 },
-            cost: { type: "number", exclusiveMinimum: 0 },
-            throttlingCost: { type: "number", exclusiveMinimum: 0 },
-            timeoutCost: { type: "number", exclusiveMinimum: 0 },
-            reward: { type: "number", minimum: 0 }
-          })
-        }, ["tokens"]),
-        object({
-          deposits: object({
-            ttl: wait,
-            minimumPerSecond: { type: "number", minimum: 0 },
-            ratio: { type: "number", minimum: 0 }
-          })
-        }, ["deposits"])
-      ]
-    },
     tripping: {
       anyOf: [
         object({ when: { const: "consecutive" }, failures: count(1, 100_000) }, ["when"]),

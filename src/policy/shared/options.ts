@@ -1,9 +1,13 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
 import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
+import type { Verdict } from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { type Reader, type Report, text } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
+
+/** Who judges errors in place of their own verdicts. */
+export const judge = Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors")
 
 export const emptyReport = (): Report => ({ problems: [] })
 
