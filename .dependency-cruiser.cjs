@@ -66,7 +66,7 @@ const kernels = [
   "^src/internal/",
   "/kernel[.]ts$",
   "^src/policy/shared/(permits|retryStep|retryText|retryTree|trippingRule|waiters|window)[.]ts$",
-  "^src/policy/(hedge/quantile|retryPolicy/bounds)[.]ts$",
+  "^src/policy/(hedge/quantile|retryPolicy/(bounds|canRetry))[.]ts$",
   "^src/model/(shared/repairJson|structuredOutput/partialJson)[.]ts$"
 ]
 const peers = require("./package.json").peerDependenciesMeta ?? {}
@@ -157,6 +157,8 @@ module.exports = {
       to: {
         pathNot: [
           ...kernels,
+          // A pure function over two texts.
+          "(^|/)node_modules/fastest-levenshtein/",
           `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(${dataModules.join("|")})[.](d[.]ts|js|ts)$`
         ]
       }
@@ -169,6 +171,8 @@ module.exports = {
       to: {
         pathNot: [
           ...kernels,
+          // A pure function over two texts.
+          "(^|/)node_modules/fastest-levenshtein/",
           `(^|/)node_modules/effect/(dist/(dts|esm|cjs)|src)/(Schema|SchemaAST|ParseResult|${
             dataModules.join("|")
           })[.](d[.]ts|js|ts)$`

@@ -3,6 +3,7 @@
  * pen: a rule for it would never apply, and nobody would hear of it. A test holds the list against the classes.
  */
 import { distance } from "fastest-levenshtein"
+import type { CheckFault } from "./form.ts"
 
 export const errorTags: ReadonlyArray<string> = [
   // ModelError
@@ -63,8 +64,17 @@ const known = new Set(errorTags)
 /** Whether a tag is one of ours or of our surroundings; any other is that of an error of the user's own. */
 export const isKnownTag = (tag: string): boolean => known.has(tag)
 
+/** A tag for people. One that is none of ours is called so: it may be a slip of the pen. */
+export const tagWords = (tag: string): string => isKnownTag(tag) ? tag : `your own ${tag}`
+
 /** Two letters that changed places are two edits, and so are one missing and one wrong. */
 const mostEdits = 2
+
+/** What is told of a tag that is nearly one of ours: a rule for it would never apply, and nobody would hear of it. */
+export const misspelt = (tag: string): ReadonlyArray<CheckFault> => {
+  const meant = meantTag(tag)
+  return meant === undefined ? [] : [{ path: [], allowed: `"${meant}"; no error has the tag that was written` }]
+}
 
 /** The known tag that was meant by one that is nearly the same; `undefined` for a known one and for one that is not near. */
 export const meantTag = (tag: string): string | undefined => {

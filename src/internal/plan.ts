@@ -1,4 +1,5 @@
 /** Which alternative is tried next, and where a plan starts: the decisions of `Fallback` and `ModelPlan`. */
+import { misspelt, tagWords } from "./errorTags.ts"
 import * as Form from "./form.ts"
 
 export type Action = "Retry" | "Reask" | "Fallback" | "Fail"
@@ -115,33 +116,32 @@ export const settle = (
   return { step: well.step, until: well.step === 0 ? 0 : now + stay, generation: current.generation + 1 }
 }
 
-/** A condition that somebody wrote. */
-export const conditionForm = Form.of<Condition<unknown>>()(Form.struct(
-  "an object with tags, actions or predicate",
-  {
-    tags: Form.optional(Form.list(Form.text(), { allowed: "a list of tags that is not empty" })),
-    actions: Form.optional(
-      Form.list(Form.oneOf("Retry", "Reask", "Fallback", "Fail"), { allowed: "a list of actions that is not empty" })
-    ),
-    predicate: Form.optional(
-      Form.fn<(error: unknown) => boolean>("a function from an error to true or false", "take errors")
-    )
-  },
-  (_, given) =>
-    Object.values(given).every((each) => each === undefined)
-      ? [{
+/** A condition that somebody wrote. A tag that is nearly one of ours is refused: the step would never be tried. */
+export const conditionForm = <E>() =>
+  Form.of<Condition<E>>()(Form.struct(
+    "an object with tags, actions or predicate",
+    {
+      tags: Form.optional(
+        Form.list(Form.checked(Form.text(), misspelt), { allowed: "a list of tags that is not empty" })
+      ),
+      actions: Form.optional(
+        Form.list(Form.oneOf("Retry", "Reask", "Fallback", "Fail"), { allowed: "a list of actions that is not empty" })
+      ),
+      predicate: Form.optional(
+        Form.fn<(error: E) => boolean>("a function from an error to true or false", "judge errors")
+      )
+    },
+    (_, given) =>
+      Object.values(given).some((each) => each !== undefined) ? [] : [{
         path: [],
         allowed: "at least one of tags, actions and predicate (leave the condition out to go by verdicts)"
       }]
-      : []
-))
+  ))
 
-const told = (names: ReadonlyArray<string> | undefined): ReadonlyArray<string> => names ?? []
-
-/** "RateLimited, Overloaded", "a Fallback verdict", "what its predicate takes" */
-export const describeCondition = (condition: Condition<never>): string =>
+/** "RateLimited, Overloaded", "your own SearchIndexBusy", "a Fallback verdict", "what its predicate takes" */
+export const describeCondition = ({ actions = [], predicate, tags = [] }: Condition<never>): string =>
   [
-    ...told(condition.tags),
-    ...told(condition.actions).map((each) => `a ${each} verdict`),
-    ...(condition.predicate === undefined ? [] : ["what its predicate takes"])
+    ...tags.map(tagWords),
+    ...actions.map((each) => `a ${each} verdict`),
+    ...(predicate === undefined ? [] : ["what its predicate takes"])
   ].join(", ")

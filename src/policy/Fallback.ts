@@ -140,7 +140,7 @@ export interface Report<out A, out E> {
 const form = Form.of<Options>()(Form.struct("an object with the options of a fallback", {
   name: Form.withDefault(Form.name, () => defaults.name),
   primary: Form.withDefault(Form.name, () => defaults.primary),
-  when: Form.optional(Plan.conditionForm),
+  when: Form.optional(Plan.conditionForm<unknown>()),
   verdict: Form.optional(judge)
 }))
 

@@ -44,11 +44,12 @@ import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Kernel from "../internal/plan.ts"
+import { isRecord } from "../internal/record.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
 import * as Fallback from "../policy/Fallback.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
-import { planIssues } from "./modelPlan/options.ts"
+import { inOrderOfSteps, planIssues } from "./modelPlan/options.ts"
 import * as ResilientModel from "./ResilientModel.ts"
 import { derivedKey } from "./shared/derivedKey.ts"
 import * as Opening from "./shared/opening.ts"
@@ -159,6 +160,25 @@ type Refusal<S extends Step> = "pipeline" extends keyof S
   ? [S["pipeline"]] extends [undefined] ? never : Pipeline.AnyRefusal
   : never
 
+type KeysOf<T> = T extends unknown ? keyof T : never
+
+/** An object with fields that `Known` has, whichever of its members: a misspelt one is refused where it is written. */
+type NoOther<Given, Known> = { readonly [Field in Exclude<keyof Given, KeysOf<Known>>]: never }
+
+type Sections<P> = {
+  readonly [Field in keyof P & keyof Pipeline.Options]?: P[Field] extends object
+    ? NoOther<P[Field], NonNullable<Pipeline.Options[Field]>>
+    : unknown
+}
+
+/** Steps without fields that nobody knows, also in the options of their pipelines. */
+type Known<S extends Step> = S extends Step ? S & NoOther<S, Step> & {
+    readonly pipeline?: S extends { readonly pipeline: infer P } ? P extends Pipeline.Pipeline ? unknown
+      : NoOther<P, Pipeline.Options> & Sections<P>
+      : unknown
+  }
+  : never
+
 /** What making the plan can fail with for the sake of a layer, and what that layer needs. */
 type BuildError<S extends Step> = LayerError<S["model"]>
 type BuildNeeds<S extends Step> = LayerNeeds<S["model"]>
@@ -187,14 +207,16 @@ interface Ready {
   readonly when: Fallback.Condition<LanguageModel.LanguageModelError> | undefined
 }
 
+/** Of a step that may be anything: what of it is wrong besides is told elsewhere. */
 const pipelineOf = (
   step: Step,
   plan: string,
   position: number
 ): Effect.Effect<Either.Either<Pipeline.Pipeline | undefined, ReadonlyArray<Issue>>> => {
-  const { name, pipeline } = step
-  return pipeline === undefined || Pipeline.isPipeline(pipeline)
-    ? Effect.succeed(Either.right(pipeline))
+  const { name, pipeline } = isRecord(step) ? step : {}
+  if (Pipeline.isPipeline(pipeline)) return Effect.succeed(Either.right(pipeline))
+  return !isRecord(pipeline)
+    ? Effect.succeed(Either.right(undefined))
     : Effect.either(
       Effect.mapError(
         Pipeline.make({ name: `${plan}/${name}`, ...pipeline }),
@@ -212,13 +234,19 @@ const isLayer = (model: Step["model"]): model is Layer.Layer<LanguageModel.Langu
 
 const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArray<Ready>], unknown, unknown> =>
   Effect.gen(function*() {
-    const plan = options.name ?? defaults.name
     const issues = planIssues(options)
-    if (issues.length > 0) return yield* new InvalidOptions({ module: "ModelPlan", issues })
-    const pipelines = yield* Effect.forEach(options.steps, (step, position) => pipelineOf(step, plan, position))
-    const wrong = pipelines.flatMap((pipeline) => Either.isLeft(pipeline) ? pipeline.left : [])
-    const [first, ...others] = options.steps
-    if (wrong.length > 0 || first === undefined) {
+    const plan = (isRecord(options) ? options.name : undefined) ?? defaults.name
+    // The pipelines are tried also where something else is wrong, so that one error tells everything.
+    const pipelines = yield* Effect.forEach(
+      isRecord(options) && Array.isArray(options.steps) ? options.steps : [],
+      (step, position) => pipelineOf(step, plan, position)
+    )
+    const wrong = inOrderOfSteps([
+      ...issues,
+      ...pipelines.flatMap((pipeline) => Either.isLeft(pipeline) ? pipeline.left : [])
+    ])
+    const [first, ...others] = wrong.length === 0 ? options.steps : []
+    if (first === undefined) {
       return yield* new InvalidOptions({ module: "ModelPlan", issues: wrong })
     }
     // One memo map for all, so that what two layers share (an HTTP client) is built once.
@@ -329,7 +357,7 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
  * @category constructors
  */
 export function make<const S extends Step>(
-  options: Options<S>
+  options: Options<S> & { readonly steps: ReadonlyArray<Known<S>> }
 ): Effect.Effect<ModelPlan<StepError<S>>, InvalidOptions | BuildError<S>, BuildNeeds<S>>
 export function make(options: Options): Effect.Effect<ModelPlan, unknown, unknown> {
   return Effect.map(ready(options), (steps) => build(options, steps))
@@ -343,7 +371,7 @@ export function make(options: Options): Effect.Effect<ModelPlan, unknown, unknow
  * @category layers
  */
 export function layer<const S extends Step>(
-  options: Options<S>
+  options: Options<S> & { readonly steps: ReadonlyArray<Known<S>> }
 ): Layer.Layer<
   LanguageModel.LanguageModel | ModelPlan,
   InvalidOptions | BuildError<S>,

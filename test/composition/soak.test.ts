@@ -54,7 +54,7 @@ const base = {
   retryBudget: "standard",
   adaptiveRetry: {},
   circuitBreaker: { tripping: { when: "failureRate", share: 0.6, window: "5 seconds" }, openFor: "500 millis" },
-  rateLimiter: { requestsPerMinute: 2_100, tokensPerMinute: 240_000, burst: 0.05, maxWait: "4 seconds" },
+  rateLimiter: { requestsPerMinute: 2_100, tokensPerMinute: 240_000, burst: 0.05, maxWait: "1 second" },
   bulkhead: { maxConcurrent: 12, maxQueued: 8, queueTimeout: "1 second" },
   attemptTimeout: "2 seconds"
 } as const satisfies Pipeline.Options

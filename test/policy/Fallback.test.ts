@@ -303,11 +303,21 @@ describe("Fallback's options", () => {
       expect((yield* Effect.flip(Layer.build(Fallback.layer({ name: "" }))))._tag).toBe("InvalidOptions")
     }).pipe(Effect.scoped))
 
+  it.effect("name no tag that is nearly one of ours", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Fallback.make({ when: { tags: ["ContextLengthExceded"] } }))
+      expect(error.issues).toEqual([{
+        path: "when.tags.0",
+        found: "\"ContextLengthExceded\"",
+        allowed: "\"ContextLengthExceeded\"; no error has the tag that was written"
+      }])
+    }))
+
   it.effect("are told in one line", () =>
     Effect.gen(function*() {
       const when = { tags: ["Down", "NotHere"], actions: ["Fallback"], predicate: () => true } as const
       expect(Fallback.describe(yield* Fallback.make({ name: "search", when }))).toBe(
-        "search: falls back from primary on Down, NotHere, a Fallback verdict, what its predicate takes"
+        "search: falls back from primary on your own Down, your own NotHere, a Fallback verdict, what its predicate takes"
       )
     }))
 })

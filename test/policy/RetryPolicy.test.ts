@@ -132,6 +132,24 @@ describe("constructors refuse what cannot work, where it is written", () => {
     ])
   })
 
+  it("a misspelt tag of ours, in code and in a file", () => {
+    const slip = (on: ReadonlyArray<string>) => refusal(() => byError([{ on, use: immediate }]))
+    expect(slip(["RateLimitted"])).toEqual(["RetryPolicy", [
+      "rules.0.on.0",
+      "\"RateLimitted\"",
+      "\"RateLimited\"; no error has the tag that was written"
+    ]])
+    expect(slip(["Overloaded", "serverError"])[1]).toEqual([
+      "rules.0.on.1",
+      "\"serverError\"",
+      "\"ServerError\"; no error has the tag that was written"
+    ])
+    const read = RetryPolicy.decode({ byError: [{ on: ["Timeout"], backoff: "immediate" }] })
+    expect(Either.isLeft(read) && read.left.issues.map(({ allowed, path }) => [path, allowed])).toEqual([
+      ["byError.0.on.0", "\"TimedOut\"; no error has the tag that was written"]
+    ])
+  })
+
   it("a preview without an end, or with a draw that is none", () => {
     expect(refusal(() => RetryPolicy.preview(immediate, { limit: Infinity }))).toEqual([
       "RetryPolicy",
@@ -283,8 +301,12 @@ describe("a policy is a value", () => {
     [RetryPolicy.andThen(immediate, never), "first (retry at once) then (never retry), honouring hints up to 1m"],
     [
       byError([{ on: ["A", "B"], use: immediate }], { otherwise: never, growth: "call" }),
-      "by error (delays grow with all failures of the call): A, B → (retry at once); otherwise (never retry), " +
+      "by error (delays grow with all failures of the call): your own A, your own B → (retry at once); otherwise (never retry), " +
       "honouring hints up to 1m"
+    ],
+    [
+      byError([{ on: ["RateLimited", "SearchIndexBusy"], use: never }]),
+      "by error: RateLimited, your own SearchIndexBusy → (never retry); otherwise fail"
     ],
     [attempts(immediate, 3), "retry at once, 3 attempts in total, honouring hints up to 1m"],
     [attempts(RetryPolicy.ignoreHints(immediate), 3), "retry at once, ignoring hints, 3 attempts in total"],

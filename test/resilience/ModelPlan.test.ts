@@ -412,6 +412,27 @@ describe("ModelPlan's options", () => {
       ])
     }))
 
+  it.effect("tell all faults of a step at once, with those of its pipeline", () =>
+    Effect.gen(function*() {
+      const issues = yield* issuesOf({
+        steps: [
+          { name: "", model: yield* model("a"), pipeline: { attemptTimeout: 0 } },
+          {
+            name: "b",
+            model: yield* model("b"),
+            when: { tags: ["Overloadet"] },
+            pipeline: { retry: { backoff: "constant", delay: 0 } }
+          }
+        ]
+      })
+      expect(issues.map(({ path }) => path)).toEqual([
+        "steps.0.name",
+        "steps.0.pipeline.attemptTimeout",
+        "steps.1.when.tags.0",
+        "steps.1.pipeline.retry.delay"
+      ])
+    }))
+
   it.effect("need at least one step", () =>
     Effect.gen(function*() {
       expect(yield* issuesOf({ steps: [] })).toMatchObject([{ path: "steps", allowed: "a list of one or more steps" }])

@@ -55,6 +55,24 @@ describe("ModelPlan", () => {
     >()
   })
 
+  test("refuses a misspelt field where it is written: of a step, of its pipeline, of a policy in it", () => {
+    const large = { name: "large", model: bare }
+    expect(ModelPlan.make).type.not.toBeCallableWith({ steps: [{ name: "a", model: bare, pipelin: {} }, large] })
+    expect(ModelPlan.make).type.not.toBeCallableWith({
+      steps: [{ name: "a", model: bare, pipeline: { attemptTimeout: "1 second", totalTimout: "1 second" } }, large]
+    })
+    expect(ModelPlan.layer).type.not.toBeCallableWith({
+      steps: [{ name: "a", model: bare, pipeline: { retry: { backoff: "immediate", attemps: 3 } } }]
+    })
+    expect(ModelPlan.make({
+      steps: [
+        { name: "a", model: bare, pipeline: { attemptTimeout: 500, retry: { backoff: "immediate", attempts: 3 } } },
+        { name: "b", model: bare, when: { tags: ["Overloaded"] }, pipeline }
+      ],
+      sticky: "1 minute"
+    })).type.toBeAssignableTo<Effect.Effect<ModelPlan.ModelPlan<ModelError | Pipeline.AnyRefusal>, InvalidOptions>>()
+  })
+
   test("knows its options", () => {
     expect(ModelPlan.make).type.not.toBeCallableWith({ steps: [{ name: "a" }] })
     expect(ModelPlan.make).type.not.toBeCallableWith({ steps: [{ name: "a", model: bare, when: "Overloaded" }] })

@@ -2,7 +2,7 @@
  * A retry policy as data: one recursive form that reads both spellings at every level, and the way back to each.
  * `retryData.ts` is the same for people and for the compiler, which holds the two equal.
  */
-import { meantTag } from "../../internal/errorTags.ts"
+import { misspelt } from "../../internal/errorTags.ts"
 import * as Form from "../../internal/form.ts"
 import { type Fields, isRecord } from "../../internal/record.ts"
 import type { PolicyData } from "./retryData.ts"
@@ -78,11 +78,7 @@ const hints = Form.annotate(
   { description: "waits as long as the other side asks, up to this; longer: stops at once", default: "60 seconds" }
 )
 
-/** The tag of an error. One that is nearly ours is refused: a rule for it would retry nothing, and say nothing. */
-export const tag = Form.checked(Form.text(), (read) => {
-  const meant = meantTag(read)
-  return meant === undefined ? [] : [{ path: [], allowed: `"${meant}"; no error has the tag that was written` }]
-})
+const tag = Form.checked(Form.text(), misspelt)
 
 export const tags = Form.annotate(
   Form.list(tag, { allowed: "a list of error tags that is not empty" }),

@@ -1,5 +1,6 @@
 /** A retry policy in words, for people. */
 import * as Duration from "effect/Duration"
+import { tagWords } from "../../internal/errorTags.ts"
 import { isGrowth, isLeaf, type Jitter, longestHint, parts, type RetryTree, speaksOfHints } from "./retryTree.ts"
 
 export const words = (millis: number): string => Duration.format(Duration.millis(millis))
@@ -63,7 +64,7 @@ export const describePart = (tree: RetryTree): string => {
     case "AndThen":
       return `first ${nested(tree.first)} then ${nested(tree.second)}`
     case "ByError": {
-      const rules = tree.rules.map((rule) => `${rule.on.join(", ")} → ${nested(rule.use)}`)
+      const rules = tree.rules.map((rule) => `${rule.on.map(tagWords).join(", ")} → ${nested(rule.use)}`)
       const otherwise = tree.otherwise === "fail" ? "fail" : nested(tree.otherwise)
       const growth = tree.growth === "call" ? " (delays grow with all failures of the call)" : ""
       return `by error${growth}: ${[...rules, `otherwise ${otherwise}`].join("; ")}`

@@ -10,57 +10,56 @@ import { isRecord } from "../../internal/record.ts"
 const isModel = (value: unknown): value is object =>
   Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
 
-const stepFields = {
+const step = Form.struct("a step with a name and a model", {
   name: Form.text(),
   model: Form.value(isModel, "a LanguageModel service, or a layer that provides one"),
-  pipeline: Form.optional(Form.value(isRecord, "a pipeline, or the options of one"))
-}
-
-const isNothing = (value: unknown): value is undefined => value === undefined
-
-const whatStep = "a step with a name and a model"
-
-const firstStep = Form.struct(whatStep, {
-  ...stepFields,
-  when: Form.optional(Form.value(isNothing, "no condition: nothing has failed before the first step"))
+  // What is wrong within it a pipeline finds by itself.
+  pipeline: Form.optional(Form.value(isRecord, "a pipeline, or the options of one")),
+  when: Form.optional(conditionForm<never>())
 })
 
-const laterStep = Form.struct(whatStep, { ...stepFields, when: Form.optional(conditionForm) })
+const plan = Form.struct(
+  "an object with the options of a plan",
+  {
+    name: Form.optional(Form.text()),
+    sticky: Form.optional(
+      Form.millis({ allowed: `${Form.allowedDuration} (leave it out to start at the first step)` })
+    ),
+    verdict: Form.optional(
+      Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to a verdict", "judge errors")
+    ),
+    steps: Form.list(step, { allowed: "a list of one or more steps" })
+  },
+  (_, { steps }) => Array.isArray(steps) ? [...firstHasNoCondition(steps), ...namesDiffer(steps)] : []
+)
 
-const plan = Form.struct("an object with the options of a plan", {
-  name: Form.optional(Form.text()),
-  sticky: Form.optional(Form.millis({ allowed: `${Form.allowedDuration} (leave it out to start at the first step)` })),
-  verdict: Form.optional(
-    Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to a verdict", "judge errors")
-  ),
-  steps: Form.list(Form.anything, { allowed: "a list of one or more steps" })
-})
+const firstHasNoCondition = ([first]: ReadonlyArray<unknown>) =>
+  isRecord(first) && first["when"] !== undefined
+    ? [{ path: ["steps", 0, "when"], allowed: "no condition: nothing has failed before the first step" }]
+    : []
 
-const faultsOf = (form: Form.Form<unknown, unknown>, value: unknown, path = ""): ReadonlyArray<Form.Fault> =>
-  Either.match(Form.read(form, value, "code", path), { onLeft: (faults) => faults, onRight: () => [] })
-
-const nameOf = (step: unknown): unknown => isRecord(step) ? step["name"] : undefined
-
-/** A step is found by its name, so no two have the same. */
-const sameName = (steps: ReadonlyArray<unknown>, position: number): ReadonlyArray<Form.Fault> => {
-  const name = nameOf(steps[position])
-  const first = steps.findIndex((step) => nameOf(step) === name)
-  return name === undefined || first === position ? [] : [{
-    path: `steps.${position}.name`,
-    found: name,
-    allowed: `a name of its own; steps.${first} has this one`
-  }]
+const namesDiffer = (steps: ReadonlyArray<unknown>) => {
+  const firstOf = new Map<unknown, number>()
+  return steps.flatMap((each, position) => {
+    const name = isRecord(each) ? each["name"] : undefined
+    const first = firstOf.get(name)
+    if (name === undefined) return []
+    if (first === undefined) firstOf.set(name, position)
+    return first === undefined
+      ? []
+      : [{ path: ["steps", position, "name"], allowed: `a name of its own; steps.${first} has this one` }]
+  })
 }
 
-/** Every fault of the options, but for those of the pipelines, which a pipeline finds by itself. */
-export const planIssues = (options: unknown): ReadonlyArray<Issue> => {
-  const steps: unknown = isRecord(options) ? options["steps"] : undefined
-  const all: ReadonlyArray<unknown> = Array.isArray(steps) ? steps : []
-  return [
-    ...faultsOf(plan, options),
-    ...all.flatMap((step, position) => [
-      ...faultsOf(position === 0 ? firstStep : laterStep, step, `steps.${position}`),
-      ...sameName(all, position)
-    ])
-  ].map((fault) => ({ ...fault, found: found(fault.found) }))
-}
+const stepOf = ({ path }: Issue): number => Number(/^steps\.(\d+)/.exec(path)?.[1] ?? -1)
+
+/** All that is wrong with a step together, whoever found it. */
+export const inOrderOfSteps = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
+  [...issues].sort((a, b) => stepOf(a) - stepOf(b))
+
+/** Every problem of the options, but for those of the pipelines, which a pipeline finds by itself. */
+export const planIssues = (options: unknown): ReadonlyArray<Issue> =>
+  Either.match(Form.read(plan, options, "code"), {
+    onLeft: (faults) => faults.map((fault) => ({ ...fault, found: found(fault.found) })),
+    onRight: () => []
+  })
