@@ -159,6 +159,29 @@ export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
 export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
 
 /**
+ * What the provider did by itself in the middle of a reply: a search, code that it ran, a tool of a server that it called,
+ * and what came of it. It is nothing to run and no part of the answer; it goes back to the provider that wrote it, to the
+ * letter, because the provider remembers it.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ProviderPart = Schema.TaggedStruct("ProviderPart", {
+  /** The provider's own name for it, such as `"server_tool_use"`, `"web_search_call"` or `"executableCode"`. */
+  kind: Schema.String,
+  /** The whole of it as JSON, behind who wrote it; no other provider sends it. */
+  opaque: Schema.String
+}).annotations({ identifier: "ProviderPart" })
+
+/**
+ * What the provider did by itself in the middle of a reply.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProviderPart extends Schema.Schema.Type<typeof ProviderPart> {}
+
+/**
  * What a tool answered to one call, as text for the model.
  *
  * @since 0.1.0
@@ -205,7 +228,7 @@ export type UserPart = TextPart | ImagePart
  * @since 0.1.0
  * @category schemas
  */
-export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart)
+export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart, ProviderPart)
 
 /**
  * What a message of the model is made of.
@@ -213,7 +236,7 @@ export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart)
  * @since 0.1.0
  * @category models
  */
-export type AssistantPart = TextPart | ReasoningPart | ToolCallPart
+export type AssistantPart = TextPart | ReasoningPart | ToolCallPart | ProviderPart
 
 /**
  * Instructions that stand above the conversation.

@@ -28,6 +28,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
+import { definedFields } from "../internal/record.ts"
+import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
 import { Dialect } from "./shared/dialectNames.ts"
@@ -167,6 +169,22 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
 export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
 
 /**
+ * What the provider did by itself, as a whole (see `Prompt.ProviderPart`).
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ProviderPart = Prompt.ProviderPart
+
+/**
+ * What the provider did by itself, as a whole.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ProviderPart = Prompt.ProviderPart
+
+/**
  * The reply begins anew: forget everything since `Start`. `attempt` is the number of the attempt that follows, from 2.
  *
  * @since 0.1.0
@@ -234,6 +252,7 @@ export const StreamPart = Schema.Union(
   ToolCallStart,
   ToolArgumentsDelta,
   ToolCall,
+  ProviderPart,
   Reset,
   Seam,
   Finish
@@ -253,13 +272,9 @@ export type StreamPart = typeof StreamPart.Type
  * @since 0.1.0
  * @category constructors
  */
-export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
+export const start = ({ dialects, id, model, rateLimit, requestId }: Omit<Start, "_tag"> = {}): Start => ({
   _tag: "Start",
-  ...(facts.id === undefined ? {} : { id: facts.id }),
-  ...(facts.model === undefined ? {} : { model: facts.model }),
-  ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
-  ...(facts.rateLimit === undefined ? {} : { rateLimit: facts.rateLimit }),
-  ...(facts.dialects === undefined ? {} : { dialects: facts.dialects })
+  ...definedFields({ id, model, requestId, rateLimit, dialects })
 })
 
 /**
@@ -344,11 +359,9 @@ export const seam: Seam = { _tag: "Seam" }
  * @since 0.1.0
  * @category constructors
  */
-export const finish = (end: Omit<Finish, "_tag">): Finish => ({
+export const finish = ({ rawReason, reason, usage }: Omit<Finish, "_tag">): Finish => ({
   _tag: "Finish",
-  reason: end.reason,
-  ...(end.rawReason === undefined ? {} : { rawReason: end.rawReason }),
-  usage: end.usage
+  ...definedFields({ reason, rawReason, usage })
 })
 
 /**
@@ -386,6 +399,8 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
             { ...toolCall(at, part.id, part.name, part.arguments, part.opaque), ...written(part.dialect) }
           ]
         }
+        case "ProviderPart":
+          return [part]
       }
     }),
     finish({ reason: response.finishReason, rawReason: response.rawFinishReason, usage: response.usage })
@@ -422,6 +437,8 @@ class Collected {
       case "ToolArgumentsDelta":
         this.parts.callAt(part.index).arguments += part.delta
         return
+      case "ProviderPart":
+        return this.parts.keep(part)
       case "Reset":
         this.parts.forget()
         this.finished = undefined
@@ -435,16 +452,13 @@ class Collected {
 
   response(model: string | undefined): Response.Response | undefined {
     const { finished, started } = this
+    const { dialects, id, rateLimit, requestId } = started
     return finished === undefined ? undefined : new Response.Response({
-      ...(started.id === undefined ? {} : { id: started.id }),
+      ...definedFields({ id, requestId, rateLimit, dialects, rawFinishReason: finished.rawReason }),
       model: started.model ?? model ?? "",
       parts: this.parts.whole(),
       finishReason: finished.reason,
-      ...(finished.rawReason === undefined ? {} : { rawFinishReason: finished.rawReason }),
-      usage: finished.usage,
-      ...(started.requestId === undefined ? {} : { requestId: started.requestId }),
-      ...(started.rateLimit === undefined ? {} : { rateLimit: started.rateLimit }),
-      ...(started.dialects === undefined ? {} : { dialects: started.dialects })
+      usage: finished.usage
     })
   }
 
@@ -452,8 +466,7 @@ class Collected {
     const model = this.started.model ?? who.model
     return new ModelError.Truncated({
       provider: who.provider ?? "unknown",
-      ...(model === undefined ? {} : { model }),
-      ...(this.started.requestId === undefined ? {} : { requestId: this.started.requestId }),
+      ...definedFields({ model, requestId: this.started.requestId }),
       received: this.parts.received(),
       cause: { name: "MissingFinish", message: "the stream ended without a Finish part" }
     })

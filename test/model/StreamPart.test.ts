@@ -143,7 +143,7 @@ describe("StreamPart", () => {
         FastCheck.asyncProperty(Arbitrary.make(Response), async (response) => {
           // Empty parts say nothing, and what is not sealed does not end before the next part of its kind.
           const filled = response.parts.filter((part) =>
-            part._tag === "ToolCall" || part.text !== "" || part.opaque !== undefined
+            part._tag === "ToolCall" || part._tag === "ProviderPart" || part.text !== "" || part.opaque !== undefined
           )
           const parts = filled.reduce<ReadonlyArray<(typeof filled)[number]>>((kept, part) => {
             const last = kept.at(-1)

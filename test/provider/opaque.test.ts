@@ -327,6 +327,55 @@ describe("The state of a provider", () => {
       ).toMatchObject({ messages: [{}, { role: "assistant", content: [{ type: "text", text: "Well" }] }, {}] })
     }))
 
+  it.effect("of the provider's own work goes back as it came, and to nobody else", () =>
+    Effect.gen(function*() {
+      const use = { type: "server_tool_use", id: "s", name: "web_search", input: { query: "x" } }
+      const result = { type: "web_search_tool_result", tool_use_id: "s", content: [{ type: "web_search_result" }] }
+      const cited = { type: "text", text: "Found.", citations: [{ type: "web_search_result_location", url: "u" }] }
+      const search = {
+        type: "web_search_call",
+        id: "ws_1",
+        status: "completed",
+        action: { type: "search", query: "x" }
+      }
+      const code = { executableCode: { language: "PYTHON", code: "1+1" }, thoughtSignature: "c2ln" }
+      const outcome = { codeExecutionResult: { outcome: "OUTCOME_OK", output: "2" } }
+      const vendors = [
+        {
+          make: Anthropic.make(anthropic.options),
+          reply: anthropic.message([use, result, cited]),
+          sent: { messages: [{}, { role: "assistant", content: [use, result, cited] }, {}] }
+        },
+        {
+          make: OpenAiResponses.make(responses.options),
+          reply: responses.response([search, responses.message("Found.")]),
+          sent: { input: [{}, search, { role: "assistant", content: "Found." }, {}] }
+        },
+        {
+          make: Gemini.make(gemini.options),
+          reply: {
+            candidates: [{
+              content: { role: "model", parts: [code, outcome, { text: "Found." }] },
+              finishReason: "STOP",
+              groundingMetadata: { webSearchQueries: ["x"] }
+            }]
+          },
+          sent: { contents: [{}, { role: "model", parts: [code, outcome, { text: "Found." }] }, {}] }
+        }
+      ]
+      for (const { make, reply, sent } of vendors) {
+        const { result: response } = yield* withClient(
+          () => chat.json(reply),
+          Effect.flatMap(make, (model) => model.generate({ prompt: "Hi" }))
+        )
+        expect(response.text).toBe("Found.")
+        const prompt = Prompt.append("Hi", Response.toMessage(response), Prompt.user("Thanks"))
+        expect(yield* bodyOf(make, prompt)).toMatchObject(sent)
+        const others = JSON.stringify(yield* bodyOf(OpenAiChat.make(chat.options), prompt))
+        expect(others).not.toMatch(/web_search|executableCode/)
+      }
+    }))
+
   it.effect("that is not what it should be is left out without a word", () =>
     Effect.map(
       bodyOf(

@@ -1,4 +1,5 @@
 /** The parts of a reply that is still coming. Each belongs to one run of `StreamPart.collect`. */
+import type { ProviderPart } from "../Prompt.ts"
 import type * as Response from "../Response.ts"
 import type { Dialect } from "../shared/dialectNames.ts"
 
@@ -12,7 +13,7 @@ interface Call {
   dialect: Dialect | undefined
 }
 
-type Growing = { readonly _tag: "Text" | "Reasoning"; text: string; opaque: string | undefined } | Call
+type Growing = { readonly _tag: "Text" | "Reasoning"; text: string; opaque: string | undefined } | Call | ProviderPart
 
 /** The field, where there is something to keep. */
 export const sealed = (opaque: string | undefined): { readonly opaque?: string } =>
@@ -25,9 +26,15 @@ export const written = (dialect: Dialect | undefined): { readonly dialect?: Dial
 /** Grows by deltas, and is told as parts at the end. */
 export class Parts {
   private all: Array<Growing> = []
+  private readonly calls = new Map<number, Call>()
 
   forget(): void {
     this.all = []
+    this.calls.clear()
+  }
+
+  keep(part: ProviderPart): void {
+    this.all.push(part)
   }
 
   grow(tag: "Text" | "Reasoning", text: string, opaque: string | undefined): void {
@@ -43,9 +50,8 @@ export class Parts {
 
   /** The call of that number, begun here if it is new. */
   callAt(index: number): Call {
-    for (const part of this.all) {
-      if (part._tag === "ToolCall" && part.index === index) return part
-    }
+    const known = this.calls.get(index)
+    if (known !== undefined) return known
     const call: Call = {
       _tag: "ToolCall",
       index,
@@ -56,17 +62,22 @@ export class Parts {
       dialect: undefined
     }
     this.all.push(call)
+    this.calls.set(index, call)
     return call
   }
 
   /** The text that came, for an error that has to show it. */
   received(): string {
-    return this.all.map((part) => part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part.text).join("")
+    return this.all.map((part) =>
+      part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part._tag === "ProviderPart" ? "" : part.text
+    ).join("")
   }
 
   whole(): ReadonlyArray<Response.Part> {
     return this.all.map((part): Response.Part =>
-      part._tag === "ToolCall"
+      part._tag === "ProviderPart"
+        ? part
+        : part._tag === "ToolCall"
         ? {
           _tag: "ToolCall",
           id: part.id,

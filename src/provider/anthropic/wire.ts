@@ -36,12 +36,45 @@ const thinkingBlock = (part: Prompt.ReasoningPart, provider: string): ReadonlyAr
   return signature === undefined ? [] : [{ type: "thinking", thinking: part.text, signature }]
 }
 
+const recordIn = (json: string | undefined): Fields | undefined => {
+  try {
+    const read: unknown = json === undefined ? undefined : JSON.parse(json)
+    return isRecord(read) ? read : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What the server did by itself goes back as it came: the API refuses a result without its use. */
+const ownBlock = (part: Prompt.ProviderPart, provider: string): ReadonlyArray<Fields> => {
+  const block = recordIn(opaque.read("anthropic", provider, "block", part.opaque))
+  return block === undefined ? [] : [block]
+}
+
+/** A text with what it rests on. In a stream the citations follow their text, and stand at a text without characters. */
+const citedBlock = (part: Prompt.TextPart, provider: string): ReadonlyArray<Fields> | undefined => {
+  const block = recordIn(opaque.read("anthropic", provider, "cited", part.opaque))
+  return block !== undefined && (part.text === "" || part.text === block["text"]) ? [block] : undefined
+}
+
+/** The end of a text that the next block says once more, with its citations, is left out. */
+const withoutRepetition = (blocks: ReadonlyArray<Fields>): ReadonlyArray<Fields> =>
+  blocks.flatMap((block, at): ReadonlyArray<Fields> => {
+    const next = blocks[at + 1]
+    const [text, cited] = [block["text"], next?.["text"]]
+    const isRepeated = typeof text === "string" && typeof cited === "string" && next?.["citations"] !== undefined &&
+      block["citations"] === undefined && text.endsWith(cited)
+    return isRepeated ? textBlock(text.slice(0, text.length - cited.length)) : [block]
+  })
+
 const assistantBlocks = (part: Prompt.AssistantPart, provider: string): ReadonlyArray<Fields> => {
   switch (part._tag) {
     case "Text":
-      return textBlock(part.text)
+      return citedBlock(part, provider) ?? textBlock(part.text)
     case "Reasoning":
       return thinkingBlock(part, provider)
+    case "ProviderPart":
+      return ownBlock(part, provider)
     case "ToolCall":
       return [{ type: "tool_use", id: part.id, name: part.name, input: historicObject(part.arguments) }]
   }
@@ -72,7 +105,9 @@ const turnOf = (message: Prompt.Message, provider: string): Turn | undefined => 
     case "Assistant":
       return {
         role: "assistant",
-        content: withoutLooseEnd(message.content.flatMap((part) => assistantBlocks(part, provider)))
+        content: withoutLooseEnd(
+          withoutRepetition(message.content.flatMap((part) => assistantBlocks(part, provider)))
+        )
       }
     case "Tool":
       return { role: "user", content: message.content.map(resultBlock) }

@@ -51,6 +51,16 @@ interface Whom {
   readonly provider: string
 }
 
+/** Code that Google ran, and what came of it, as it stood. */
+const recordIn = (json: string | undefined): Fields | undefined => {
+  try {
+    const read: unknown = json === undefined ? undefined : JSON.parse(json)
+    return isRecord(read) ? read : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Thoughts stay behind: the API takes them back only with their signatures. */
 const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom): ReadonlyArray<Fields> => {
   let isFirstCall = true
@@ -62,6 +72,10 @@ const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom)
       case "Text":
         if (thoughtSignature !== undefined) return [{ text: part.text, thoughtSignature }]
         return part.text === "" ? [] : [{ text: part.text }]
+      case "ProviderPart": {
+        const own = recordIn(opaque.read("gemini", provider, "part", part.opaque))
+        return own === undefined ? [] : [own]
+      }
       case "ToolCall": {
         const functionCall = definedFields({
           id: sentId(part.id),

@@ -2,12 +2,12 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import { finishReasonOf } from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
 import * as opaque from "../shared/opaque.ts"
@@ -32,13 +32,14 @@ export const usageOf = (value: unknown): Usage => {
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
   const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
-  return new Usage({
+  return new Usage(definedFields({
     inputTokens,
     outputTokens,
     totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
-    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
-  })
+    reasoningTokens,
+    cachedInputTokens,
+    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
+  }))
 }
 
 /** One piece of content of a message or of reasoning. */
@@ -84,13 +85,10 @@ export const endingOf = (
     return { reason, raw: status }
   }
   const incomplete = response["incomplete_details"]
-  const told = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
-  const reason = told === "max_output_tokens" || told === "max_tokens" || told === "length"
-    ? "length"
-    : told === "content_filter"
-    ? "content-filter"
-    : "unknown"
-  return { reason, raw: told ?? status }
+  const word = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
+  // An incomplete reply is none that was finished, whatever its word says.
+  const reason = finishReasonOf(word, { hasCalls: false, areCallsWhole: false })
+  return { reason: reason === "length" || reason === "content-filter" ? reason : "unknown", raw: word ?? status }
 }
 
 /** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
@@ -216,7 +214,20 @@ const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
   into.parts.push({ _tag: "Reasoning", text, ...(seal === undefined ? {} : { opaque: seal }) })
 }
 
-/** Items of other kinds are work the server did with tools of its own: they are no part of the answer. */
+/** Items of other kinds are work the server did with tools of its own: no part of the answer, but of its memory. */
+export const ownParts = (
+  item: Fields,
+  json: string | undefined,
+  provider: string
+): ReadonlyArray<Prompt.ProviderPart> => {
+  const kind = nonBlank(item["type"])
+  return kind === undefined ? [] : [{
+    _tag: "ProviderPart",
+    kind,
+    opaque: opaque.write("responses", provider, "item", json ?? JSON.stringify(item))
+  }]
+}
+
 const addItem = (
   item: unknown,
   at: number,
@@ -238,6 +249,7 @@ const addItem = (
     case "function_call":
       return addCall(item, at, text, into)
     default:
+      into.parts.push(...ownParts(item, rawAt(text, ["output", at]), provider))
       return undefined
   }
 }

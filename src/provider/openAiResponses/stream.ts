@@ -12,7 +12,7 @@ import * as decode from "../shared/decode.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
-import { argumentsText, endingOf, filteredOut, freshId, listOf, pieceOf, sealOf, usageOf } from "./reply.ts"
+import { argumentsText, endingOf, filteredOut, freshId, listOf, ownParts, pieceOf, sealOf, usageOf } from "./reply.ts"
 
 type Parts = ReadonlyArray<StreamPart.StreamPart>
 
@@ -281,8 +281,13 @@ const itemDone = (
       const [next, call] = callAt(state, key, item)
       return close(next, key, item, wholeArguments(call, item, here, path), item["status"] === "incomplete", here)
     }
-    default:
-      return stay(state)
+    default: {
+      if (state.sealed.has(key)) return stay(state)
+      const parts = ownParts(item, rawAt(here.message.text, path), here.facts.provider)
+      return parts.length === 0
+        ? stay(state)
+        : { state: { ...state, items: true, sealed: new Set(state.sealed).add(key) }, parts }
+    }
   }
 }
 

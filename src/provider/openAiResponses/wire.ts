@@ -53,6 +53,18 @@ const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | un
   }
 }
 
+/** What the server did by itself goes back as it came. */
+const ownItem = (part: Prompt.ProviderPart, provider: string): Fields | undefined => {
+  const state = opaque.read("responses", provider, "item", part.opaque)
+  if (state === undefined) return undefined
+  try {
+    const item: unknown = JSON.parse(state)
+    return isRecord(item) ? item : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const reasoningItem = (part: Prompt.ReasoningPart, dialect: Dialect, provider: string): Fields | undefined =>
   ownReasoning(part, provider) ?? (dialect.reasoningItems === "reasoning_text" && part.text !== ""
     ? { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: part.text }] }
@@ -89,7 +101,7 @@ const assistantItems = (
         arguments: historicArguments(part.arguments)
       })
     } else {
-      const item = reasoningItem(part, dialect, provider)
+      const item = part._tag === "Reasoning" ? reasoningItem(part, dialect, provider) : ownItem(part, provider)
       if (item === undefined) continue
       flush()
       items.push(item)
