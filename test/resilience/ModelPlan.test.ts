@@ -315,7 +315,7 @@ describe("ModelPlan, what it tells", () => {
       steps: [
         { name: "a", model: yield* model("a", overloaded, overloaded) },
         { name: "b", model: yield* model("b"), when: { tags: ["ContentFiltered"] } },
-        { name: "c", model: yield* model("c", ScriptedModel.text("c"), badKey) },
+        { name: "c", model: yield* model("c", ScriptedModel.text("c"), badRequest) },
         { name: "d", model: yield* model("d") }
       ]
     })
