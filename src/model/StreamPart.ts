@@ -33,7 +33,7 @@ import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
 import { Dialect } from "./shared/dialectNames.ts"
-import { Parts, sealed, written } from "./streamPart/growing.ts"
+import { Parts, withMetadata, written } from "./streamPart/growing.ts"
 import { Usage } from "./Usage.ts"
 
 /**
@@ -64,7 +64,7 @@ export const Start = Schema.TaggedStruct("Start", {
 export interface Start extends Schema.Schema.Type<typeof Start> {}
 
 /**
- * More text of the answer; empty only where there is `opaque`. A delta with `opaque` is a part of its own (see
+ * More text of the answer; empty only where there is `providerMetadata`. A delta with `providerMetadata` is a part of its own (see
  * `Prompt.TextPart`).
  *
  * @since 0.1.0
@@ -72,7 +72,7 @@ export interface Start extends Schema.Schema.Type<typeof Start> {}
  */
 export const TextDelta = Schema.TaggedStruct("TextDelta", {
   text: Schema.String,
-  opaque: Schema.optional(Schema.String)
+  providerMetadata: Schema.optional(Schema.String)
 }).annotations({ identifier: "TextDelta" })
 
 /**
@@ -84,7 +84,7 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", {
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /**
- * More of the model's thinking; empty only where there is `opaque`, which seals the thought so far (see
+ * More of the model's thinking; empty only where there is `providerMetadata`, which seals the thought so far (see
  * `Prompt.ReasoningPart`): the next delta begins another one.
  *
  * @since 0.1.0
@@ -92,7 +92,7 @@ export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
  */
 export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", {
   text: Schema.String,
-  opaque: Schema.optional(Schema.String)
+  providerMetadata: Schema.optional(Schema.String)
 }).annotations({ identifier: "ReasoningDelta" })
 
 /**
@@ -155,7 +155,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
   name: Schema.String,
   arguments: Schema.String,
   /** What the provider alone can read (see `Prompt.ToolCallPart`). */
-  opaque: Schema.optional(Schema.String),
+  providerMetadata: Schema.optional(Schema.String),
   /** The dialect of this call, where it is another than `Start` tells (see `Prompt.ToolCallPart`). */
   dialect: Schema.optional(Dialect)
 }).annotations({ identifier: "StreamToolCall" })
@@ -167,22 +167,6 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
  * @category models
  */
 export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
-
-/**
- * What the provider did by itself, as a whole (see `Prompt.ProviderPart`).
- *
- * @since 0.1.0
- * @category schemas
- */
-export const ProviderPart = Prompt.ProviderPart
-
-/**
- * What the provider did by itself, as a whole.
- *
- * @since 0.1.0
- * @category models
- */
-export type ProviderPart = Prompt.ProviderPart
 
 /**
  * The reply begins anew: forget everything since `Start`. `attempt` is the number of the attempt that follows, from 2.
@@ -252,7 +236,8 @@ export const StreamPart = Schema.Union(
   ToolCallStart,
   ToolArgumentsDelta,
   ToolCall,
-  ProviderPart,
+  // What the provider did by itself, as a whole.
+  Prompt.ProviderPart,
   Reset,
   Seam,
   Finish
@@ -283,7 +268,11 @@ export const start = ({ dialects, id, model, rateLimit, requestId }: Omit<Start,
  * @since 0.1.0
  * @category constructors
  */
-export const textDelta = (text: string, opaque?: string): TextDelta => ({ _tag: "TextDelta", text, ...sealed(opaque) })
+export const textDelta = (text: string, providerMetadata?: string): TextDelta => ({
+  _tag: "TextDelta",
+  text,
+  ...withMetadata(providerMetadata)
+})
 
 /**
  * A `ReasoningDelta`.
@@ -291,10 +280,10 @@ export const textDelta = (text: string, opaque?: string): TextDelta => ({ _tag: 
  * @since 0.1.0
  * @category constructors
  */
-export const reasoningDelta = (text: string, opaque?: string): ReasoningDelta => ({
+export const reasoningDelta = (text: string, providerMetadata?: string): ReasoningDelta => ({
   _tag: "ReasoningDelta",
   text,
-  ...sealed(opaque)
+  ...withMetadata(providerMetadata)
 })
 
 /**
@@ -328,13 +317,19 @@ export const toolArgumentsDelta = (index: number, delta: string): ToolArgumentsD
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = (index: number, id: string, name: string, json: string, opaque?: string): ToolCall => ({
+export const toolCall = (
+  index: number,
+  id: string,
+  name: string,
+  json: string,
+  providerMetadata?: string
+): ToolCall => ({
   _tag: "ToolCall",
   index,
   id,
   name,
   arguments: json,
-  ...sealed(opaque)
+  ...withMetadata(providerMetadata)
 })
 
 /**
@@ -372,8 +367,8 @@ export const finish = ({ rawReason, reason, usage }: Omit<Finish, "_tag">): Fini
  */
 export const isContent = (part: StreamPart): boolean => part._tag !== "Start"
 
-const isEmpty = (part: { readonly text: string; readonly opaque?: string | undefined }): boolean =>
-  part.text === "" && part.opaque === undefined
+const isEmpty = (part: { readonly text: string; readonly providerMetadata?: string | undefined }): boolean =>
+  part.text === "" && part.providerMetadata === undefined
 
 /**
  * A whole reply as the parts of a stream: each text, each thought and each call in one piece.
@@ -388,15 +383,15 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
     ...response.parts.flatMap((part): ReadonlyArray<StreamPart> => {
       switch (part._tag) {
         case "Text":
-          return isEmpty(part) ? [] : [textDelta(part.text, part.opaque)]
+          return isEmpty(part) ? [] : [textDelta(part.text, part.providerMetadata)]
         case "Reasoning":
-          return isEmpty(part) ? [] : [reasoningDelta(part.text, part.opaque)]
+          return isEmpty(part) ? [] : [reasoningDelta(part.text, part.providerMetadata)]
         case "ToolCall": {
           const at = index++
           return [
             toolCallStart(at, part.id, part.name),
             ...(part.arguments === "" ? [] : [toolArgumentsDelta(at, part.arguments)]),
-            { ...toolCall(at, part.id, part.name, part.arguments, part.opaque), ...written(part.dialect) }
+            { ...toolCall(at, part.id, part.name, part.arguments, part.providerMetadata), ...written(part.dialect) }
           ]
         }
         case "ProviderPart":
@@ -419,9 +414,9 @@ class Collected {
         this.started = part
         return
       case "TextDelta":
-        return this.parts.grow("Text", part.text, part.opaque)
+        return this.parts.grow("Text", part.text, part.providerMetadata)
       case "ReasoningDelta":
-        return this.parts.grow("Reasoning", part.text, part.opaque)
+        return this.parts.grow("Reasoning", part.text, part.providerMetadata)
       case "ToolCallStart":
       case "ToolCall": {
         const call = this.parts.callAt(part.index)
@@ -429,7 +424,7 @@ class Collected {
         call.name = part.name
         if (part._tag === "ToolCall") {
           call.arguments = part.arguments
-          call.opaque = part.opaque
+          call.providerMetadata = part.providerMetadata
           call.dialect = part.dialect
         }
         return
@@ -475,7 +470,7 @@ class Collected {
 
 /**
  * The whole reply of a stream: runs it to its end and joins the parts. Neighbouring deltas of one kind become one part
- * (up to the one that seals it with `opaque`), a call stands where it began, and a `Reset` forgets what came since `Start`.
+ * (up to the one that seals it with `providerMetadata`), a call stands where it began, and a `Reset` forgets what came since `Start`.
  *
  * Fails as the stream fails, and with `Truncated` (holding the text that came) when it ends without `Finish`. `who` names
  * provider and model for that error, and the model of a reply that does not name it.

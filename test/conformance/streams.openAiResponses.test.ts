@@ -66,7 +66,7 @@ recordings("the Responses API", {
     expect(response.toolCalls).toEqual(
       expected.toolCalls.map((call) => ({ _tag: "ToolCall", id: call.id, name: call.name, arguments: call.arguments }))
     )
-    const states = response.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])
+    const states = response.parts.flatMap((part) => part.providerMetadata === undefined ? [] : [part.providerMetadata])
     const sealed = encrypted(events)
     expect(states.length).toBe(sealed.length)
     sealed.forEach((content, at) => expect(states[at]).toContain(JSON.stringify(content)))

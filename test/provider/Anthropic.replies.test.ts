@@ -36,8 +36,8 @@ describe("Anthropic", () => {
           id: "msg_1",
           model: "claude-sonnet-4-5-20250929",
           parts: [
-            { _tag: "Reasoning", text: "So.", opaque: "anthropic/anthropic:signature:sig" },
-            { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:redacted:EmwK" },
+            { _tag: "Reasoning", text: "So.", providerMetadata: "anthropic/anthropic:signature:sig" },
+            { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:redacted:EmwK" },
             Prompt.text("Paris"),
             Prompt.text(".")
           ],

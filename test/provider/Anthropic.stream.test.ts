@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
+import type * as Prompt from "../../src/model/Prompt.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Usage from "../../src/model/Usage.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
@@ -144,10 +145,10 @@ describe("Anthropic.decodeStream", () => {
           ...saying("Found.").slice(1, -2).map((event) => ({ ...event, index: 5 })),
           ...ending("end_turn")
         ]))
-        const own = (kind: string, block: object): StreamPart.ProviderPart => ({
+        const own = (kind: string, block: object): Prompt.ProviderPart => ({
           _tag: "ProviderPart",
           kind,
-          opaque: `anthropic/anthropic:block:${JSON.stringify(block)}`
+          providerMetadata: `anthropic/anthropic:block:${JSON.stringify(block)}`
         })
         expect(parts).toEqual([
           start,

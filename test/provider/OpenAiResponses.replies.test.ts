@@ -48,12 +48,13 @@ describe("OpenAiResponses, a whole reply", () => {
           {
             _tag: "ProviderPart",
             kind: "web_search_call",
-            opaque: "responses/openai:item:{\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"}"
+            providerMetadata:
+              "responses/openai:item:{\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"}"
           },
           {
             _tag: "Reasoning",
             text: "then.",
-            opaque: "responses/openai:reasoning:" + JSON.stringify({
+            providerMetadata: "responses/openai:reasoning:" + JSON.stringify({
               summary: [],
               content: [{ type: "reasoning_text", text: "then." }],
               encrypted_content: "x"
@@ -65,7 +66,7 @@ describe("OpenAiResponses, a whole reply", () => {
           {
             _tag: "ProviderPart",
             kind: "mcp_call",
-            opaque:
+            providerMetadata:
               "responses/openai:item:{\"type\":\"mcp_call\",\"id\":\"mcp_1\",\"name\":\"add\",\"arguments\":\"{}\"}"
           }
         ])

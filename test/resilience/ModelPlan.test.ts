@@ -59,7 +59,7 @@ describe("ModelPlan", () => {
         ScriptedModel.make([], { name: provider, provider, afterwards: step })
       for (const refusal of [badKey, denied]) {
         const same = yield* of("one", ScriptedModel.text("same"))
-        const plan = (...others: ReadonlyArray<{ readonly name: string; readonly model: ScriptedModel.Memory }>) =>
+        const plan = (...others: ReadonlyArray<{ readonly name: string; readonly model: LanguageModel.Service }>) =>
           Effect.flatMap(
             of("one", refusal),
             (first) => ModelPlan.make({ steps: [{ name: "a", model: first }, ...others] })

@@ -9,15 +9,18 @@ interface Call {
   id: string
   name: string
   arguments: string
-  opaque: string | undefined
+  providerMetadata: string | undefined
   dialect: Dialect | undefined
 }
 
-type Growing = { readonly _tag: "Text" | "Reasoning"; text: string; opaque: string | undefined } | Call | ProviderPart
+type Growing =
+  | { readonly _tag: "Text" | "Reasoning"; text: string; providerMetadata: string | undefined }
+  | Call
+  | ProviderPart
 
 /** The field, where there is something to keep. */
-export const sealed = (opaque: string | undefined): { readonly opaque?: string } =>
-  opaque === undefined ? {} : { opaque }
+export const withMetadata = (providerMetadata: string | undefined): { readonly providerMetadata?: string } =>
+  providerMetadata === undefined ? {} : { providerMetadata }
 
 /** The same for the dialect of a call. */
 export const written = (dialect: Dialect | undefined): { readonly dialect?: Dialect } =>
@@ -37,14 +40,17 @@ export class Parts {
     this.all.push(part)
   }
 
-  grow(tag: "Text" | "Reasoning", text: string, opaque: string | undefined): void {
+  grow(tag: "Text" | "Reasoning", text: string, providerMetadata: string | undefined): void {
     const last = this.all.at(-1)
     // A thought is sealed at its end, a text as it comes; what is sealed stays as it is.
-    if (last?._tag === tag && last.opaque === undefined && (opaque === undefined || tag === "Reasoning")) {
+    if (
+      last?._tag === tag && last.providerMetadata === undefined &&
+      (providerMetadata === undefined || tag === "Reasoning")
+    ) {
       last.text += text
-      last.opaque = opaque
+      last.providerMetadata = providerMetadata
     } else {
-      this.all.push({ _tag: tag, text, opaque })
+      this.all.push({ _tag: tag, text, providerMetadata })
     }
   }
 
@@ -58,7 +64,7 @@ export class Parts {
       id: "",
       name: "",
       arguments: "",
-      opaque: undefined,
+      providerMetadata: undefined,
       dialect: undefined
     }
     this.all.push(call)
@@ -83,10 +89,10 @@ export class Parts {
           id: part.id,
           name: part.name,
           arguments: part.arguments,
-          ...sealed(part.opaque),
+          ...withMetadata(part.providerMetadata),
           ...written(part.dialect)
         }
-        : { _tag: part._tag, text: part.text, ...sealed(part.opaque) }
+        : { _tag: part._tag, text: part.text, ...withMetadata(part.providerMetadata) }
     )
   }
 }

@@ -9,7 +9,7 @@ import * as ProviderError from "../ProviderError.ts"
 import * as endings from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 /** What was written at a path of the JSON text, to the letter. */
@@ -25,8 +25,8 @@ export const signatureOf = (text: unknown): State | undefined =>
   typeof text === "string" && text !== "" ? { kind: "signature", text } : undefined
 
 /** The state as a part keeps it. */
-export const sealOf = (state: State | undefined, provider: string): string | undefined =>
-  state === undefined ? undefined : opaque.write("anthropic", provider, state.kind, state.text)
+export const metadataOf = (state: State | undefined, provider: string): string | undefined =>
+  state === undefined ? undefined : providerMetadata.write("anthropic", provider, state.kind, state.text)
 
 /** What a content block means to us; blocks of tools that the server runs itself, and unknown ones, are skipped. */
 export type Block =
@@ -44,13 +44,13 @@ const skipped: Block = { _tag: "Skipped" }
 
 /** A block of the server's own work as a part keeps it. */
 export const ownMetadata = (json: string, provider: string): string =>
-  opaque.write("anthropic", provider, "block", json)
+  providerMetadata.write("anthropic", provider, "block", json)
 
 /** A text with what it rests on, as a part keeps it: the block as it goes back. */
 export const citedMetadata = (text: string, citations: ReadonlyArray<unknown>, provider: string): string | undefined =>
   citations.length === 0
     ? undefined
-    : opaque.write("anthropic", provider, "cited", JSON.stringify({ type: "text", text, citations }))
+    : providerMetadata.write("anthropic", provider, "cited", JSON.stringify({ type: "text", text, citations }))
 
 const wrong = (reason: string): Block => ({ _tag: "Wrong", reason })
 
@@ -189,16 +189,20 @@ const partsOf = (
       case "Text":
         if (block.text !== "") {
           const metadata = citedMetadata(block.text, block.citations, provider)
-          parts.push({ _tag: "Text", text: block.text, ...definedFields({ opaque: metadata }) })
+          parts.push({ _tag: "Text", text: block.text, ...definedFields({ providerMetadata: metadata }) })
         }
         break
       case "Own":
-        parts.push({ _tag: "ProviderPart", kind: block.kind, opaque: ownMetadata(block.json, provider) })
+        parts.push({ _tag: "ProviderPart", kind: block.kind, providerMetadata: ownMetadata(block.json, provider) })
         break
       case "Reasoning": {
-        const seal = sealOf(block.state, provider)
-        if (block.text !== "" || seal !== undefined) {
-          parts.push({ _tag: "Reasoning", text: block.text, ...(seal === undefined ? {} : { opaque: seal }) })
+        const metadata = metadataOf(block.state, provider)
+        if (block.text !== "" || metadata !== undefined) {
+          parts.push({
+            _tag: "Reasoning",
+            text: block.text,
+            ...(metadata === undefined ? {} : { providerMetadata: metadata })
+          })
         }
         break
       }

@@ -129,9 +129,9 @@ const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.T
   return StreamPart.toolCall(call.index, call.id, call.name, orEmptyObject(json))
 }
 
-const sealOf = (state: reply.State | undefined, options: Options): ReadonlyArray<StreamPart.StreamPart> => {
-  const seal = reply.sealOf(state, options.facts.provider)
-  return seal === undefined ? none : [StreamPart.reasoningDelta("", seal)]
+const metadataOf = (state: reply.State | undefined, options: Options): ReadonlyArray<StreamPart.StreamPart> => {
+  const metadata = reply.metadataOf(state, options.facts.provider)
+  return metadata === undefined ? none : [StreamPart.reasoningDelta("", metadata)]
 }
 
 const closeBlock = (state: State, options: Options, at: number): Step => {
@@ -145,7 +145,7 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
       return { state: { ...next, areCallsWhole }, parts: [part] }
     }
     case "Thinking":
-      return sent(next, sealOf(block.state, options))
+      return sent(next, metadataOf(block.state, options))
     case "Own":
       return { state: { ...next, hasContent: true }, parts: [ownPart(block, options)] }
     case "Plain": {
@@ -163,7 +163,7 @@ const ownPart = (block: Extract<Open, { readonly _tag: "Own" }>, options: Option
   const json = input.trim() === "" || !isWholeText(input)
     ? start
     : JSON.stringify({ ...block.block, input: "\u0000input" }).replace("\"\\u0000input\"", () => input)
-  return { _tag: "ProviderPart", kind, opaque: reply.ownMetadata(json, options.facts.provider) }
+  return { _tag: "ProviderPart", kind, providerMetadata: reply.ownMetadata(json, options.facts.provider) }
 }
 
 const openBlock = (state: State, options: Options, at: number, value: unknown, raw: reply.Raw): Step | string => {

@@ -15,7 +15,7 @@ import * as ProviderError from "../ProviderError.ts"
 import * as endings from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 /** A function call as it stands in a part, not yet understood. */
@@ -27,8 +27,8 @@ export interface RawCall {
 }
 
 /** A signature as a part keeps it. */
-export const sealOf = (signature: string | undefined, provider: string): string | undefined =>
-  signature === undefined ? undefined : opaque.write("gemini", provider, "signature", signature)
+export const metadataOf = (signature: string | undefined, provider: string): string | undefined =>
+  signature === undefined ? undefined : providerMetadata.write("gemini", provider, "signature", signature)
 
 /** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
 export type ReadPart =
@@ -164,7 +164,7 @@ export const ownPartOf = (
 ): Prompt.ProviderPart => ({
   _tag: "ProviderPart",
   kind: part.name,
-  opaque: opaque.write(
+  providerMetadata: providerMetadata.write(
     "gemini",
     provider,
     ownFields.includes(part.name) ? "part" : "source",
@@ -293,21 +293,22 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
       parts.push(ownPartOf(part, text, provider))
       continue
     }
-    const seal = sealOf(part.kind === "call" ? part.call.signature : part.signature, provider)
-    const sealed = seal === undefined ? {} : { opaque: seal }
+    const metadata = metadataOf(part.kind === "call" ? part.call.signature : part.signature, provider)
+    const metadataField = metadata === undefined ? {} : { providerMetadata: metadata }
     if (part.kind !== "call") {
       const tag = part.kind === "text" ? "Text" : "Reasoning"
       const last = parts.at(-1)
-      const joins = last?._tag === tag && last.opaque === undefined && (seal === undefined || tag === "Reasoning")
-      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...sealed }
-      else parts.push({ _tag: tag, text: part.text, ...sealed })
+      const joins = last?._tag === tag && last.providerMetadata === undefined &&
+        (metadata === undefined || tag === "Reasoning")
+      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...metadataField }
+      else parts.push({ _tag: tag, text: part.text, ...metadataField })
       continue
     }
     const name = part.call.fields["name"]
     if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
     const id = callId(part.call.fields["id"], used, frame.id, used.length)
     used.push(id)
-    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...sealed })
+    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...metadataField })
   }
   return parts
 }

@@ -61,7 +61,7 @@ const close = (state: State, provider: string, parts: Array<StreamPart.StreamPar
   const rest = given === undefined ? geminiArguments.rest(pieces) : ""
   const missing = rest === "" && given === undefined ? whole.right : rest
   if (missing !== "") parts.push(StreamPart.toolArgumentsDelta(index, missing))
-  parts.push(StreamPart.toolCall(index, id, name, whole.right, geminiReply.sealOf(signature, provider)))
+  parts.push(StreamPart.toolCall(index, id, name, whole.right, geminiReply.metadataOf(signature, provider)))
   return { ...state, open: undefined }
 }
 
@@ -166,8 +166,10 @@ const take = (
     parts.push(geminiReply.ownPartOf(part, text, provider))
     return { ...state, hasContent: true }
   }
-  const seal = geminiReply.sealOf(part.signature, provider)
-  parts.push(part.kind === "text" ? StreamPart.textDelta(part.text, seal) : StreamPart.reasoningDelta(part.text, seal))
+  const metadata = geminiReply.metadataOf(part.signature, provider)
+  parts.push(
+    part.kind === "text" ? StreamPart.textDelta(part.text, metadata) : StreamPart.reasoningDelta(part.text, metadata)
+  )
   return state.hasContent || part.text === "" ? state : { ...state, hasContent: true }
 }
 

@@ -14,8 +14,8 @@ import { endingWord, failureOf, finishReasonOf, type Held } from "../shared/fini
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
-import * as opaque from "../shared/opaque.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 const Nullish = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(Schema.NullOr(schema))
@@ -154,7 +154,7 @@ const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | nu
  */
 export const providerMetadataOf = (extra: unknown, provider: string): string | undefined =>
   isFilled(extra) && isRecord(extra)
-    ? opaque.write("chat", provider, "extra_content", JSON.stringify(extra))
+    ? providerMetadata.write("chat", provider, "extra_content", JSON.stringify(extra))
     : undefined
 
 /** Every call gets an id of its own: absent, blank and repeated ones are made up, the same for the same reply. */
@@ -178,13 +178,13 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
       if (!used.has(`call_${next}`)) id = `call_${next}`
     }
     used.add(id)
-    const seal = providerMetadataOf(call.extra_content, provider)
+    const metadata = providerMetadataOf(call.extra_content, provider)
     return {
       _tag: "ToolCall",
       id,
       name: call.function.name,
       arguments: orEmptyObject(argumentsText(call.function.arguments, raw, ["tool_calls", index])),
-      ...(seal === undefined ? {} : { opaque: seal })
+      ...(metadata === undefined ? {} : { providerMetadata: metadata })
     }
   })
 }

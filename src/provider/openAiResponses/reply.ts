@@ -10,8 +10,8 @@ import * as ProviderError from "../ProviderError.ts"
 import { finishReasonOf } from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { withReason } from "../shared/streamError.ts"
 
@@ -103,11 +103,11 @@ export const argumentsText = (value: unknown, raw: () => string | undefined): st
  * A reasoning item as a part keeps it, to be sent back as it came; none where it holds nothing but its name, which means
  * something only to a server that stored it.
  */
-export const sealOf = (item: Fields, provider: string): string | undefined => {
+export const metadataOf = (item: Fields, provider: string): string | undefined => {
   const encrypted = nonBlank(item["encrypted_content"])
   if (encrypted === undefined) return undefined
   const content = listOf(item["content"])
-  return opaque.write(
+  return providerMetadata.write(
     "responses",
     provider,
     "reasoning",
@@ -209,9 +209,9 @@ const addPiece = (part: unknown, into: Gathered): void => {
 const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
   const pieces = [...listOf(item["summary"]), ...listOf(item["content"])].map(pieceOf)
   const text = pieces.map((piece) => piece?.text ?? "").join("")
-  const seal = sealOf(item, provider)
-  if (text === "" && seal === undefined) return
-  into.parts.push({ _tag: "Reasoning", text, ...(seal === undefined ? {} : { opaque: seal }) })
+  const metadata = metadataOf(item, provider)
+  if (text === "" && metadata === undefined) return
+  into.parts.push({ _tag: "Reasoning", text, ...(metadata === undefined ? {} : { providerMetadata: metadata }) })
 }
 
 /** Items of other kinds are work the server did with tools of its own: no part of the answer, but of its memory. */
@@ -224,7 +224,7 @@ export const ownParts = (
   return kind === undefined ? [] : [{
     _tag: "ProviderPart",
     kind,
-    opaque: opaque.write("responses", provider, "item", json ?? JSON.stringify(item))
+    providerMetadata: providerMetadata.write("responses", provider, "item", json ?? JSON.stringify(item))
   }]
 }
 

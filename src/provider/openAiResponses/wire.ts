@@ -3,9 +3,9 @@ import { isRecord } from "../../internal/record.ts"
 import { definedFields, type Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import type { Asked } from "../shared/asked.ts"
 import { historicArguments } from "../shared/historicArguments.ts"
-import * as opaque from "../shared/opaque.ts"
+import type { PreparedRequest } from "../shared/preparedRequest.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 
 /** How requests of one model are written. */
 export interface Dialect {
@@ -43,7 +43,7 @@ const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
 
 /** The item as it came, where it is this provider's own. */
 const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | undefined => {
-  const state = opaque.read("responses", provider, "reasoning", part.opaque)
+  const state = providerMetadata.read("responses", provider, "reasoning", part.providerMetadata)
   if (state === undefined) return undefined
   try {
     const item: unknown = JSON.parse(state)
@@ -55,7 +55,7 @@ const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | un
 
 /** What the server did by itself goes back as it came. */
 const ownItem = (part: Prompt.ProviderPart, provider: string): Fields | undefined => {
-  const state = opaque.read("responses", provider, "item", part.opaque)
+  const state = providerMetadata.read("responses", provider, "item", part.providerMetadata)
   if (state === undefined) return undefined
   try {
     const item: unknown = JSON.parse(state)
@@ -146,7 +146,7 @@ const conversation = (prompt: Prompt.Prompt, dialect: Dialect, provider: string)
 const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", name: choice.tool } : choice
 
-const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+const toolFields = ({ dialects, request, tools }: PreparedRequest): Fields =>
   tools.length === 0 ? {} : {
     // Left out, strict counts as true here and rewrites the schema: every optional parameter becomes required.
     tools: tools.map((definition) => ({
@@ -159,7 +159,7 @@ const toolFields = ({ dialects, request, tools }: Asked): Fields =>
   }
 
 /** What is said of the text stands in one field; `providerOptions` may add to it without taking the rest away. */
-const textField = ({ dialects, format, request }: Asked): Fields => {
+const textField = ({ dialects, format, request }: PreparedRequest): Fields => {
   const given = request.providerOptions?.["text"]
   // Strict only in its dialect: it takes a part of JSON Schema, and refuses the rest.
   const strict = dialects.output === "openai-strict"
@@ -171,7 +171,7 @@ const textField = ({ dialects, format, request }: Asked): Fields => {
 const encryptedContent = "reasoning.encrypted_content"
 
 /** Without it a reasoning item is only a name, which means nothing to a server that stores nothing. */
-const includeField = ({ request }: Asked, dialect: Dialect): Fields => {
+const includeField = ({ request }: PreparedRequest, dialect: Dialect): Fields => {
   const given = request.providerOptions?.["include"] ?? []
   return dialect.encryptedReasoning && Array.isArray(given)
     ? { include: given.includes(encryptedContent) ? given : [...given, encryptedContent] }
@@ -179,8 +179,8 @@ const includeField = ({ request }: Asked, dialect: Dialect): Fields => {
 }
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
-  const { kind, provider, request } = asked
+export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
+  const { kind, provider, request } = prepared
   if (request.providerOptions?.["background"] === true) {
     throw new TypeError("background: true asks for a reply that is not finished; leave it out")
   }
@@ -188,7 +188,7 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
     ...definedFields({
       model,
       ...conversation(Prompt.make(request.prompt), dialect, provider),
-      ...toolFields(asked),
+      ...toolFields(prepared),
       temperature: request.temperature,
       top_p: request.topP,
       max_output_tokens: request.maxOutputTokens,
@@ -199,8 +199,8 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
       store: dialect.store
     }),
     ...request.providerOptions,
-    ...textField(asked),
-    ...includeField(asked, dialect),
+    ...textField(prepared),
+    ...includeField(prepared, dialect),
     ...(kind === "stream" ? { stream: true } : {})
   }
 }

@@ -27,7 +27,7 @@ const lengthOf = (message: Prompt.Message): number =>
         case "ToolCall":
           return sum + part.name.length + part.arguments.length
         case "ProviderPart":
-          return sum + part.opaque.length
+          return sum + part.providerMetadata.length
         case "ToolResult":
           return sum + part.content.length
       }

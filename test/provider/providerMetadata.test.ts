@@ -14,7 +14,7 @@ import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
-import * as opaque from "../../src/provider/shared/opaque.ts"
+import * as providerMetadata from "../../src/provider/shared/providerMetadata.ts"
 import { runs } from "../runs.ts"
 import * as anthropic from "./fakeAnthropic.ts"
 import * as gemini from "./fakeGemini.ts"
@@ -75,9 +75,9 @@ const cases: ReadonlyArray<Case> = [
       ...anthropic.ending("tool_use")
     ]),
     parts: [
-      { _tag: "Reasoning", text: "So. ", opaque: "anthropic/anthropic:signature:Eq+/oB==" },
-      { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:redacted:Emw=" },
-      { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:signature:hidden" },
+      { _tag: "Reasoning", text: "So. ", providerMetadata: "anthropic/anthropic:signature:Eq+/oB==" },
+      { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:redacted:Emw=" },
+      { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:signature:hidden" },
       { _tag: "Text", text: "Now" },
       weather
     ],
@@ -129,7 +129,7 @@ const cases: ReadonlyArray<Case> = [
       {
         _tag: "Reasoning",
         text: "One. Two.",
-        opaque: `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
+        providerMetadata: `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
       },
       weather
     ],
@@ -159,9 +159,9 @@ const cases: ReadonlyArray<Case> = [
     ),
     parts: [
       { _tag: "Text", text: "Hel" },
-      { _tag: "Text", text: "lo", opaque: "gemini/google:signature:c2ln" },
-      { ...weather, opaque: "gemini/google:signature:Y2Fs" },
-      { _tag: "Text", text: "", opaque: "gemini/google:signature:ZW5k" }
+      { _tag: "Text", text: "lo", providerMetadata: "gemini/google:signature:c2ln" },
+      { ...weather, providerMetadata: "gemini/google:signature:Y2Fs" },
+      { _tag: "Text", text: "", providerMetadata: "gemini/google:signature:ZW5k" }
     ],
     sent: {
       contents: [{ role: "user" }, {
@@ -205,7 +205,10 @@ const cases: ReadonlyArray<Case> = [
         })
       }\n\n`
     ).join(""),
-    parts: [{ ...weather, opaque: "chat/openai:extra_content:{\"google\":{\"thought_signature\":\"Y2Fs\"}}" }],
+    parts: [{
+      ...weather,
+      providerMetadata: "chat/openai:extra_content:{\"google\":{\"thought_signature\":\"Y2Fs\"}}"
+    }],
     sent: {
       messages: [{ role: "user" }, {
         role: "assistant",
@@ -280,7 +283,9 @@ describe("The state of a provider", () => {
       it.effect("is sent to no other provider", () =>
         Effect.gen(function*() {
           const prompt = conversation(yield* generated(each))
-          const states = each.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])
+          const states = each.parts.flatMap((part) =>
+            part.providerMetadata === undefined ? [] : [part.providerMetadata]
+          )
             .map((state) => state.slice(state.indexOf(":", state.indexOf(":") + 1) + 1))
           expect(states.length).toBeGreaterThan(0)
           for (const other of cases.filter((found) => found.name !== each.name)) {
@@ -307,18 +312,18 @@ describe("The state of a provider", () => {
 
   it.effect("is left out where nothing follows it, as a reply ends that was cut in its thoughts", () =>
     Effect.gen(function*() {
-      const seal = `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
+      const metadata = `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
       expect(
         yield* bodyOf(
           OpenAiResponses.make(responses.options),
           Prompt.make([
             Prompt.user("Hi"),
-            Prompt.assistant([Prompt.text("Well"), { _tag: "Reasoning", text: "", opaque: seal }]),
+            Prompt.assistant([Prompt.text("Well"), { _tag: "Reasoning", text: "", providerMetadata: metadata }]),
             Prompt.user("Go on")
           ])
         )
       ).toMatchObject({ input: [{ role: "user" }, { role: "assistant", content: "Well" }, { role: "user" }] })
-      const thought = { _tag: "Reasoning", text: "So", opaque: "anthropic/anthropic:signature:s" } as const
+      const thought = { _tag: "Reasoning", text: "So", providerMetadata: "anthropic/anthropic:signature:s" } as const
       expect(
         yield* bodyOf(
           Anthropic.make(anthropic.options),
@@ -383,8 +388,8 @@ describe("The state of a provider", () => {
         Prompt.make([
           Prompt.user("Hi"),
           Prompt.assistant([
-            { _tag: "Reasoning", text: "", opaque: "responses/openai:reasoning:{broken" },
-            { _tag: "Reasoning", text: "", opaque: "" },
+            { _tag: "Reasoning", text: "", providerMetadata: "responses/openai:reasoning:{broken" },
+            { _tag: "Reasoning", text: "", providerMetadata: "" },
             Prompt.text("Yes")
           ])
         ])
@@ -395,8 +400,8 @@ describe("The state of a provider", () => {
   it.effect("of Gemini stands in for Google's mark, which is for calls that have none", () =>
     Effect.gen(function*() {
       const make = Gemini.make({ ...gemini.options, model: "gemini-3-pro-preview" })
-      const own = { ...weather, opaque: "gemini/google:signature:Y2Fs" }
-      const foreign = { ...weather, opaque: "chat/openai:extra_content:{}" }
+      const own = { ...weather, providerMetadata: "gemini/google:signature:Y2Fs" }
+      const foreign = { ...weather, providerMetadata: "chat/openai:extra_content:{}" }
       const body = (call: Prompt.ToolCallPart) =>
         bodyOf(make, Prompt.make([Prompt.user("Hi"), Prompt.assistant([call])]))
       expect(yield* body(own)).toMatchObject({ contents: [{}, { parts: [{ thoughtSignature: "Y2Fs" }] }, {}] })
@@ -414,7 +419,9 @@ describe("The state of a provider", () => {
     FastCheck.assert(
       FastCheck.property(names, names, FastCheck.string(), (writer, reader, state) => {
         const same = writer.every((part, at) => part === reader[at])
-        expect(opaque.read(...reader, opaque.write(...writer, state))).toBe(same ? state : undefined)
+        expect(providerMetadata.read(...reader, providerMetadata.write(...writer, state))).toBe(
+          same ? state : undefined
+        )
       }),
       { numRuns: runs(100, 500) }
     )
