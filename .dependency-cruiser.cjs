@@ -93,9 +93,8 @@ const foldersOf = (room) => {
 
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
-// The family of breakers still stands in a module of its own beside the breaker. The options of a pipeline are data of
-// their own, read by what the pipeline is made of.
-const family = { circuitBreaker: "CircuitBreakers[.]ts$|", pipeline: "PolicyConfig[.]ts$|" }
+// The options of a pipeline are data of their own, read by what the pipeline is made of.
+const readers = { pipeline: "PolicyConfig[.]ts$|" }
 
 // The section of a policy is what the pipeline knows of it.
 const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}
@@ -116,7 +115,7 @@ const partRules = rooms.flatMap((room) =>
           moduleOf(folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
         to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )

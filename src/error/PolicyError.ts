@@ -29,8 +29,9 @@ const openedByWords = ({ message, tag }: { readonly tag: string; readonly messag
 
 /**
  * A circuit breaker let a call not through. `retryAfter` is the time until it may let one through: the rest of the break
- * while it is `open`; while it is `probing`, the time by which the probes that run have decided at the latest; zero where
- * it was `isolated` by hand, because nobody knows. `openedBy` is the last error that opened it since it was closed:
+ * while it is `open`; while it is `probing`, the time by which the probes that run have decided at the latest; in a
+ * `slowStart`, which lets a growing share of calls through, the rest of it; zero where it was `isolated` by hand, because
+ * nobody knows. `openedBy` is the last error that opened it since it was closed:
  * its `_tag` or the name of its class, and its text, clipped and without credentials; none where only slow calls did.
  *
  * @since 0.1.0
@@ -41,7 +42,7 @@ export class CircuitOpen extends lean(
     name: Schema.String,
     retryAfter: Wait,
     /** Default: `"open"`. */
-    reason: Schema.Literal("open", "probing", "isolated").pipe(
+    reason: Schema.Literal("open", "probing", "isolated", "slowStart").pipe(
       Schema.propertySignature,
       Schema.withConstructorDefault(() => "open" as const)
     ),
@@ -62,6 +63,9 @@ export class CircuitOpen extends lean(
           `They decide within ${spoken(this.retryAfter)}.`,
           openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
         )
+      case "slowStart":
+        return `Circuit "${this.name}" has closed again and lets a growing share of calls through. ` +
+          `It lets all of them through in ${spoken(this.retryAfter)}.`
       case "isolated":
         return `Circuit "${this.name}" was isolated by hand. It admits nothing until it is closed by hand.`
     }

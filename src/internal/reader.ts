@@ -97,6 +97,12 @@ export const durationInput = (allowed = allowedDuration): Reader<number> => (val
     : refuse(report, path, Duration.isDuration(value) ? Duration.format(value) : value, allowed)
 }
 
+/** A number without an exponent, which the spelling of a duration does not have: `1e-7` is `"0.0000001"`. */
+const decimal = (value: number): string => {
+  const [digits = "", exponent] = String(value).split("e-")
+  return exponent === undefined ? digits : `0.${"0".repeat(Number(exponent) - 1)}${digits.replace(".", "")}`
+}
+
 /** The shortest text that reads back as the same number of milliseconds. */
 export const formatDuration = (millis: number): string => {
   const unit = ["day", "hour", "minute", "second"].find((name) => {
@@ -104,7 +110,7 @@ export const formatDuration = (millis: number): string => {
     return millis >= size && millis % size === 0
   }) ?? "milli"
   const count = millis / (units[unit] ?? 1)
-  return `${count} ${unit}${count === 1 ? "" : "s"}`
+  return `${decimal(count)} ${unit}${count === 1 ? "" : "s"}`
 }
 
 /** An object; refuses fields that nobody reads, and names those that exist. */

@@ -23,19 +23,19 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import { fields, integer, judge, number, oneOf, optional, text } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import { Cell, type Settings } from "./adaptiveRetry/cell.ts"
+import { defaults, form, type Mode, type Options } from "./adaptiveRetry/options.ts"
 import * as Requests from "./adaptiveRetry/requests.ts"
-import { durationInput, readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * What marks a value as an adaptive retry.
@@ -45,59 +45,33 @@ import { durationInput, readAll } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/AdaptiveRetry")
 
-/**
- * `"multiplier"`: longer waits between attempts. `"rate"`: that, and requests held back before they are sent.
- *
- * @since 0.1.0
- * @category models
- */
-export type Mode = "multiplier" | "rate"
-
-/**
- * The numbers used when nothing is said. `rate` holds those of the AWS SDKs: `beta` is what is left of the rate after a
- * throttle, `scale` the steepness of the cubic curve, `minimumRate` the least requests a second, `smooth` the weight of
- * the newest measurement.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  mode: "multiplier",
-  window: "5 minutes",
-  calls: 100,
-  minimumCalls: 10,
-  maxMultiplier: 4,
-  cap: "30 seconds",
-  rate: { beta: 0.7, scale: 0.4, minimumRate: 0.5, smooth: 0.8 }
-} as const
-
-/**
- * What an adaptive retry is made from; everything may be left out.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events carry. Default: `"adaptiveRetry"`. */
-  readonly name?: string | undefined
-  /** Default: `"multiplier"`. */
-  readonly mode?: Mode | undefined
-  /** How long an outcome counts. Default: 5 minutes. */
-  readonly window?: Duration.DurationInput | undefined
-  /** The most outcomes that count: 1 to 100 000. Default: 100. */
-  readonly calls?: number | undefined
+export type {
   /**
-   * With fewer outcomes than this, the missing ones are taken for successes, so that one failure out of one does not
-   * weigh like a hundred out of a hundred: 1 to `calls`. Default: 10, or `calls` if that is less.
+   * `"multiplier"`: longer waits between attempts. `"rate"`: that, and requests held back before they are sent.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly minimumCalls?: number | undefined
-  /** How much longer a wait may become: 1 to 100. Default: 4. */
-  readonly maxMultiplier?: number | undefined
-  /** A wait is not stretched beyond this; one that was longer before stays as it was. Default: 30 seconds. */
-  readonly cap?: Duration.DurationInput | undefined
-  /** Judges errors that do not know their own verdict. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
+  Mode,
+  /**
+   * What an adaptive retry is made from; everything may be left out.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options
+} from "./adaptiveRetry/options.ts"
+export {
+  /**
+   * The numbers used when nothing is said. `rate` holds those of the AWS SDKs: `beta` is what is left of the rate after a
+   * throttle, `scale` the steepness of the cubic curve, `minimumRate` the least requests a second, `smooth` the weight of
+   * the newest measurement.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./adaptiveRetry/options.ts"
 
 /**
  * An adaptive retry. Its state is shared by all who hold the same value.
@@ -123,41 +97,29 @@ export interface AdaptiveRetry {
  */
 export const AdaptiveRetry = Context.GenericTag<AdaptiveRetry>("effect-llm-resilience/AdaptiveRetry")
 
-const known = ["name", "mode", "window", "calls", "minimumCalls", "maxMultiplier", "cap", "verdict"]
-
 /**
  * An adaptive retry with a state of its own. Fails with one `InvalidOptions` that lists every number out of range.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<AdaptiveRetry, InvalidOptions> =>
+export const make = (options: Options = {}): Effect.Effect<AdaptiveRetry, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("AdaptiveRetry", { ...options }, (value, path, report): AdaptiveRetry => {
-      const given = { ...options }
-      fields(value, path, known, report, "an object with the options of an adaptive retry")
-      const whole = (most: number) => integer(1, most, `a whole number of calls, 1 to ${most}`)
-      const calls = optional(given, "calls", path, whole(100_000), report) ?? defaults.calls
-      const name = optional(given, "name", path, text, report) ?? "adaptiveRetry"
-      const mode = optional(given, "mode", path, oneOf("multiplier", "rate"), report) ?? defaults.mode
-      const duration = optional(given, "window", path, durationInput(), report)
-      const minimumCalls = optional(given, "minimumCalls", path, whole(calls), report)
-      const most = optional(given, "maxMultiplier", path, number(1, 100, "a factor from 1 to 100"), report)
-      const cap = optional(given, "cap", path, durationInput(), report)
-      optional(given, "verdict", path, judge, report)
+    Either.map(readForm("AdaptiveRetry", form, options), (read): AdaptiveRetry => {
+      const { calls, cap, maxMultiplier, minimumCalls, mode, name, verdict, window } = read
       const settings = {
         calls,
-        duration: duration ?? Duration.toMillis(defaults.window),
+        duration: window,
         minimumCalls: minimumCalls ?? Math.min(calls, defaults.minimumCalls),
-        maxMultiplier: most ?? defaults.maxMultiplier,
-        cap: cap ?? Duration.toMillis(defaults.cap)
+        maxMultiplier,
+        cap
       }
       return {
         [TypeId]: TypeId,
         name,
         mode,
         settings,
-        verdict: given.verdict ?? Verdict.of,
+        verdict: verdict ?? Verdict.of,
         cell: new Cell(settings, mode === "rate" ? defaults.rate : undefined)
       }
     })

@@ -28,29 +28,25 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { CircuitOpen } from "../error/PolicyError.ts"
-import * as Verdict from "../error/Verdict.ts"
-import { elapsedMillis } from "../internal/elapsed.ts"
-import type { Reader } from "../internal/reader.ts"
-import { words } from "../internal/words.ts"
-import type * as Backoff from "./Backoff.ts"
+import * as Form from "../internal/form.ts"
 import * as Cell from "./circuitBreaker/cell.ts"
 import { changesOf } from "./circuitBreaker/changes.ts"
 import * as Guard from "./circuitBreaker/guard.ts"
 import * as Circuit from "./circuitBreaker/kernel.ts"
-import { readJson, readOptions, type Settings, toKernel, write } from "./circuitBreaker/options.ts"
-import { readSnapshot } from "./circuitBreaker/snapshot.ts"
-import { type State, view } from "./circuitBreaker/view.ts"
-import { readAll } from "./shared/options.ts"
-import type * as Tripping from "./Tripping.ts"
+import * as Family from "./circuitBreaker/keyed.ts"
+import type { Keyed, KeyedOptions } from "./circuitBreaker/keyed.ts"
+import { form, formOf, type Options, type Settings, toSettings } from "./circuitBreaker/options.ts"
+import * as Stored from "./circuitBreaker/snapshot.ts"
+import * as View from "./circuitBreaker/view.ts"
+import type { Bounds } from "./shared/keyed.ts"
+import { readForm } from "./shared/options.ts"
 
 export {
   /**
@@ -77,6 +73,29 @@ export type {
    */
   Change
 } from "./circuitBreaker/cell.ts"
+export type {
+  /**
+   * A circuit for each key. What protects somebody is not forgotten.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Keyed,
+  /**
+   * The options of each circuit, and how many are kept. The circuit of a key is named `name/key`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  KeyedOptions,
+  /**
+   * The options of one key: all of a breaker's but the name.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  OwnOptions
+} from "./circuitBreaker/keyed.ts"
 export {
   /**
    * What a breaker does that says nothing else: 10 s doubling to 60 s open, a hint of up to an hour believed, 3 probes.
@@ -87,6 +106,27 @@ export {
   defaults
 } from "./circuitBreaker/options.ts"
 export type {
+  /**
+   * A backoff written inline, in the spelling of a file.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  BackoffInput,
+  /**
+   * The share of probes that must succeed.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  CloseAt,
+  /**
+   * What a breaker is made from. Only the name is needed.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options,
   /**
    * A breaker's options with all defaults filled in.
    *
@@ -104,6 +144,15 @@ export {
    */
   State
 } from "./circuitBreaker/view.ts"
+export type {
+  /**
+   * How many keys are kept, and for how long.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Bounds
+} from "./shared/keyed.ts"
 
 /**
  * A circuit breaker. It is one circuit, shared by all calls that are applied to it.
@@ -123,48 +172,13 @@ export const CircuitBreaker: Context.Tag<CircuitBreaker, CircuitBreaker> = Conte
   "effect-llm-resilience/CircuitBreaker"
 )
 
-/**
- * What a breaker is made from. Only the name is needed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name that its events and its refusals carry. */
-  readonly name: string
-  /** When it opens: a `Tripping`, or one as JSON. Default: half of the calls within 30 s failed, from 10 calls on. */
-  readonly tripping?: Tripping.Tripping | { readonly [field: string]: unknown } | undefined
-  /**
-   * How long it stays open: a duration, or a `Backoff` (or one as JSON) whose n-th wait is the break of the n-th
-   * opening in a row. Default: 10 s doubling to 60 s. Where the error that opens it asks for a longer wait, that is it.
-   */
-  readonly openFor?:
-    | Duration.DurationInput
-    | Backoff.Backoff
-    | { readonly [field: string]: unknown }
-    | undefined
-  /** A longer wait than this is not believed: above zero and finite. Default: 1 hour. */
-  readonly longestHint?: Duration.DurationInput | undefined
-  /** How many probes run at a time while it is half-open: 1 to 1000. Others are refused at once. Default: 3. */
-  readonly probes?: number | undefined
-  /** How many probes must succeed to close it: 1 to 1000. One that fails opens it again. Default: `probes`. */
-  readonly successesToClose?: number | undefined
-  /**
-   * A probe that has no result by then has failed, and a later result of it is ignored. It is not interrupted: that is
-   * for a time-out. Above zero and finite. Default: 1 minute.
-   */
-  readonly probeLimit?: Duration.DurationInput | undefined
-  /** `"observe"` counts, moves and reports, but refuses nothing. Default: `"enforce"`. */
-  readonly mode?: "enforce" | "observe" | undefined
-  /** Judges an error, for errors that do not know their own verdict. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
+type Read = Form.Output<typeof form>
 
-const build = (settings: Settings, verdict: Options["verdict"]): Effect.Effect<CircuitBreaker> =>
-  Effect.map(Random.next, (seed) => Cell.unsafeMake(settings, verdict, seed))
+const build = ({ verdict, ...read }: Read): Effect.Effect<CircuitBreaker> =>
+  Effect.map(Random.next, (seed) => Cell.unsafeMake(toSettings(read), verdict, seed))
 
-const reading = (value: unknown, read: Reader<Settings>): Effect.Effect<Settings, InvalidOptions> =>
-  Effect.suspend(() => readAll("CircuitBreaker", value, read))
+const reading = (value: unknown, mode: Form.Mode): Effect.Effect<Read, InvalidOptions> =>
+  Effect.suspend(() => readForm("CircuitBreaker", form, value, mode))
 
 /**
  * A closed circuit breaker. Fails with one `InvalidOptions` that lists every wrong option.
@@ -173,7 +187,7 @@ const reading = (value: unknown, read: Reader<Settings>): Effect.Effect<Settings
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<CircuitBreaker, InvalidOptions> =>
-  Effect.flatMap(reading(options, readOptions), (settings) => build(settings, options.verdict))
+  Effect.flatMap(reading(options, "code"), build)
 
 /**
  * A circuit breaker for everything below.
@@ -195,14 +209,47 @@ export const apply: {
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: CircuitBreaker): Effect.Effect<A, E | CircuitOpen, R>
 } = dual(2, Guard.apply)
 
-/** Does something to the circuit in one step, and reports what came of it. */
-const step = <A>(self: CircuitBreaker, act: (cell: Cell.Cell, now: number) => A): Effect.Effect<A> =>
-  Effect.uninterruptible(Effect.clockWith((clock) => {
-    const now = elapsedMillis(clock)
-    Cell.catchUp(self.cell, now)
-    const result = act(self.cell, now)
-    return self.cell.pending === undefined ? Effect.succeed(result) : Effect.as(Guard.report(self), result)
-  }))
+/**
+ * A circuit for each key (a model, a tenant, an endpoint), made when the key is first used. Idle keys are forgotten.
+ *
+ * `options` are the same for all keys, whose circuits are named `name/key`; or a function gives the options of each key.
+ * Fails with one `InvalidOptions` that lists every wrong option; options by key that are wrong are a defect of the call.
+ *
+ * @example
+ * import * as Effect from "effect/Effect"
+ * import * as CircuitBreaker from "effect-llm-resilience/policy/CircuitBreaker"
+ * import * as Tripping from "effect-llm-resilience/policy/Tripping"
+ *
+ * const program = Effect.gen(function*() {
+ *   const breakers = yield* CircuitBreaker.keyed({ name: "models", tripping: Tripping.consecutive(1) })
+ *   const ask = (model: string) =>
+ *     (model === "small" ? Effect.fail("down") : Effect.succeed("an answer")).pipe(
+ *       breakers.apply(model),
+ *       Effect.catchTag("CircuitOpen", (refusal) => Effect.succeed(refusal.message)),
+ *       Effect.merge
+ *     )
+ *   return [yield* ask("small"), yield* ask("small"), yield* ask("large")]
+ * })
+ *
+ * Effect.runPromise(program).then((answers) => console.log(answers.join("; ")))
+ * // down; Circuit "models/small" is open. It admits a probe in 10s. It was opened by "down"; an answer
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const keyed: {
+  (options: KeyedOptions): Effect.Effect<Keyed, InvalidOptions>
+  (optionsOf: (key: string) => Options, bounds?: Bounds): Effect.Effect<Keyed, InvalidOptions>
+} = (options: KeyedOptions | ((key: string) => Options), bounds?: Bounds) =>
+  typeof options === "function" ? Family.fromFunction(options, bounds) : Family.fromOptions(options, "code")
+
+/**
+ * A family from JSON: the fields of {@link KeyedOptions} except `verdict`, durations written like `"8 seconds"`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const decodeKeyed = (json: unknown): Effect.Effect<Keyed, InvalidOptions> => Family.fromOptions(json, "file")
 
 // by hand
 
@@ -213,7 +260,7 @@ const step = <A>(self: CircuitBreaker, act: (cell: Cell.Cell, now: number) => A)
  * @category operations
  */
 export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
-  step(self, (cell, now) => Cell.move(cell, Circuit.isolated(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.isolated(cell.state.ticket), now))
 
 /**
  * Closes the circuit, from whatever state, and forgets all counts. Calls that are on their way count for nothing.
@@ -222,7 +269,7 @@ export const isolate = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const close = (self: CircuitBreaker): Effect.Effect<void> =>
-  step(self, (cell, now) => Cell.move(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.closed(cell.kernel, cell.state.ticket), now))
 
 /**
  * Switches the breaker off until {@link close}: everything is let through, nothing is counted.
@@ -231,7 +278,7 @@ export const close = (self: CircuitBreaker): Effect.Effect<void> =>
  * @category operations
  */
 export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
-  step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
+  Guard.step(self, (cell, now) => Cell.move(cell, Circuit.disabled(cell.state.ticket), now))
 
 /**
  * Takes over other options while it works. Its state goes on: an open circuit stays open for the break it has, the next
@@ -243,26 +290,11 @@ export const disable = (self: CircuitBreaker): Effect.Effect<void> =>
 export const reconfigure: {
   (options: Options): (self: CircuitBreaker) => Effect.Effect<void, InvalidOptions>
   (self: CircuitBreaker, options: Options): Effect.Effect<void, InvalidOptions>
-} = dual(2, (self: CircuitBreaker, options: Options): Effect.Effect<void, InvalidOptions> => {
-  const read: Reader<Settings> = (value, path, problems) => {
-    const settings = readOptions(value, path, problems)
-    if (settings !== undefined && settings.name !== self.name) {
-      problems.problems.push({ path: "name", found: settings.name, allowed: `the breaker's own name, "${self.name}"` })
-    }
-    return settings
-  }
-  return Effect.flatMap(reading(options, read), (settings) =>
-    step(self, (cell) => {
-      const changed = {
-        rule: !Equal.equals(cell.settings.tripping, settings.tripping),
-        breaks: !Equal.equals(cell.settings.openFor, settings.openFor)
-      }
-      cell.settings = settings
-      cell.kernel = toKernel(settings, cell.kernel.seed)
-      cell.verdict = options.verdict ?? Verdict.of
-      cell.state = Circuit.reconfigure(cell.kernel, cell.state, changed)
-    }))
-})
+} = dual(2, (self: CircuitBreaker, options: Options): Effect.Effect<void, InvalidOptions> =>
+  Effect.flatMap(
+    Effect.suspend(() => readForm("CircuitBreaker", formOf(self.name), options)),
+    ({ verdict, ...read }) => Guard.step(self, (cell) => Cell.reconfigure(cell, toSettings(read), verdict))
+  ))
 
 // looking
 
@@ -272,7 +304,7 @@ export const reconfigure: {
  * @since 0.1.0
  * @category getters
  */
-export const state = (self: CircuitBreaker): Effect.Effect<State> => step(self, view)
+export const state = (self: CircuitBreaker): Effect.Effect<View.State> => Guard.step(self, View.view)
 
 /**
  * Every change of state from the moment the stream is run. A reader that is slow loses the oldest beyond 256.
@@ -290,8 +322,8 @@ export const changes = (self: CircuitBreaker): Stream.Stream<Cell.Change> => cha
  */
 export const stats = (
   self: CircuitBreaker
-): Effect.Effect<{ readonly state: State; readonly refused: number }> =>
-  step(self, (cell, now) => ({ state: view(cell, now), refused: cell.refused }))
+): Effect.Effect<{ readonly state: View.State; readonly refused: number }> =>
+  Guard.step(self, (cell, now) => ({ state: View.view(cell, now), refused: cell.refused }))
 
 /**
  * The options it works with, all defaults filled in.
@@ -307,12 +339,7 @@ export const settings = (self: CircuitBreaker): Settings => self.cell.settings
  * @since 0.1.0
  * @category interpreters
  */
-export const describe = (self: CircuitBreaker): string => {
-  const { longestHint, mode, name, openFor, probeLimit, probes, successesToClose, tripping } = self.cell.settings
-  return `circuit breaker "${name}"${mode === "observe" ? " (observes only)" : ""}: opens at ${String(tripping)}; ` +
-    `break ${String(openFor)}, or as long as the error asks up to ${words(longestHint)}; then up to ${probes} ` +
-    `probe${probes === 1 ? "" : "s"} at a time of at most ${words(probeLimit)}, closes after ${successesToClose}`
-}
+export const describe: (self: CircuitBreaker) => string = View.describe
 
 // conversions
 
@@ -324,7 +351,7 @@ export const describe = (self: CircuitBreaker): string => {
  * @category conversions
  */
 export const decode = (json: unknown): Effect.Effect<CircuitBreaker, InvalidOptions> =>
-  Effect.flatMap(reading(json, readJson), (settings) => build(settings, undefined))
+  Effect.flatMap(reading(json, "file"), build)
 
 /**
  * The breaker's options as JSON; {@link decode} makes the same breaker of them, closed.
@@ -332,7 +359,8 @@ export const decode = (json: unknown): Effect.Effect<CircuitBreaker, InvalidOpti
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (self: CircuitBreaker): { readonly [field: string]: unknown } => write(self.cell.settings)
+export const encode = (self: CircuitBreaker): unknown =>
+  Form.encode(form, { ...self.cell.settings, verdict: undefined })
 
 /**
  * The state of a circuit as plain data, to be kept as JSON. Times are what is left of them, so that clocks need not
@@ -341,7 +369,7 @@ export const encode = (self: CircuitBreaker): { readonly [field: string]: unknow
  * @since 0.1.0
  * @category models
  */
-export type Snapshot = Circuit.Snapshot
+export type Snapshot = Stored.Snapshot
 
 /**
  * The circuit's state as plain data: the counts, or what is left of the break. Calls that are running are not in it.
@@ -350,7 +378,7 @@ export type Snapshot = Circuit.Snapshot
  * @category conversions
  */
 export const snapshot = (self: CircuitBreaker): Effect.Effect<Snapshot> =>
-  step(self, (cell, now) => Circuit.write(cell.state, now))
+  Guard.step(self, (cell, now) => Stored.write(cell.state, now))
 
 /**
  * Takes over the state of a snapshot, from this circuit or another one, as it was or after it went through JSON. What
@@ -365,7 +393,7 @@ export const restore: {
   (self: CircuitBreaker, snapshot: unknown): Effect.Effect<void, InvalidOptions>
 } = dual(2, (self: CircuitBreaker, snapshot: unknown): Effect.Effect<void, InvalidOptions> =>
   Effect.flatMap(
-    Effect.suspend(() => readAll("CircuitBreaker", snapshot, readSnapshot)),
+    Effect.suspend(() => readForm("CircuitBreaker", Stored.form, snapshot, "file")),
     (read) =>
-      step(self, (cell, now) => Cell.move(cell, Circuit.restore(cell.kernel, cell.state.ticket, read, now), now))
+      Guard.step(self, (cell, now) => Cell.move(cell, Stored.restore(cell.kernel, cell.state.ticket, read, now), now))
   ))

@@ -6,6 +6,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
  * import * as Hedge from "effect-llm-resilience/policy/Hedge"
  * import * as RetryBudget from "effect-llm-resilience/policy/RetryBudget"
  *
@@ -27,21 +28,21 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { fields, integer, judge, number, optional, type Reader, required, text, where } from "../internal/reader.ts"
-import { isRecord } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
-import * as HedgeDelay from "./hedge/delay.ts"
-import * as RetryBudget from "./RetryBudget.ts"
+import type * as HedgeDelay from "./hedge/delay.ts"
+import { form, type Options } from "./hedge/options.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import { GuardedEffect } from "./shared/attempt.ts"
 import { surroundingsOf } from "./shared/childFiber.ts"
 import { HedgedAttempt } from "./shared/hedgedAttempt.ts"
 import * as HedgeRace from "./shared/hedgeRace.ts"
-import { readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * What marks a value as a hedge.
@@ -51,59 +52,39 @@ import { readAll } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Hedge")
 
-/**
- * A delay that is learned: as long as the given share of recent calls took at most.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LearnedDelay {
-  /** 0.5 to 0.999. `0.95` hedges about the slowest 5 % of calls. */
-  readonly quantile: number
-  /** How many calls must have succeeded before: 100 to 500. Default: 100. */
-  readonly minimumSamples?: number | undefined
-  /** The delay until then. Default: no hedge until then. */
-  readonly initial?: Duration.DurationInput | undefined
-}
-
-/**
- * The numbers used when nothing is said. `window` is how many of the most recent successes a learned delay looks at;
- * it is reckoned anew after every 25 of them. A delay has no default: hedging is off unless it is asked for.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  maxHedges: 1,
-  minimumSamples: 100,
-  window: 500,
-  every: 25
-} as const
-
-/**
- * What a hedge is made from.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events carry. Default: `"hedge"`. */
-  readonly name?: string | undefined
+export type {
   /**
-   * How long the attempts that run may take before another one is started. `0` starts all at once, `Infinity` starts
-   * another one only when those before it have failed.
+   * What a hedge of a pipeline is made from: it uses the pipeline's `retryBudget`, unless it says `budget: "none"`.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly delay: Duration.DurationInput | LearnedDelay
-  /** How many attempts beside the first one: 1 to 10. Default: 1. */
-  readonly maxHedges?: number | undefined
+  Input,
   /**
-   * What bounds the hedges in all; without leave from it there is no hedge, and the call goes on. It has to be chosen,
-   * because hedges without a bound can double the load and the bill: `"none"` says that this is meant.
+   * A delay that is learned: as long as the given share of recent calls took at most.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly budget: RetryBudget.RetryBudget | "none"
-  /** Judges errors that do not know their own verdict. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
+  LearnedDelay,
+  /**
+   * What a hedge is made from.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options
+} from "./hedge/options.ts"
+export {
+  /**
+   * The numbers used when nothing is said. `window` is how many of the most recent successes a learned delay looks at;
+   * it is worked out anew after every 25 of them. A delay has no default: hedging is off unless it is asked for.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./hedge/options.ts"
 
 /**
  * A hedge. What it learned of latency is shared by all who hold the same value.
@@ -136,43 +117,6 @@ export const Hedge = Context.GenericTag<Hedge>("effect-llm-resilience/Hedge")
  */
 export const CurrentAttempt = HedgeRace.CurrentAttempt
 
-const isBudget = (value: unknown): value is RetryBudget.RetryBudget | "none" =>
-  value === "none" || isRecord(value) && RetryBudget.TypeId in value
-
-/** `Duration` takes a negative one for zero, which here would start all attempts at once. */
-const isNegative = (value: unknown): boolean =>
-  typeof value === "string" ? value.trim().startsWith("-") : typeof value === "number" || typeof value === "bigint"
-    ? value < 0
-    : false
-
-const readDuration = (allowed: string): Reader<Duration.Duration> => (value, path, report) => {
-  const decoded = isNegative(value)
-    ? Option.none()
-    // JSON has no number for it.
-    : value === "Infinity"
-    ? Option.some(Duration.infinity)
-    : Duration.decodeUnknown(value)
-  if (Option.isNone(decoded)) report.problems.push({ path, found: value, allowed })
-  return Option.getOrUndefined(decoded)
-}
-
-const readDelay: Reader<Hedge["delay"]> = (value, path, report) => {
-  if (!isRecord(value) || Duration.isDuration(value)) {
-    const allowed = "a duration (0 starts all at once, Infinity only after failures), or { quantile: 0.95 }"
-    const delay = readDuration(allowed)(value, path, report)
-    return delay === undefined ? undefined : new HedgeDelay.Fixed(delay)
-  }
-  const given = fields(value, path, ["quantile", "minimumSamples", "initial"], report, "an object") ?? {}
-  const quantile = required(given, "quantile", path, number(0.5, 0.999, "a quantile from 0.5 to 0.999"), report)
-  const count = integer(100, defaults.window, `a whole number of calls, 100 to ${defaults.window}`)
-  const minimumSamples = optional(given, "minimumSamples", path, count, report) ?? defaults.minimumSamples
-  const initial = optional(given, "initial", path, readDuration("a duration, 0 or more"), report)
-  const settings = { quantile: quantile ?? 1, minimumSamples, window: defaults.window, every: defaults.every }
-  return quantile === undefined ? undefined : new HedgeDelay.Learned(settings, initial)
-}
-
-const known = ["name", "delay", "maxHedges", "budget", "verdict"]
-
 /**
  * A hedge. Fails with one `InvalidOptions` that lists everything out of range, and when no budget was chosen.
  *
@@ -181,30 +125,11 @@ const known = ["name", "delay", "maxHedges", "budget", "verdict"]
  */
 export const make = (options: Options): Effect.Effect<Hedge, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("Hedge", options, (value, path, report): Hedge | undefined => {
-      const given = { ...options }
-      fields(value, path, known, report, "an object with the options of a hedge")
-      const name = optional(given, "name", path, text, report) ?? "hedge"
-      const delay = required(given, "delay", path, readDelay, report)
-      const hedges = integer(1, 10, "a whole number of hedges, 1 to 10")
-      const maxHedges = optional(given, "maxHedges", path, hedges, report) ?? defaults.maxHedges
-      const budget = required(
-        given,
-        "budget",
-        path,
-        where(isBudget, "a RetryBudget (share the one of your retries), or \"none\" if hedges without bound are meant"),
-        report
-      )
-      optional(given, "verdict", path, judge, report)
-      return delay === undefined || budget === undefined ? undefined : {
-        [TypeId]: TypeId,
-        name,
-        maxHedges,
-        delay,
-        budget,
-        verdict: given.verdict ?? Verdict.of
-      }
-    })
+    Either.map(readForm("Hedge", form, options), ({ verdict, ...read }): Hedge => ({
+      [TypeId]: TypeId,
+      ...read,
+      verdict: verdict ?? Verdict.of
+    }))
   )
 
 /**

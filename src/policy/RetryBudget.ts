@@ -21,19 +21,29 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import { optional, text } from "../internal/reader.ts"
+import { definedFields } from "../internal/record.ts"
 import { words } from "../internal/words.ts"
 import { Cell } from "./retryBudget/cell.ts"
-import { readForm } from "./retryBudget/form.ts"
-import type * as Kernel from "./retryBudget/kernel.ts"
+import {
+  type BudgetForm,
+  defaults,
+  type Deposits,
+  form,
+  type Options,
+  type Partly,
+  type Share,
+  type Throttle,
+  type Tokens
+} from "./retryBudget/options.ts"
 import { CountedCall, find } from "./shared/countedCall.ts"
 import { countedRound, CurrentAttempt, withCounted } from "./shared/currentAttempt.ts"
-import { readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * What marks a value as a budget.
@@ -43,39 +53,65 @@ import { readAll } from "./shared/options.ts"
  */
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RetryBudget")
 
-/**
- * Further attempts in flight as a share of the calls in flight, with a minimum. An attempt counts from the moment it is
- * decided on, its wait included, until it ends. A call that is being retried counts as a retry and no longer as a call,
- * so that retries stay at 20 % of calls, and not of calls and retries together.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Share extends Kernel.Share {}
-
-/**
- * A bucket of tokens: a retry takes its cost before it waits; a retry that succeeds gives its cost back; a call that
- * succeeds at once puts in the reward; an error gives nothing back. A hedge takes `cost` and never gives it back.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Tokens extends Kernel.Tokens {}
-
-/**
- * Every call deposits a part (`ratio`) of a retry, which is lost after `ttl`; beside that a reserve of
- * `minimumPerSecond` retries a second. It bounds the number of retries however short the calls are.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Deposits {
-  readonly _tag: "Deposits"
-  readonly ttl: Duration.DurationInput
-  readonly minimumPerSecond: number
-  /** Retries for each call: 0 to 1000. */
-  readonly ratio: number
-}
+export type {
+  /**
+   * Every call deposits a part (`ratio`) of a retry, which is lost after `ttl`; beside that a reserve of
+   * `minimumPerSecond` retries a second. It bounds the number of retries however short the calls are.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Deposits,
+  /**
+   * A budget as data, for a pipeline and its file. What is left out of a kind has its default; `"standard"` is a share with
+   * its defaults.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Input,
+  /**
+   * What a budget is made from; everything may be left out.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options,
+  /**
+   * The numbers of a form, each of which may be left out.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Partly,
+  /**
+   * Further attempts in flight as a share of the calls in flight, with a minimum. An attempt counts from the moment it
+   * is decided on, its wait included, until it ends. A call that is being retried counts as a retry and no longer as a
+   * call, so that retries stay at 20 % of calls, and not of calls and retries together.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Share,
+  /**
+   * A count of tokens, `maxTokens` at first: an attempt that fails with an error that may be retried takes one away, a
+   * call that succeeds puts `tokenRatio` back, and there are further attempts only while more than half of `maxTokens`
+   * are there. With 10 and 0.1: after five failures in a row there is no retry until at least one more call has gone
+   * well (5.1 tokens).
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Throttle,
+  /**
+   * A bucket of tokens: a retry takes its cost before it waits; a retry that succeeds gives its cost back; a call that
+   * succeeds at once puts in the reward; an error gives nothing back. A hedge takes `cost` and never gives it back.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Tokens
+} from "./retryBudget/options.ts"
 
 /**
  * What kind of budget it is, as data.
@@ -83,21 +119,19 @@ export interface Deposits {
  * @since 0.1.0
  * @category models
  */
-export type Form = Share | Tokens | Deposits
+export type Form = BudgetForm
 
-/**
- * The defaults of each form. `share`: Envoy's `RetryBudget` (20 %, at least 3). `tokens`: the AWS SDKs' standard retry
- * quota of 2026 (500 tokens, 14 for a retry, 5 after a throttle, 1 for a success). `deposits`: Finagle's `RetryBudget`
- * (20 %, 10 a second, 10 seconds).
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  share: { ratio: 0.2, minimum: 3 },
-  tokens: { capacity: 500, cost: 14, throttlingCost: 5, reward: 1 },
-  deposits: { ttl: "10 seconds", minimumPerSecond: 10, ratio: 0.2 }
-} as const
+export {
+  /**
+   * The defaults of each form. `share`: Envoy's `RetryBudget` (20 %, at least 3). `tokens`: the AWS SDKs' standard retry
+   * quota of 2026 (500 tokens, 14 for a retry, 5 after a throttle, 1 for a success). `deposits`: Finagle's `RetryBudget`
+   * (20 %, 10 a second, 10 seconds). `throttle`: the example of gRPC's proposal A6 (10 tokens, 0.1 for a success).
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./retryBudget/options.ts"
 
 /**
  * A share of the calls in flight. Default: 20 %, at least 3 at a time, as in Envoy. Where calls fail at once and are
@@ -106,10 +140,10 @@ export const defaults = {
  * @since 0.1.0
  * @category constructors
  */
-export const share = (options?: Partial<Omit<Share, "_tag">>): Share => ({
+export const share = (options?: Partly<Share>): Share => ({
   _tag: "Share",
   ...defaults.share,
-  ...options
+  ...definedFields({ ...options })
 })
 
 /**
@@ -119,8 +153,8 @@ export const share = (options?: Partial<Omit<Share, "_tag">>): Share => ({
  * @since 0.1.0
  * @category constructors
  */
-export const tokens = (options?: Partial<Omit<Tokens, "_tag">>): Tokens => {
-  const given = { ...defaults.tokens, ...options }
+export const tokens = (options?: Partly<Tokens>): Tokens => {
+  const given = { ...defaults.tokens, ...definedFields({ ...options }) }
   return {
     _tag: "Tokens",
     ...given,
@@ -135,10 +169,24 @@ export const tokens = (options?: Partial<Omit<Tokens, "_tag">>): Tokens => {
  * @since 0.1.0
  * @category constructors
  */
-export const deposits = (options?: Partial<Omit<Deposits, "_tag">>): Deposits => ({
+export const deposits = (options?: Partly<Deposits>): Deposits => ({
   _tag: "Deposits",
   ...defaults.deposits,
-  ...options
+  ...definedFields({ ...options })
+})
+
+/**
+ * Retry throttling as in gRPC (proposal A6). Default: 10 tokens, of which a success puts 0.1 back. It sees whether the
+ * other side is well rather than how many retries there are: while at most half of the tokens are left nothing is tried
+ * again, and calls that go well open it again.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const throttle = (options?: Partly<Throttle>): Throttle => ({
+  _tag: "Throttle",
+  ...defaults.throttle,
+  ...definedFields({ ...options })
 })
 
 /**
@@ -164,39 +212,20 @@ export interface RetryBudget {
 export const RetryBudget = Context.GenericTag<RetryBudget>("effect-llm-resilience/RetryBudget")
 
 /**
- * What a budget is made from; everything may be left out.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events carry. Default: `"retryBudget"`. */
-  readonly name?: string | undefined
-  /** Default: {@link share} with its defaults. */
-  readonly form?: Form | undefined
-}
-
-/**
  * A budget with a state of its own. Fails with one `InvalidOptions` that lists every number out of range, and every
  * cost that is above the capacity.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<RetryBudget, InvalidOptions> =>
+export const make = (options: Options = {}): Effect.Effect<RetryBudget, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("RetryBudget", { ...options }, (_, path, report): RetryBudget | undefined => {
-      const given = { form: share(), ...options }
-      const name = optional({ ...given }, "name", path, text, report) ?? "retryBudget"
-      const read = readForm(given.form ?? share(), "form", report)
-      if (read === undefined) return undefined
-      return {
-        [TypeId]: TypeId,
-        name,
-        form: given.form ?? share(),
-        cell: new Cell(read)
-      }
-    })
+    Either.map(readForm("RetryBudget", form, options), (read): RetryBudget => ({
+      [TypeId]: TypeId,
+      name: read.name,
+      form: options.form ?? share(),
+      cell: new Cell(read.form)
+    }))
   )
 
 /**
@@ -283,6 +312,9 @@ export const describe = (self: RetryBudget): string => {
     case "Tokens":
       return `${self.name}: ${form.capacity} tokens, a retry costs ${form.cost} (throttled ${form.throttlingCost}, ` +
         `timed out ${form.timeoutCost}), a success puts ${form.reward} back`
+    case "Throttle":
+      return `${self.name}: further attempts while more than half of ${form.maxTokens} tokens are left; a failure takes ` +
+        `1, a success puts ${form.tokenRatio} back`
     case "Deposits":
       return `${self.name}: retries at most ${percent(form.ratio)} of the calls of ${
         words(Duration.millis(form.ttl))

@@ -1,15 +1,17 @@
 /**
- * When to try again, as data. A policy is a value: it is built by constructors and modifiers that read like a sentence,
- * it decodes from JSON, prints itself, lists its delays and states its worst case. Only then it becomes a `Schedule`,
- * or is run by `Retry`.
+ * When to try again, as data. A policy is a value: constructors and modifiers read like a sentence, and it decodes from
+ * JSON, prints itself, lists its delays and states its worst case. Only then it becomes a `Schedule`, or is run by `Retry`.
  *
- * After each failure a policy accepts a set of waits, and the least of them is waited: `union` is set union, `intersect`
- * set intersection. So both are commutative, associative and idempotent, absorb each other and distribute over each
- * other, with `never` at one end; `andThen` is associative. Modifiers distribute over both. What does not hold by
- * nature: the reason given for a stop is that of the left side; decorrelated jitter of a union is not the union of
- * decorrelated jitters, because it starts from the shorter first delay; a cap bounds the backoff it is put on, while a
- * hint and the other side of an `intersect` may ask for longer; `immediate` is the other end only for errors that may be
- * retried, because a rule of `byError` retries others too.
+ * After each failure a policy accepts a set of waits, and the least of them is waited. In numbers: `constant(100)` accepts
+ * 100 ms and more; `within(constant(100), 150)` at 80 ms after the start accepts 100 to 70 ms, which is none, so it stops;
+ * its `union` with `constant(300)` then waits 300 ms. `union` is set union and `intersect` set intersection, so both are
+ * commutative, associative and idempotent, absorb each other and distribute over each other, with `never` at one end
+ * and, for errors that may be retried, `ignoreHints(immediate)` at the other. `andThen` is associative, and modifiers
+ * distribute over union and intersect. What does not hold: the reason for a stop is that of the left side; decorrelated
+ * jitter of a union starts from the shorter first delay; a cap bounds its own backoff, not a hint or the other side.
+ *
+ * Hints of the other side (`Retry-After`) are honoured up to 60 seconds in every policy: a retry is never earlier than
+ * asked, and after a longer hint there is none. `honourHints` sets another limit, `ignoreHints` none.
  *
  * @example
  * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
@@ -35,7 +37,6 @@
  * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
  * import * as Either from "effect/Either"
  *
- * // In a file, a policy is one flat object.
  * const policy = RetryPolicy.decode({ backoff: "exponential", initial: "500 millis", cap: "8 seconds", attempts: 4 })
  * console.log(Either.map(policy, String))
  *
@@ -46,11 +47,14 @@
  */
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
+import * as Form from "../internal/form.ts"
 import { capped, exponential, jittered } from "./Backoff.ts"
 import * as Bounds from "./retryPolicy/bounds.ts"
-import { durationInput, readOrThrow } from "./shared/options.ts"
-import * as Json from "./shared/retryJson.ts"
+import { canRetry as canRetryTree } from "./retryPolicy/canRetry.ts"
+import { readFormOrThrow } from "./shared/options.ts"
+import * as PolicyForm from "./shared/retryForm.ts"
 import { describe as describeTree } from "./shared/retryText.ts"
+import { longestHint } from "./shared/retryTree.ts"
 import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
@@ -75,8 +79,8 @@ export {
 export interface RetryPolicy extends Value.RetryPolicy {}
 
 const { isRetryPolicy, make } = Value
-
-const millis = (path: string, value: unknown): number => readOrThrow(moduleName, path, value, durationInput())
+const duration = Form.millis()
+const millis = (path: string, value: unknown): number => readFormOrThrow(moduleName, path, duration, value)
 
 /**
  * No retry at all.
@@ -168,7 +172,7 @@ export const attempts: {
   make({
     _tag: "Attempts",
     policy: self.tree,
-    max: readOrThrow(moduleName, "attempts", max, Json.ranges.attempts)
+    max: readFormOrThrow(moduleName, "attempts", PolicyForm.attempts, max)
   }))
 
 /**
@@ -188,8 +192,11 @@ export const within: {
 )
 
 /**
- * Never retries earlier than the other side asked (`Retry-After` and its kin). Where it asked for more than `max`, the
- * policy stops at once and the error, with its hint, goes to the caller. Default `max`: 60 seconds.
+ * How long a wait the other side may ask for (`Retry-After` and its kin), where the default of 60 seconds is not right.
+ * A retry is never earlier than asked; where the other side asks for more than `max`, the policy stops at once and the
+ * error, with its hint, goes to the caller. Of two limits in one another the tighter counts.
+ *
+ * {@link ignoreHints} is for none.
  *
  * @since 0.1.0
  * @category combinators
@@ -207,7 +214,15 @@ export const honourHints: {
     })
 )
 
-// combinators
+/**
+ * Waits as the policy says, whatever the other side asks for; `"honourHints": "never"` in a file. What is said furthest
+ * out counts: `policy.pipe(honourHints(), ignoreHints)` ignores hints, and a limit put round that honours them again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ignoreHints = (self: RetryPolicy): RetryPolicy =>
+  make({ _tag: "HonourHints", policy: self.tree, max: "never" })
 
 /**
  * Goes on while either does, with the shorter wait.
@@ -252,6 +267,16 @@ export const andThen: {
   (self: RetryPolicy, that: RetryPolicy): RetryPolicy => make({ _tag: "AndThen", first: self.tree, second: that.tree })
 )
 
+export type {
+  /**
+   * A policy as data: what a file holds, and what code may write inline (with any `DurationInput`).
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  PolicyData
+} from "./shared/retryData.ts"
+
 /**
  * One rule of {@link byError}: errors with one of these tags are retried by this policy, whatever their verdict.
  *
@@ -267,7 +292,7 @@ export interface Rule {
  * A policy for each kind of error, told by `_tag`. Each rule counts its own failures: its attempts, its growing delays,
  * its jitter. Errors that no rule names go to `otherwise` (default `"fail"`: they are not retried). With
  * `growth: "call"` delays grow with all failures of the call, as in the AWS SDKs; limits stay with the rule. A tag in
- * two rules, an empty list of tags or of rules throws `InvalidOptions`.
+ * two rules, a misspelt tag of ours, an empty list of tags or of rules throws `InvalidOptions`.
  *
  * @since 0.1.0
  * @category constructors
@@ -279,29 +304,17 @@ export const byError = (
     readonly growth?: "rule" | "call" | undefined
   }
 ): RetryPolicy => {
-  const all = rules.map((rule, i) => ({
-    on: readOrThrow(moduleName, `rules.${i}.on`, rule.on, Json.ranges.tags),
-    use: rule.use.tree
+  const { growth = "rule", otherwise = "fail" } = options ?? {}
+  const all = rules.map(({ on, use }, i) => ({
+    on: readFormOrThrow(moduleName, `rules.${i}.on`, PolicyForm.tags, on),
+    use: use.tree
   }))
-  readOrThrow(moduleName, "rules", all, (value, path, report) => {
-    const twice = Json.repeated(all)
-    if (all.length === 0) report.problems.push({ path, found: value, allowed: "a list of rules that is not empty" })
-    if (twice !== undefined) report.problems.push({ path, found: twice, allowed: "each tag in one rule only" })
-    return all
-  })
-  const otherwise = options?.otherwise ?? "fail"
-  return make({
-    _tag: "ByError",
-    rules: all,
-    otherwise: otherwise === "fail" ? "fail" : otherwise.tree,
-    growth: options?.growth ?? "rule"
-  })
+  readFormOrThrow(moduleName, "rules", PolicyForm.distinctRules, all)
+  return make({ _tag: "ByError", rules: all, otherwise: otherwise === "fail" ? "fail" : otherwise.tree, growth })
 }
 
-// defaults
-
 /**
- * The numbers of {@link standard}.
+ * The numbers of {@link standard}; `longestHint` holds for every policy that says nothing of hints.
  *
  * @since 0.1.0
  * @category defaults
@@ -312,7 +325,7 @@ export const defaults = {
   throttledInitial: Duration.seconds(1),
   factor: 2,
   cap: Duration.seconds(8),
-  longestHint: Duration.seconds(60)
+  longestHint: Duration.millis(longestHint)
 } as const
 
 /**
@@ -337,8 +350,6 @@ export const standard: RetryPolicy = byError([
     capped(defaults.cap)
   )
 }).pipe(attempts(defaults.attempts), honourHints({ max: defaults.longestHint }))
-
-// interpreters
 
 /**
  * The policy in one readable line; `String(policy)` is the same.
@@ -365,7 +376,7 @@ export {
    */
   preview,
   /**
-   * The state before the first attempt, which starts at `now` (epoch milliseconds).
+   * The state before the first attempt, which starts at `now`: milliseconds on a clock that only goes forward.
    *
    * @since 0.1.0
    * @category interpreters
@@ -435,17 +446,16 @@ export type {
  */
 export const bounds = (
   self: RetryPolicy,
-  options?: { readonly attemptTimeout?: Duration.DurationInput | undefined }
-): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
-  const found = Bounds.bounds(
-    self.tree,
-    options?.attemptTimeout === undefined ? 0 : millis("attemptTimeout", options.attemptTimeout)
-  )
-  return {
-    attempts: found.attempts,
-    wait: Duration.millis(found.wait),
-    duration: Duration.millis(found.duration)
+  options?: {
+    readonly attemptTimeout?: Duration.DurationInput | undefined
+    /** `"written"`: only hints count that the policy speaks of, not those honoured by default. Default: `"honoured"`. */
+    readonly hints?: "honoured" | "written" | undefined
   }
+): { readonly attempts: number; readonly wait: Duration.Duration; readonly duration: Duration.Duration } => {
+  const { attemptTimeout, hints } = options ?? {}
+  const takes = attemptTimeout === undefined ? 0 : millis("attemptTimeout", attemptTimeout)
+  const { attempts, duration, wait } = Bounds.bounds(self.tree, takes, hints === "written" ? "limit" : undefined)
+  return { attempts, wait: Duration.millis(wait), duration: Duration.millis(duration) }
 }
 
 /**
@@ -455,9 +465,7 @@ export const bounds = (
  * @since 0.1.0
  * @category interpreters
  */
-export const canRetry = (self: RetryPolicy): boolean => Bounds.canRetry(self.tree)
-
-// conversions
+export const canRetry = (self: RetryPolicy): boolean => canRetryTree(self.tree)
 
 export {
   /**

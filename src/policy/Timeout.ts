@@ -4,6 +4,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
  * import * as Timeout from "effect-llm-resilience/policy/Timeout"
  *
  * const program = Effect.gen(function*() {
@@ -18,13 +19,14 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { TimedOut } from "../error/PolicyError.ts"
-import { oneOf, optional, required, text } from "../internal/reader.ts"
+import * as Form from "../internal/form.ts"
 import { attempt, timeLimit } from "./shared/attempt.ts"
-import { durationInput, readAll } from "./shared/options.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * What marks a value as a {@link Timeout}.
@@ -62,6 +64,12 @@ export interface Options {
   readonly phase?: TimedOut["phase"] | undefined
 }
 
+const form = Form.of<Options>()(Form.struct("an object with the options of a time-out", {
+  name: Form.withDefault(Form.name, () => "timeout"),
+  limit: Form.millis(),
+  phase: Form.withDefault(Form.oneOf("attempt", "total", "firstToken", "idle", "queue"), () => "attempt" as const)
+}))
+
 /**
  * A time-out. Fails with `InvalidOptions` when the limit is zero, negative or infinite.
  *
@@ -70,18 +78,12 @@ export interface Options {
  */
 export const make = (options: Options): Effect.Effect<Timeout, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("Timeout", options, (_, path, report): Timeout | undefined => {
-      const given = { ...options }
-      const limit = required(given, "limit", path, durationInput(), report)
-      const name = optional(given, "name", path, text, report)
-      const phase = optional(given, "phase", path, oneOf("attempt", "total", "firstToken", "idle", "queue"), report)
-      return limit === undefined ? undefined : {
-        [TypeId]: TypeId,
-        name: name ?? "timeout",
-        limit: Duration.millis(limit),
-        phase: phase ?? "attempt"
-      }
-    })
+    Either.map(readForm("Timeout", form, options), ({ limit, name, phase }): Timeout => ({
+      [TypeId]: TypeId,
+      name,
+      limit: Duration.millis(limit),
+      phase
+    }))
   )
 
 /**

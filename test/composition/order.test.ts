@@ -19,7 +19,7 @@ import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 import { down, errorOf, finish, must, noted, settled, threeAttempts } from "./support/scenario.ts"
 
-const tripping = (failures: number) => ({ tripping: { when: "consecutive", failures } })
+const tripping = (failures: number) => ({ tripping: { when: "consecutive", failures } as const })
 const closed = (calls: number, failures: number) => ({ _tag: "Closed", calls, failures })
 
 describe("retry and circuit breaker", () => {

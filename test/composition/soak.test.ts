@@ -154,7 +154,8 @@ const forms = [
 ] as const
 
 describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {
-  const happens = [...always, ...own]
+  // What is rare needs the long run.
+  const happens = runs(always.filter((name) => name !== "TimedOut total"), [...always, ...own])
 
   it("every call has one outcome and nothing is left behind", async () => {
     const { attempts, ends, outcomes, pipeline, world } = await soak(options, calls, 7)
@@ -176,15 +177,16 @@ describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {
 
     expect(world.ask(Bulkhead.stats(bulkhead))).toMatchObject({ running: 0, queued: 0 })
     expect(world.ask(RetryBudget.stats(retryBudget))).toMatchObject({ calls: 0, retries: 0, hedges: 0 })
-    const circuit = world.ask(CircuitBreaker.state(circuitBreaker))
-    expect(["Closed", "HalfOpen"]).toContain(circuit._tag)
-    if (circuit._tag === "HalfOpen") expect(circuit.probing).toBe(0)
     expect(adaptiveRetry.cell.rate?.left ?? []).toEqual([])
     if (concurrencyLimit !== undefined) {
       expect(world.ask(ConcurrencyLimit.stats(concurrencyLimit))).toMatchObject({ running: 0, queued: 0 })
     }
     // A minute of rest fills the limiter up: a reservation that nobody gave back would stay in the line or in debt.
     await world.run(world.now() + 120_000)
+    // The last break is over, too, and no probe holds its place.
+    const circuit = world.ask(CircuitBreaker.state(circuitBreaker))
+    expect(["Closed", "HalfOpen"]).toContain(circuit._tag)
+    if (circuit._tag === "HalfOpen") expect(circuit.probing).toBe(0)
     expect(world.ask(RateLimiter.state(rateLimiter))).toMatchObject({
       waiting: 0,
       requestsAvailable: 105,
@@ -192,7 +194,7 @@ describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {
     })
 
     // The run was worth its time: everything that can happen did, if not to every call in it.
-    for (const name of happens) expect(outcomes.get(name), name).toBeGreaterThan(0)
+    for (const name of happens) expect(outcomes.get(name) ?? 0, name).toBeGreaterThan(0)
     // Work is counted, not timed, since machines differ.
     expect(work.timers / calls).toBeLessThan(15)
     expect(work.tasks / calls).toBeLessThan(30)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Circuit from "../../src/policy/circuitBreaker/kernel.ts"
+import * as Snapshot from "../../src/policy/circuitBreaker/snapshot.ts"
 import * as Tripping from "../../src/policy/shared/trippingRule.ts"
 import { runs } from "../runs.ts"
 
@@ -80,6 +81,8 @@ const settings: FastCheck.Arbitrary<Circuit.Settings> = FastCheck.record({
   longestHint: FastCheck.constantFrom(100, 1_000),
   probes: FastCheck.integer({ min: 1, max: 3 }),
   successesToClose: FastCheck.integer({ min: 1, max: 3 }),
+  failuresToOpen: FastCheck.integer({ min: 1, max: 3 }),
+  slowStart: FastCheck.constantFrom(0, 0, 15),
   probeLimit: FastCheck.constantFrom(20, 200),
   seed: FastCheck.double({ min: 0, max: 1, noNaN: true })
 }).map((all) => ({ ...all, slowerThan: Tripping.slowerThan(all.rule) }))
@@ -135,7 +138,7 @@ const play = (s: Circuit.Settings, story: ReadonlyArray<Happening>, look: (seen:
           : Circuit.disabled(state.ticket)
         break
       case "Restore":
-        state = Circuit.restore(s, state.ticket, JSON.parse(JSON.stringify(Circuit.write(state, now))), now)
+        state = Snapshot.restore(s, state.ticket, JSON.parse(JSON.stringify(Snapshot.write(state, now))), now)
         break
       case "Wait":
         break
@@ -179,6 +182,7 @@ describe("whatever happens to a circuit", () => {
     expect(after.probes.length).toBeLessThanOrEqual(s.probes)
     for (const { startedAt = now } of after.probes) expect(now - startedAt).toBeLessThan(s.probeLimit)
     expect(after.successes).toBeLessThan(s.successesToClose)
+    expect(after.failures).toBeLessThan(s.failuresToOpen)
   })
 
   law("it is open for a break, a hint or what a snapshot left, and never longer", (s) => ({ after, now }) => {
@@ -208,6 +212,8 @@ describe("whatever happens to a circuit", () => {
       longestHint: 100,
       probes: 1,
       successesToClose: 1,
+      failuresToOpen: 1,
+      slowStart: 0,
       probeLimit: 20,
       seed: 0,
       slowerThan: Infinity

@@ -30,6 +30,7 @@ const play = (form: Kernel.Form, storm: Storm): { readonly calls: number; readon
   let [calls, attempts] = [0, 0]
   for (let now = 0; now < end || ending.size > 0; now++) {
     for (const attempt of ending.get(now) ?? []) {
+      state = Kernel.fail(form, state)
       if (attempt.grant !== undefined) state = Kernel.settle(form, state, attempt.grant, false)
       const grant: Kernel.Grant = {
         kind: "retry",
@@ -72,6 +73,11 @@ const tokens: Kernel.Tokens = {
   reward: 1
 }
 
+const throttle: Kernel.Throttle = { _tag: "Throttle", maxTokens: 10, tokenRatio: 0.1 }
+
+/** Retries for each call, beside the reserve. */
+const ratioOf = (form: Kernel.Form): number => form._tag === "Tokens" || form._tag === "Throttle" ? 0 : form.ratio
+
 /** What a budget may spend beside its share. */
 const reserve = (form: Kernel.Form, storm: Storm): number => {
   switch (form._tag) {
@@ -82,6 +88,8 @@ const reserve = (form: Kernel.Form, storm: Storm): number => {
       return form.capacity / form.cost
     case "Deposits":
       return form.minimumPerSecond * (storm.seconds + 2 * form.ttl / 1000)
+    case "Throttle":
+      return form.maxTokens / 2
   }
 }
 
@@ -91,17 +99,16 @@ describe("a storm of retries", () => {
     expect(play(free, outage)).toEqual({ calls: 20_000, attempts: 60_000 })
   })
 
-  for (const form of [share, deposits, tokens]) {
+  for (const form of [share, deposits, tokens, throttle]) {
     for (const backoff of [0, 500]) {
       it(`${form._tag}, back-off ${backoff} ms: at most 1.2 attempts a call and the reserve`, () => {
         const storm = { ...outage, backoff }
         const { attempts, calls } = play(form, storm)
-        const ratio = form._tag === "Tokens" ? 0 : form.ratio
         console.log(
           `${form._tag}, back-off ${backoff} ms: ${attempts} attempts of ${calls} calls (${attempts / calls})`
         )
         expect(calls).toBe(20_000)
-        expect(attempts).toBeLessThanOrEqual((1 + ratio) * calls + reserve(form, storm))
+        expect(attempts).toBeLessThanOrEqual((1 + ratioOf(form)) * calls + reserve(form, storm))
         // The bound means something here: the reserve is small beside the share.
         expect(reserve(form, storm)).toBeLessThan(0.2 * calls)
       })
@@ -119,7 +126,7 @@ describe("a storm of retries", () => {
     FastCheck.assert(
       FastCheck.property(
         storms,
-        FastCheck.constantFrom<"Share" | "Deposits" | "Tokens">("Share", "Deposits", "Tokens"),
+        FastCheck.constantFrom<Kernel.Form["_tag"]>("Share", "Deposits", "Tokens", "Throttle"),
         FastCheck.constantFrom(0, 0.1, 0.2, 0.5),
         FastCheck.integer({ min: 0, max: 10 }),
         (storm, tag, ratio, minimum) => {
@@ -127,9 +134,11 @@ describe("a storm of retries", () => {
             ? { ...share, ratio, minimum }
             : tag === "Deposits"
             ? { ...deposits, ratio, minimumPerSecond: minimum }
+            : tag === "Throttle"
+            ? throttle
             : tokens
           const { attempts, calls } = play(form, storm)
-          expect(attempts).toBeLessThanOrEqual((1 + (tag === "Tokens" ? 0 : ratio)) * calls + reserve(form, storm))
+          expect(attempts).toBeLessThanOrEqual((1 + ratioOf(form)) * calls + reserve(form, storm))
         }
       ),
       { numRuns: runs(50, 200) }

@@ -17,8 +17,9 @@ import { runs } from "../runs.ts"
 import * as Arbitrary from "./retryPolicies.ts"
 import { chain, notAbove, policy, policyOf, run, story, tags } from "./retryPolicies.ts"
 
-const { andThen, atLeast, attempts, capped, honourHints, immediate, intersect, jittered, never, union, within } =
+const { andThen, atLeast, attempts, capped, honourHints, ignoreHints, immediate, intersect, jittered, never, union } =
   RetryPolicy
+const { within } = RetryPolicy
 
 const times = { numRuns: runs(100, 500) }
 const small = policyOf(2)
@@ -227,7 +228,8 @@ describe("bounds", () => {
     FastCheck.assert(
       FastCheck.property(chain, (policy) => {
         const { attempts, wait } = RetryPolicy.bounds(policy)
-        const hint = policy.tree._tag === "HonourHints" ? policy.tree.max : undefined
+        const said = policy.tree._tag === "HonourHints" ? policy.tree.max : 60_000
+        const hint = said === "never" ? undefined : said
         const failure = { tag: "A", retryable: true, forbidden: false, hint }
         const { retries, stopped } = run(policy, new Array(20).fill({ takes: 0, failure, random: 1 }))
         expect([retries.length + 1, stopped]).toEqual([attempts, "Attempts"])
@@ -325,12 +327,13 @@ describe("union and intersect are a distributive lattice", () => {
       times
     ))
 
-  it("immediate is the other, for errors that may be retried: only a rule retries others", () =>
+  it("immediate that ignores hints is the other, for errors that may be retried: only a rule retries others", () =>
     FastCheck.assert(
       FastCheck.property(policy, story, (a, story) => {
         const retryable = story.map((each) => ({ ...each, failure: { ...each.failure, retryable: true } }))
-        same(intersect(a, immediate), a, retryable)
-        same(union(a, immediate), immediate, retryable)
+        const all = ignoreHints(immediate)
+        same(intersect(a, all), a, retryable)
+        same(union(a, all), all, retryable)
       }),
       times
     ))
@@ -359,7 +362,8 @@ describe("modifiers", () => {
     millis.map((min) => (self: RetryPolicy.RetryPolicy) => atLeast(self, min)),
     FastCheck.integer({ min: 2, max: 5 }).map((max) => (self: RetryPolicy.RetryPolicy) => attempts(self, max)),
     millis.map((limit) => (self: RetryPolicy.RetryPolicy) => within(self, limit)),
-    millis.map((max) => (self: RetryPolicy.RetryPolicy) => honourHints(self, { max }))
+    millis.map((max) => (self: RetryPolicy.RetryPolicy) => honourHints(self, { max })),
+    FastCheck.constant(ignoreHints)
   )
 
   it("distribute over union and intersect (decorrelated jitter does not: it starts from the base of the whole)", () =>
@@ -393,6 +397,56 @@ describe("modifiers", () => {
         )
         same(attempts(attempts(policy, a + 1), b + 1), attempts(policy, Math.min(a, b) + 1), story)
       }),
+      times
+    ))
+})
+
+describe("hints", () => {
+  /** Nothing is said of hints in any part of it. */
+  const silent = policy.filter((each) => !JSON.stringify(each.tree).includes("HonourHints"))
+
+  it("of up to 60 seconds are honoured where nothing is said of them, and longer ones stop at once", () =>
+    FastCheck.assert(
+      FastCheck.property(silent, story, (policy, story) => {
+        for (const { delay, failure } of run(policy, story).retries) {
+          expect(delay).toBeGreaterThanOrEqual(failure.hint ?? 0)
+          expect(failure.hint ?? 0).toBeLessThanOrEqual(60_000)
+        }
+      }),
+      times
+    ))
+
+  it("the default is the limit of 60 seconds on every leaf, so saying it changes nothing", () =>
+    FastCheck.assert(
+      FastCheck.property(silent.filter((each) => !JSON.stringify(each.tree).includes("AndThen")), story, (a, story) =>
+        same(a, honourHints(a), story)),
+      times
+    ))
+
+  it("what is said furthest out counts", () =>
+    FastCheck.assert(
+      FastCheck.property(policy, millis, story, (a, max, story) => {
+        same(honourHints(ignoreHints(a), { max }), honourHints(a, { max }), story)
+        same(ignoreHints(honourHints(a, { max })), ignoreHints(a), story)
+        same(ignoreHints(ignoreHints(a)), ignoreHints(a), story)
+      }),
+      times
+    ))
+
+  it("that are ignored change nothing", () =>
+    FastCheck.assert(
+      FastCheck.property(policy, story, (a, story) => {
+        const unasked = story.map((each) => ({ ...each, failure: { ...each.failure, hint: undefined } }))
+        same(ignoreHints(a), ignoreHints(a), unasked)
+        expect(answers(ignoreHints(a), story)).toEqual(answers(ignoreHints(a), unasked))
+      }),
+      times
+    ))
+
+  it("distribute over andThen where they are ignored", () =>
+    FastCheck.assert(
+      FastCheck.property(policyOf(3), small, story, (a, b, story) =>
+        same(ignoreHints(andThen(a, b)), andThen(ignoreHints(a), ignoreHints(b)), story)),
       times
     ))
 })

@@ -36,7 +36,8 @@ const modifiers = (inner: FastCheck.Arbitrary<RetryPolicy.RetryPolicy>) => [
   FastCheck.tuple(inner, millis).map(([self, min]) => RetryPolicy.atLeast(self, min)),
   FastCheck.tuple(inner, FastCheck.integer({ min: 2, max: 6 })).map(([self, max]) => RetryPolicy.attempts(self, max)),
   FastCheck.tuple(inner, millis).map(([self, limit]) => RetryPolicy.within(self, limit)),
-  FastCheck.tuple(inner, millis).map(([self, max]) => RetryPolicy.honourHints(self, { max }))
+  FastCheck.tuple(inner, millis).map(([self, max]) => RetryPolicy.honourHints(self, { max })),
+  inner.map(RetryPolicy.ignoreHints)
 ]
 
 const byError = (inner: FastCheck.Arbitrary<RetryPolicy.RetryPolicy>) =>
@@ -106,8 +107,9 @@ export const happening: FastCheck.Arbitrary<Happening> = FastCheck.record({
       { weight: 1, arbitrary: FastCheck.constant(true) }
     ),
     hint: FastCheck.oneof(
-      { weight: 2, arbitrary: FastCheck.constant(undefined) },
-      { weight: 1, arbitrary: millis }
+      { weight: 6, arbitrary: FastCheck.constant(undefined) },
+      { weight: 3, arbitrary: millis },
+      { weight: 1, arbitrary: FastCheck.constantFrom(60_000, 60_001, 600_000) }
     )
   }),
   random: FastCheck.oneof(

@@ -422,6 +422,14 @@ describe("Hedge.make", () => {
       expect(error.message).toContain("budget (found nothing); allowed: a RetryBudget")
     }))
 
+  it.effect("takes no NaN for a delay, neither fixed nor at first", () =>
+    Effect.gen(function*() {
+      const paths = (options: Partial<Hedge.Options>) =>
+        Effect.map(Effect.flip(make(options)), (error) => error.issues.map((issue) => issue.path))
+      expect(yield* paths({ delay: NaN })).toEqual(["delay"])
+      expect(yield* paths({ delay: { quantile: 0.9, initial: NaN } })).toEqual(["delay.initial"])
+    }))
+
   it.effect("checks a learned delay", () =>
     Effect.gen(function*() {
       const delay = { quantile: 0.2, minimumSamples: 99, initial: "-1 millis", speed: 1 }

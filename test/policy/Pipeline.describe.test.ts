@@ -15,7 +15,9 @@ const bounds = (options: Pipeline.Options) =>
     return { attempts, calls, wait: Duration.toSeconds(wait), duration: Duration.toSeconds(duration) }
   })
 
-const retry = { backoff: "constant", delay: "2 seconds", attempts: 4 } as const
+const hinted = { backoff: "constant", delay: "2 seconds", attempts: 4 } as const
+/** Without hints, so that the waits are those of the backoff. */
+const retry = { ...hinted, honourHints: "never" } as const
 
 describe("Pipeline.describe", () => {
   it.effect("prints all policies in their order, every number, and the worst case with hedges", () =>
@@ -42,6 +44,11 @@ describe("Pipeline.describe", () => {
 })
 
 describe("Pipeline.bounds", () => {
+  it.effect("counts the wait that the other side may ask for each time", () =>
+    Effect.gen(function*() {
+      expect(yield* bounds({ retry: hinted })).toMatchObject({ attempts: 4, wait: 180 })
+    }))
+
   it.effect("counts the calls that hedges add, a hedge without a retry too", () =>
     Effect.gen(function*() {
       const hedge = { delay: "1 second", maxHedges: 2, budget: "none" } as const

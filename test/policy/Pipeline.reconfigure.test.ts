@@ -21,7 +21,7 @@ import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 
 const broken = new ServerError({ provider: "test", status: 500 })
-const tripping = { when: "consecutive", failures: 2 }
+const tripping = { when: "consecutive", failures: 2 } as const
 
 const pathsOf = <A>(made: Effect.Effect<A, InvalidOptions>) =>
   Effect.map(Effect.flip(made), (error) => error.issues.map(({ path }) => path))
@@ -76,7 +76,7 @@ describe("Pipeline.reconfigure keeps what the policies know", () => {
 
   it.effect("a breaker with a judge of the pipeline's own keeps that judge, or takes the new one", () =>
     Effect.gen(function*() {
-      const circuitBreaker = { tripping: { when: "consecutive", failures: 1 } }
+      const circuitBreaker = { tripping: { when: "consecutive", failures: 1 } as const }
       const pipeline = yield* Pipeline.make({ circuitBreaker, verdict: () => Verdict.make("Fail") })
       yield* Pipeline.reconfigure(pipeline, { circuitBreaker, verdict: () => Verdict.make("Fail") })
       yield* Effect.flip(Pipeline.apply(broken, pipeline))
@@ -232,7 +232,7 @@ describe("calls and a new configuration", () => {
 
   it.effect("the retry that runs keeps its attempts", () =>
     Effect.gen(function*() {
-      const retry = (attempts: number) => ({ backoff: "constant", delay: "1 second", attempts })
+      const retry = (attempts: number) => ({ backoff: "constant", delay: "1 second", attempts }) as const
       const pipeline = yield* Pipeline.make({ retry: retry(3) })
       let tries = 0
       const call = Effect.suspend(() => {

@@ -149,7 +149,7 @@ describe("the order of the policies", () => {
 describe("Pipeline.make", () => {
   it.effect("takes the retry as a policy or as JSON", () =>
     Effect.gen(function*() {
-      const json = { backoff: "constant", delay: "1 second", attempts: 3 }
+      const json = { backoff: "constant", delay: "1 second", attempts: 3 } as const
       const read = yield* Pipeline.make({ retry: json })
       const built = yield* Pipeline.make({ retry: everySecond })
       expect(Pipeline.encode(read)).toEqual(Pipeline.encode(built))
@@ -334,13 +334,13 @@ describe("Pipeline.describe and Pipeline.bounds", () => {
       const pipeline = yield* Pipeline.make({
         name: "chat",
         totalTimeout: "1 minute",
-        retry: everySecond,
+        retry: RetryPolicy.ignoreHints(everySecond),
         attemptTimeout: "10 seconds"
       })
       expect(String(pipeline)).toBe(
         [
           "chat: total time-out 1m",
-          "retry: every 1s, 3 attempts in total",
+          "retry: every 1s, 3 attempts in total, ignoring hints",
           "attempt time-out 10s",
           "call"
         ].join("\n  → ") + "\n  worst case: 3 attempts, 2s waiting, 32s in all"
@@ -372,7 +372,7 @@ describe("Pipeline.describe and Pipeline.bounds", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         totalTimeout: "2 minutes",
-        retry: RetryPolicy.exponential({ initial: "1 second" }).pipe(RetryPolicy.attempts(4)),
+        retry: RetryPolicy.exponential({ initial: "1 second" }).pipe(RetryPolicy.attempts(4), RetryPolicy.ignoreHints),
         attemptTimeout: "10 seconds"
       })
       const { took } = yield* finish(Pipeline.apply(Effect.never, pipeline))

@@ -25,7 +25,7 @@ describe("every section", () => {
       expect(made.name).toBe("chat")
       expect(made.totalTimeout).toBe(120_000)
       expect(made.attemptTimeout).toBe(20_000)
-      expect(String(made.retry)).toBe("every 1s, 3 attempts in total")
+      expect(String(made.retry)).toBe("every 1s, 3 attempts in total, honouring hints up to 1m")
       expect(made.retryBudget?.form).toEqual(RetryBudget.tokens({ capacity: 100, cost: 10 }))
       expect(made.adaptiveRetry?.settings).toEqual({
         duration: 60_000,
@@ -144,7 +144,8 @@ describe("every section", () => {
   it.effect.each<readonly [string, unknown, RetryBudget.Form]>([
     ["share", { share: { ratio: 0.5 } }, RetryBudget.share({ ratio: 0.5 })],
     ["tokens", { tokens: {} }, RetryBudget.tokens()],
-    ["deposits", { deposits: { ttl: "20 seconds" } }, RetryBudget.deposits({ ttl: "20 seconds" })]
+    ["deposits", { deposits: { ttl: "20 seconds" } }, RetryBudget.deposits({ ttl: 20_000 })],
+    ["throttle", { throttle: { maxTokens: 100 } }, RetryBudget.throttle({ maxTokens: 100 })]
   ])("a budget has the form that its key names: %s", ([, retryBudget, form]) =>
     Effect.gen(function*() {
       expect((yield* PolicyConfig.decode({ retryBudget })).retryBudget?.form).toEqual(form)

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -143,6 +144,35 @@ describe("hints", () => {
       const { call, starts } = yield* flaky([limited(7), limited(0), limited(60)])
       yield* finish(call.pipe(Retry.apply(policy)))
       expect(yield* starts).toEqual([0, 7_000, 8_000, 68_000])
+    }))
+
+  it.effect("no attempt comes before its hint in a policy that says nothing of hints, in code or in a file", () =>
+    Effect.gen(function*() {
+      const inFile = Either.getOrThrow(
+        RetryPolicy.decode({
+          backoff: "exponential",
+          initial: "50 millis",
+          cap: "8 seconds",
+          jitter: "full",
+          attempts: 4
+        })
+      )
+      for (const silent of [everySecond, inFile]) {
+        const { call, starts } = yield* flaky([limited(7), limited(60)])
+        yield* finish(call.pipe(Retry.apply(silent)))
+        const [first = 0, ...later] = yield* starts
+        expect(later.map((at) => at - first)).toEqual([7_000, 67_000])
+        const tooLong = yield* flaky(always(limited(61)))
+        yield* finish(tooLong.call.pipe(Retry.apply(silent)))
+        expect(yield* tooLong.starts).toHaveLength(1)
+      }
+    }))
+
+  it.effect("attempts come before their hints where those are ignored", () =>
+    Effect.gen(function*() {
+      const { call, starts } = yield* flaky([limited(7), limited(600)])
+      yield* finish(call.pipe(Retry.apply(RetryPolicy.ignoreHints(everySecond))))
+      expect(yield* starts).toEqual([0, 1_000, 2_000])
     }))
 
   it.effect("a hint beyond the maximum ends it at once, with the hint in the error", () =>

@@ -126,16 +126,16 @@ describe("RetryBudget.make", () => {
           form: RetryBudget.tokens({ capacity: 10, initial: 11, cost: 14, throttlingCost: 0, reward: -1 })
         })
       )
-        .toEqual(["form.initial", "form.cost", "form.throttlingCost", "form.timeoutCost", "form.reward"])
+        .toEqual(["form.throttlingCost", "form.reward", "form.initial", "form.cost", "form.timeoutCost"])
       expect(yield* paths({ form: RetryBudget.deposits({ ttl: "61 seconds", minimumPerSecond: -1, ratio: 1001 }) }))
         .toEqual(["form.ttl", "form.minimumPerSecond", "form.ratio"])
-      expect(yield* paths(JSON.parse("{\"form\":{\"_tag\":\"Shares\"}}"))).toEqual(["form"])
+      expect(yield* paths(JSON.parse("{\"form\":{\"_tag\":\"Shares\"}}"))).toEqual(["form._tag"])
     }))
 
   it.effect("names both fields when a cost is above the capacity", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(RetryBudget.make({ form: RetryBudget.tokens({ capacity: 10 }) }))
-      expect(error.message).toContain("form.cost (found 14); allowed: at most form.capacity, which is 10")
+      expect(error.message).toContain("form.cost (found 14); allowed: at most capacity, which is 10")
     }))
 
   it.effect("describes itself in one line", () =>

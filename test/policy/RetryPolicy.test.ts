@@ -52,8 +52,8 @@ const badDurations: ReadonlyArray<readonly [Duration.DurationInput, string]> = [
   ["-5 seconds", "\"-5 seconds\""],
   [NaN, "NaN"],
   [Infinity, "Infinity"],
-  [Duration.infinity, "\"Infinity\""],
-  [Duration.zero, "\"0\""],
+  [Duration.infinity, "Infinity"],
+  [Duration.zero, "0"],
   ["36501 days", "\"36501 days\""]
 ]
 
@@ -153,6 +153,15 @@ describe("decode reads a policy file", () => {
   it("in the spelling for people", () => {
     expect(Either.getOrThrow(RetryPolicy.decode(inFile))).toEqual(transient)
     expect(RetryPolicy.encode(transient)).toEqual(inFile)
+  })
+
+  it("that ignores hints", () => {
+    const ignoring = { backoff: "constant", delay: "1 second", attempts: 3, honourHints: "never" }
+    const policy = constant("1 second").pipe(attempts(3), RetryPolicy.ignoreHints)
+    expect(Either.getOrThrow(RetryPolicy.decode(ignoring))).toEqual(policy)
+    expect(RetryPolicy.encode(policy)).toEqual(ignoring)
+    expect(Either.getOrThrow(RetryPolicy.decode(RetryPolicy.encodeTree(policy)))).toEqual(policy)
+    expect(issues({ ...ignoring, honourHints: "always" })).toEqual([["honourHints", "\"always\""]])
   })
 
   it("in the full tree", () => {
@@ -269,12 +278,20 @@ describe("a policy is a value", () => {
     [jittered(immediate, { min: 0.75, max: 1 }), "retry at once, jitter from 75% to 100%"],
     [jittered(immediate, { min: 0.57, max: 1.1 }), "retry at once, jitter from 57% to 110%"],
     [RetryPolicy.atLeast(immediate, 5), "retry at once, at least 5ms"],
-    [RetryPolicy.union(immediate, never), "either (retry at once) or (never retry)"],
-    [RetryPolicy.intersect(immediate, never), "both (retry at once) and (never retry)"],
-    [RetryPolicy.andThen(immediate, never), "first (retry at once) then (never retry)"],
+    [RetryPolicy.union(immediate, never), "either (retry at once) or (never retry), honouring hints up to 1m"],
+    [RetryPolicy.intersect(immediate, never), "both (retry at once) and (never retry), honouring hints up to 1m"],
+    [RetryPolicy.andThen(immediate, never), "first (retry at once) then (never retry), honouring hints up to 1m"],
     [
       byError([{ on: ["A", "B"], use: immediate }], { otherwise: never, growth: "call" }),
-      "by error (delays grow with all failures of the call): A, B → (retry at once); otherwise (never retry)"
+      "by error (delays grow with all failures of the call): A, B → (retry at once); otherwise (never retry), " +
+      "honouring hints up to 1m"
+    ],
+    [attempts(immediate, 3), "retry at once, 3 attempts in total, honouring hints up to 1m"],
+    [attempts(RetryPolicy.ignoreHints(immediate), 3), "retry at once, ignoring hints, 3 attempts in total"],
+    [
+      RetryPolicy.union(attempts(immediate, 3), honourHints(immediate, { max: "5 minutes" })),
+      "either (retry at once, 3 attempts in total) or (retry at once, honouring hints up to 5m), " +
+      "honouring hints up to 1m where nothing else is said"
     ]
   ])("%#: %s", (policy, words) => {
     expect(String(policy)).toBe(words)
@@ -330,7 +347,7 @@ describe("a policy is a value", () => {
       pipe(immediate, RetryPolicy.andThen(never))
     ]
     expect(last).toEqual(first)
-    expect(String(last[9])).toBe("first (retry at once) then (never retry)")
+    expect(String(last[9])).toBe("first (retry at once) then (never retry), honouring hints up to 1m")
   })
 })
 

@@ -158,7 +158,7 @@ describe("Timeout.make", () => {
       // As it comes from a program without types.
       const options: Timeout.Options = JSON.parse("{\"limit\":\"soon\",\"phase\":\"never\",\"name\":\"\"}")
       const error = yield* Effect.flip(Timeout.make(options))
-      expect(error.issues.map((issue) => issue.path)).toEqual(["limit", "name", "phase"])
+      expect(error.issues.map((issue) => issue.path)).toEqual(["name", "limit", "phase"])
       expect(error.message).toContain("one of \"attempt\", \"total\"")
     }))
 })

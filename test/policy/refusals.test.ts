@@ -7,7 +7,6 @@ import * as TestClock from "effect/TestClock"
 import { BulkheadFull, CircuitOpen, PolicyError, RateLimitExceeded, TimedOut } from "../../src/error/PolicyError.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
-import * as CircuitBreakers from "../../src/policy/CircuitBreakers.ts"
 import * as ConcurrencyLimit from "../../src/policy/ConcurrencyLimit.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as Timeout from "../../src/policy/Timeout.ts"
@@ -24,8 +23,8 @@ const refusalsOf = (name: string) =>
     const limit = yield* ConcurrencyLimit.make({ name, initial: 1, ceiling: 1 })
     const breaker = yield* CircuitBreaker.make({ name, tripping: Tripping.consecutive(1), openFor: "10 seconds" })
     yield* Effect.ignore(CircuitBreaker.apply(down, breaker))
-    const breakers = yield* CircuitBreakers.make({ name, tripping: Tripping.consecutive(1), openFor: "10 seconds" })
-    yield* Effect.ignore(CircuitBreakers.apply(down, breakers, "key"))
+    const breakers = yield* CircuitBreaker.keyed({ name, tripping: Tripping.consecutive(1), openFor: "10 seconds" })
+    yield* Effect.ignore(breakers.apply("key")(down))
     yield* Effect.fork(Bulkhead.apply(Effect.never, bulkhead))
     yield* Effect.fork(ConcurrencyLimit.apply(Effect.never, limit))
     yield* Effect.yieldNow()
@@ -33,7 +32,7 @@ const refusalsOf = (name: string) =>
     yield* Effect.yieldNow()
     const refused = yield* Effect.all({
       circuit: Effect.flip(CircuitBreaker.apply(Effect.void, breaker)),
-      keyed: Effect.flip(CircuitBreakers.apply(Effect.void, breakers, "key")),
+      keyed: Effect.flip(breakers.apply("key")(Effect.void)),
       rate: Effect.flip(RateLimiter.apply(Effect.void, rate)),
       cost: Effect.flip(RateLimiter.applyCost(Effect.void, rate, { tokens: 20 })),
       bulkhead: Effect.flip(Bulkhead.apply(Effect.void, bulkhead)),

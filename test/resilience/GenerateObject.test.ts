@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
@@ -269,6 +270,26 @@ describe("GenerateObject.call under a policy", () => {
     Effect.gen(function*() {
       const reask = RetryPolicy.immediate.pipe(RetryPolicy.attempts(9), RetryPolicy.within("1 minute"))
       const fiber = yield* Effect.fork(rejected({ reask }))
+      yield* TestClock.adjust("2 minutes")
+      const { error, requests } = yield* Fiber.join(fiber)
+      expect([error.stopped, requests.length]).toEqual(["Bound", 2])
+    }).pipe(scripted(
+      ScriptedModel.delayed("40 seconds", noNumber("a")),
+      ScriptedModel.delayed("40 seconds", noNumber("b")),
+      good
+    )))
+
+  it.effect("has a deadline that a wall clock which is set back does not move", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      const unsafeCurrentTimeMillis = () => -clock.unsafeCurrentTimeMillis()
+      const setBack: Clock.Clock = Object.assign(Object.create(clock), {
+        unsafeCurrentTimeMillis,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+        currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis)
+      })
+      const reask = RetryPolicy.immediate.pipe(RetryPolicy.attempts(9), RetryPolicy.within("1 minute"))
+      const fiber = yield* Effect.fork(Effect.withClock(rejected({ reask }), setBack))
       yield* TestClock.adjust("2 minutes")
       const { error, requests } = yield* Fiber.join(fiber)
       expect([error.stopped, requests.length]).toEqual(["Bound", 2])

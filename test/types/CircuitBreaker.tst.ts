@@ -7,13 +7,12 @@ import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type { CircuitOpen } from "../../src/error/PolicyError.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
-import * as CircuitBreakers from "../../src/policy/CircuitBreakers.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
 
 declare const call: Effect.Effect<string, "down", "network">
 declare const certain: Effect.Effect<number>
 declare const breaker: CircuitBreaker.CircuitBreaker
-declare const breakers: CircuitBreakers.CircuitBreakers
+declare const breakers: CircuitBreaker.Keyed
 
 describe("CircuitBreaker", () => {
   test("adds exactly its refusal, in both styles", () => {
@@ -58,11 +57,11 @@ describe("CircuitBreaker", () => {
   })
 })
 
-describe("CircuitBreakers", () => {
+describe("CircuitBreaker.keyed", () => {
   test("adds exactly its refusal, in both styles", () => {
     type Guarded = Effect.Effect<string, "down" | CircuitOpen, "network">
-    expect(CircuitBreakers.apply(call, breakers, "small")).type.toBe<Guarded>()
-    expect(call.pipe(CircuitBreakers.apply(breakers, "small"))).type.toBe<Guarded>()
+    expect(breakers.apply("small")(call)).type.toBe<Guarded>()
+    expect(call.pipe(breakers.apply("small"))).type.toBe<Guarded>()
   })
 })
 

@@ -3,10 +3,8 @@ import * as Effect from "effect/Effect"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import type { Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
+import { form } from "./options.ts"
 import * as Requests from "./requests.ts"
-
-const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
 
 /** Holds requests back in the mode `"rate"`, and takes in what becomes of those that were sent. */
 const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
@@ -25,17 +23,11 @@ const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
   }
 }
 
-export const section = Section.make<
-  "adaptiveRetry",
-  AdaptiveRetry.Options,
-  AdaptiveRetry.Options,
-  AdaptiveRetry.AdaptiveRetry,
-  never
->({
-  options: readByConstructor("adaptiveRetry", ["window", "cap"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "adaptiveRetry",
-  is: isAdaptiveRetry,
-  make: (own, peers) => AdaptiveRetry.make({ ...own, ...fromPipeline(own, peers) }),
+  is: Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId),
+  make: AdaptiveRetry.make,
   // Nobody waits for its turn only to be refused by an open circuit.
   stage: { _tag: "Gate", gate, behind: "circuitBreaker" },
   // What was seen of late goes on to count.

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
 import * as Verdict from "../../error/Verdict.ts"
@@ -85,6 +86,22 @@ export const unsafeMake = (
   }
 }
 
+/** Takes over other settings: see `Circuit.reconfigure`. */
+export const reconfigure = (
+  cell: Cell,
+  settings: Settings,
+  verdict: ((error: unknown) => Verdict.Verdict) | undefined
+): void => {
+  const changed = {
+    rule: !Equal.equals(cell.settings.tripping, settings.tripping),
+    breaks: !Equal.equals(cell.settings.openFor, settings.openFor)
+  }
+  cell.settings = settings
+  cell.kernel = toKernel(settings, cell.kernel.seed)
+  cell.verdict = verdict ?? Verdict.of
+  cell.state = Circuit.reconfigure(cell.kernel, cell.state, changed)
+}
+
 /**
  * Whether a value is a circuit breaker.
  *
@@ -147,9 +164,9 @@ const observed: Ticket = 0
  */
 export const admit = (self: CircuitBreaker, now: number): Ticket => {
   const { cell } = self
-  if (cell.state._tag === "Closed") return cell.state.ticket
+  if (cell.state._tag === "Closed" && cell.state.slowStart === undefined) return cell.state.ticket
   catchUp(cell, now)
-  const [next, ticket] = Circuit.hold(cell.kernel, cell.state)
+  const [next, ticket] = Circuit.hold(cell.kernel, cell.state, now)
   cell.state = next
   if (ticket === refused) {
     cell.refused++
@@ -165,6 +182,9 @@ export const start = ({ cell }: CircuitBreaker, ticket: Ticket, now: number): vo
 
 /** Whether a ticket is that of a probe which has no result yet. */
 export const isProbe = ({ cell }: CircuitBreaker, ticket: Ticket): boolean => Circuit.isProbe(cell.state, ticket)
+
+/** Whether every call is let through, and holds nothing. */
+export const isWideOpen = ({ state }: Cell): boolean => state._tag === "Closed" && state.slowStart === undefined
 
 /** Whether a call at `now` will get no ticket. */
 export const isShut = ({ settings, state }: Cell, now: number): boolean =>
@@ -254,6 +274,15 @@ export const takeEvents = ({ cell }: CircuitBreaker, at: number): ReadonlyArray<
   return pending.map(({ event }) => event(at))
 }
 
+const reasons = {
+  Closed: "slowStart",
+  Open: "open",
+  HalfOpen: "probing",
+  Isolated: "isolated",
+  // Never: it lets everything through.
+  Disabled: "open"
+} as const
+
 /**
  * The refusal of a call at `now`.
  *
@@ -265,11 +294,7 @@ export const refusalAt = (self: CircuitBreaker, now: number): CircuitOpen => {
   const fields = {
     name: settings.name,
     retryAfter: Duration.millis(Circuit.remaining(kernel, state, now)),
-    reason: state._tag === "Isolated"
-      ? "isolated" as const
-      : state._tag === "HalfOpen"
-      ? "probing" as const
-      : "open" as const
+    reason: reasons[state._tag]
   }
   return refusal(
     CircuitOpen,

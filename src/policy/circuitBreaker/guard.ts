@@ -10,7 +10,7 @@ import type { CircuitOpen } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Ended, Entered, Gate } from "../shared/attempt.ts"
+import type { Ended, Entered, Gate, Refused } from "../shared/attempt.ts"
 import * as Cell from "./cell.ts"
 
 /** A call that was let through a half-open circuit, and has no result yet. */
@@ -35,6 +35,15 @@ export const report = (self: Cell.CircuitBreaker): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
     Effect.forEach(Cell.takeEvents(self, clock.unsafeCurrentTimeMillis()) ?? [], Monitor.emit, { discard: true })
   )
+
+/** Does something to the circuit in one step, and reports what came of it. */
+export const step = <A>(self: Cell.CircuitBreaker, act: (cell: Cell.Cell, now: number) => A): Effect.Effect<A> =>
+  Effect.uninterruptible(Effect.clockWith((clock) => {
+    const now = elapsedMillis(clock)
+    Cell.catchUp(self.cell, now)
+    const result = act(self.cell, now)
+    return self.cell.pending === undefined ? Effect.succeed(result) : Effect.as(report(self), result)
+  }))
 
 /** The effect, after a report where there is something to report. */
 const reporting = <A, E, R>(self: Cell.CircuitBreaker, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -79,7 +88,7 @@ const settling = <A, E, R>(
     }
   })
 
-/** For a circuit that is not closed: uninterruptible but for the call itself, so that every probe gives its place back. */
+/** For a circuit that is not wide open: uninterruptible but for the call itself, so that every probe gives its place back. */
 const applyGuarded = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   self: Cell.CircuitBreaker,
@@ -116,7 +125,7 @@ export const apply = <A, E, R>(
   Effect.clockWith((clock): Effect.Effect<A, E | CircuitOpen, R> => {
     const startedAt = elapsedMillis(clock)
     const isShut = Cell.isShut(self.cell, startedAt)
-    if (!isShut && self.cell.state._tag !== "Closed") return applyGuarded(effect, self, clock)
+    if (!isShut && !Cell.isWideOpen(self.cell)) return applyGuarded(effect, self, clock)
     // A call that is refused, or that goes through a closed circuit, holds nothing: interrupted, it counts for nothing,
     // and there is nothing to give back. So it needs no protection, which would cost more than all the rest.
     const ticket = Cell.admit(self, startedAt)
@@ -154,13 +163,19 @@ const partOfProbe: Entered<unknown> = { _tag: "Entered", leave: () => undefined 
 
 const noProbes: ReadonlyArray<HeldProbe> = []
 
+/** A shut circuit asks nothing of the fiber. */
+const refusedAt = (self: Cell.CircuitBreaker, now: number): Refused<CircuitOpen> => {
+  Cell.admit(self, now)
+  return { _tag: "Refused", refuse: refuse(self, now) }
+}
+
 /** The circuit as a gate of an attempt. A closed circuit lets a call through in no time. */
 export const gate = (self: Cell.CircuitBreaker): Gate<unknown, CircuitOpen> => ({
   enter: (now) =>
-    self.cell.state._tag === "Closed"
+    Cell.isWideOpen(self.cell)
       ? new BehindBreaker(self, Cell.admit(self, now), noProbes)
       : Cell.isShut(self.cell, now)
-      ? { _tag: "Refused", refuse: (Cell.admit(self, now), refuse(self, now)) }
+      ? refusedAt(self, now)
       : {
         _tag: "Slow",
         enter: Effect.flatMap(HeldProbes, (held): Effect.Effect<Entered<unknown>, CircuitOpen> => {

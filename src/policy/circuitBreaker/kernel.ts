@@ -9,7 +9,6 @@
  *
  * The counts of a closed circuit are written in place (see `tripping`), everything else is replaced.
  */
-import { definedFields } from "../../internal/record.ts"
 import { uniform } from "../../internal/seeded.ts"
 import * as Step from "../shared/retryStep.ts"
 import type { RetryTree } from "../shared/retryTree.ts"
@@ -26,9 +25,13 @@ export interface Settings {
   /** Probes at a time. */
   readonly probes: number
   readonly successesToClose: number
+  /** So many probes that failed or were slow open it again: 1 where all must succeed. */
+  readonly failuresToOpen: number
+  /** Milliseconds after closing in which a growing share of calls is let through; 0 where all are at once. */
+  readonly slowStart: number
   /** Milliseconds from when a probe is sent; one that has no result by then has failed. */
   readonly probeLimit: number
-  /** Decides the jitter of breaks. */
+  /** Decides the jitter of breaks, and which calls are let through in a slow start. */
   readonly seed: number
 }
 
@@ -53,9 +56,22 @@ export interface OpenedBy {
   readonly message: string
 }
 
+/** The time after closing in which a growing share of calls is let through. */
+export interface SlowStart {
+  readonly since: number
+  readonly until: number
+  /** How many calls have asked: each of them draws anew. */
+  readonly asked: number
+}
+
 /** `ticket` is the highest that was given out so far. */
 export type State =
-  | { readonly _tag: "Closed"; readonly ticket: number; readonly counts: Tripping.Counts }
+  | {
+    readonly _tag: "Closed"
+    readonly ticket: number
+    readonly counts: Tripping.Counts
+    readonly slowStart: SlowStart | undefined
+  }
   | {
     readonly _tag: "Open"
     readonly ticket: number
@@ -74,6 +90,10 @@ export type State =
     readonly openedBy: OpenedBy | undefined
     readonly probes: ReadonlyArray<Probe>
     readonly successes: number
+    /** Probes that failed or were slow. */
+    readonly failures: number
+    /** How many of those only were slow. */
+    readonly slow: number
   }
   | { readonly _tag: "Isolated"; readonly ticket: number }
   | { readonly _tag: "Disabled"; readonly ticket: number }
@@ -87,7 +107,16 @@ export const refused = -1
 export const closed = (settings: Settings, ticket: number): State => ({
   _tag: "Closed",
   ticket: ticket + 1,
-  counts: Tripping.counts(settings.rule)
+  counts: Tripping.counts(settings.rule),
+  slowStart: undefined
+})
+
+/** Closed because the other side has recovered: it may still be weak. */
+const recovered = (settings: Settings, ticket: number, now: number): State => ({
+  _tag: "Closed",
+  ticket: ticket + 1,
+  counts: Tripping.counts(settings.rule),
+  slowStart: settings.slowStart > 0 ? { since: now, until: now + settings.slowStart, asked: 0 } : undefined
 })
 
 export const isolated = (ticket: number): State => ({ _tag: "Isolated", ticket: ticket + 1 })
@@ -138,8 +167,21 @@ const open = (settings: Settings, before: Before, at: number, why: Why): State =
   }
 }
 
-const oneFailure: Tripping.Sum = { calls: 1, failures: 1, slow: 0 }
-const oneSlow: Tripping.Sum = { calls: 1, failures: 0, slow: 1 }
+type HalfOpen = Extract<State, { readonly _tag: "HalfOpen" }>
+
+/** A probe failed, or was slow: that may be one too many. `rest` are the probes without it. */
+const failProbe = (
+  settings: Settings,
+  state: HalfOpen,
+  rest: ReadonlyArray<Probe>,
+  how: { readonly isSlow: boolean; readonly at: number; readonly hint: number }
+): State => {
+  const failures = state.failures + 1
+  const slow = state.slow + (how.isSlow ? 1 : 0)
+  if (failures < settings.failuresToOpen) return { ...state, probes: rest, failures, slow }
+  const sum = { calls: state.successes + failures, failures: failures - slow, slow }
+  return open(settings, state, how.at, { sum, hint: how.hint })
+}
 
 /** When the first of the probes was sent: `Infinity` where none was. */
 const earliest = (probes: ReadonlyArray<Probe>): number =>
@@ -153,7 +195,16 @@ const halfOpen = ({ history, openedBy, ticket }: Before): State => ({
   history,
   openedBy,
   probes: [],
-  successes: 0
+  successes: 0,
+  failures: 0,
+  slow: 0
+})
+
+/** The same span, from now on. */
+const moved = <A extends { readonly since: number; readonly until: number }>(span: A, now: number): A => ({
+  ...span,
+  since: now,
+  until: now + (span.until - span.since)
 })
 
 /**
@@ -162,16 +213,21 @@ const halfOpen = ({ history, openedBy, ticket }: Before): State => ({
  */
 export const due = (settings: Settings, state: State, now: number): State => {
   switch (state._tag) {
-    case "Closed":
     case "Isolated":
     case "Disabled":
       return state
+    case "Closed": {
+      const { slowStart } = state
+      return slowStart === undefined || (now >= slowStart.since && now < slowStart.until)
+        ? state
+        : { ...state, slowStart: now < slowStart.since ? moved(slowStart, now) : undefined }
+    }
     case "Open":
       return now >= state.until
         ? halfOpen(state)
         // A virtual clock was set back: what is left of the break is not more than the whole of it.
         : now < state.since
-        ? { ...state, since: now, until: now + (state.until - state.since) }
+        ? moved(state, now)
         : state
     case "HalfOpen": {
       // A virtual clock was set back: a probe cannot have started later than now, or its limit would never come.
@@ -180,19 +236,38 @@ export const due = (settings: Settings, state: State, now: number): State => {
         const probes = state.probes.map((probe) => isLater(probe) ? { ...probe, startedAt: now } : probe)
         return { ...state, probes }
       }
-      const limit = earliest(state.probes) + settings.probeLimit
-      return now >= limit ? open(settings, state, limit, { sum: oneFailure, hint: 0 }) : state
+      const first = earliest(state.probes)
+      const at = first + settings.probeLimit
+      if (now < at) return state
+      const late = state.probes.findIndex(({ startedAt }) => startedAt === first)
+      return failProbe(settings, state, state.probes.filter((_, i) => i !== late), { isSlow: false, at, hint: 0 })
     }
   }
 }
+
+/** With less than this no call might go through for long: the share that Envoy's slow start begins with. */
+const leastShare = 0.1
+
+/**
+ * The share of calls that is let through in a slow start: as large as the part of it that has passed. In one of 30 s that
+ * is 10 % for the first three seconds, half after 15 s, all after 30 s.
+ */
+export const admittedShare = ({ since, until }: SlowStart, now: number): number =>
+  Math.max(leastShare, (now - since) / (until - since))
 
 /**
  * Lets a call through, or not. What was {@link due} must have happened. A probe has its place from now on, and its limit
  * begins when it is sent: see {@link start}.
  */
-export const hold = (settings: Settings, state: State): readonly [state: State, ticket: number] => {
+export const hold = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
   switch (state._tag) {
-    case "Closed":
+    case "Closed": {
+      const { slowStart } = state
+      if (slowStart === undefined) return [state, state.ticket]
+      const isLucky = uniform(settings.seed, state.ticket, slowStart.asked) < admittedShare(slowStart, now)
+      const next = { ...state, slowStart: { ...slowStart, asked: slowStart.asked + 1 } }
+      return [next, isLucky ? state.ticket : refused]
+    }
     case "Disabled":
       return [state, state.ticket]
     case "Open":
@@ -219,13 +294,13 @@ export const start = (state: State, ticket: number, now: number): State =>
 
 /** Lets a call through that is sent at once, or not. What was {@link due} must have happened. */
 export const admit = (settings: Settings, state: State, now: number): readonly [state: State, ticket: number] => {
-  const [next, ticket] = hold(settings, state)
+  const [next, ticket] = hold(settings, state, now)
   return [start(next, ticket, now), ticket]
 }
 
 const settleProbe = (
   settings: Settings,
-  state: Extract<State, { readonly _tag: "HalfOpen" }>,
+  state: HalfOpen,
   ticket: number,
   outcome: Outcome,
   took: number,
@@ -235,10 +310,12 @@ const settleProbe = (
   const probes = state.probes.filter((probe) => probe.ticket !== ticket)
   if (probes.length === state.probes.length) return state
   if (outcome === "nothing") return { ...state, probes }
-  if (outcome === "failure") return open(settings, state, now, { sum: oneFailure, hint })
-  if (took > settings.slowerThan) return open(settings, state, now, { sum: oneSlow, hint })
+  const isSlow = outcome === "success" && took > settings.slowerThan
+  if (outcome === "failure" || isSlow) return failProbe(settings, state, probes, { isSlow, at: now, hint })
   const successes = state.successes + 1
-  return successes < settings.successesToClose ? { ...state, probes, successes } : closed(settings, state.ticket)
+  return successes < settings.successesToClose
+    ? { ...state, probes, successes }
+    : recovered(settings, state.ticket, now)
 }
 
 /**
@@ -274,15 +351,16 @@ export const settle = (
 }
 
 /**
- * Milliseconds until the circuit lets the next call through, as far as that can be known; 0 where it cannot. A probe
- * that waits to be sent is taken as sent now.
+ * Milliseconds until the circuit surely lets a call through, as far as that can be known; 0 where it cannot. A probe that
+ * waits to be sent is taken as sent now.
  */
 export const remaining = (settings: Settings, state: State, now: number): number => {
   switch (state._tag) {
-    case "Closed":
     case "Isolated":
     case "Disabled":
       return 0
+    case "Closed":
+      return state.slowStart === undefined ? 0 : Math.max(0, state.slowStart.until - now)
     case "Open":
       return Math.max(0, state.until - now)
     case "HalfOpen":
@@ -319,86 +397,12 @@ export const reconfigure = (settings: Settings, state: State, changed: Changed):
 export const withOpenedBy = (state: State, openedBy: OpenedBy): State =>
   state._tag === "Open" ? { ...state, openedBy } : state
 
-/** A state as plain data. Times are what is left, not moments, so that it may be restored on another machine. */
-export type Snapshot =
-  | { readonly state: "Closed"; readonly counts: Tripping.Written }
-  | {
-    readonly state: "Open"
-    readonly remainingMillis: number
-    readonly openings: number
-    readonly openedBy?: OpenedBy | undefined
-  }
-  | {
-    readonly state: "HalfOpen"
-    readonly openings: number
-    readonly successes: number
-    readonly openedBy?: OpenedBy | undefined
-  }
-  | { readonly state: "Isolated" | "Disabled" }
-
-export const write = (state: State, now: number): Snapshot => {
-  switch (state._tag) {
-    case "Closed":
-      return { state: "Closed", counts: Tripping.write(state.counts, now) }
-    case "Open":
-      return {
-        state: "Open",
-        remainingMillis: Math.max(0, state.until - now),
-        openings: state.history.openings,
-        ...definedFields({ openedBy: state.openedBy })
-      }
-    case "HalfOpen":
-      return {
-        state: "HalfOpen",
-        openings: state.history.openings,
-        successes: state.successes,
-        ...definedFields({ openedBy: state.openedBy })
-      }
-    case "Isolated":
-    case "Disabled":
-      return { state: state._tag }
-  }
-}
-
 /** More openings than this do not make a difference to any backoff. */
 export const mostOpenings = 1_000
 
 /** The history of a circuit that has opened so often in a row. */
-const replay = (settings: Settings, openings: number): History => {
+export const replay = (settings: Settings, openings: number): History => {
   let history = neverOpened(settings)
   while (history.openings < Math.min(openings, mostOpenings)) history = nextBreak(settings, history, history.openings)
   return { ...history, openings }
-}
-
-/** The state that a snapshot tells of. Probes that were on their way are not waited for. */
-export const restore = (settings: Settings, ticket: number, snapshot: Snapshot, now: number): State => {
-  switch (snapshot.state) {
-    case "Closed": {
-      const counts = Tripping.counts(settings.rule)
-      Tripping.fill(counts, snapshot.counts, now)
-      return { _tag: "Closed", ticket: ticket + 1, counts }
-    }
-    case "Open":
-      return {
-        _tag: "Open",
-        ticket: ticket + 1,
-        since: now,
-        until: now + snapshot.remainingMillis,
-        history: replay(settings, snapshot.openings),
-        sum: { calls: 0, failures: 0, slow: 0 },
-        openedBy: snapshot.openedBy
-      }
-    case "HalfOpen":
-      return {
-        _tag: "HalfOpen",
-        ticket: ticket + 1,
-        history: replay(settings, snapshot.openings),
-        openedBy: snapshot.openedBy,
-        probes: [],
-        successes: Math.min(snapshot.successes, settings.successesToClose - 1)
-      }
-    case "Isolated":
-    case "Disabled":
-      return { _tag: snapshot.state, ticket: ticket + 1 }
-  }
 }

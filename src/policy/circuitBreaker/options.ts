@@ -1,25 +1,97 @@
-/** The options of a circuit breaker: read from code or from JSON, with all that is wrong in one report. */
+/** The options of a circuit breaker. */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
-import {
-  at,
-  duration,
-  fields,
-  formatDuration,
-  integer,
-  judge,
-  oneOf,
-  optional,
-  type Reader,
-  type Report
-} from "../../internal/reader.ts"
+import * as Option from "effect/Option"
+import type * as Verdict from "../../error/Verdict.ts"
+import * as Form from "../../internal/form.ts"
+import { make } from "../../internal/form/description.ts"
 import { isRecord } from "../../internal/record.ts"
 import * as Backoff from "../Backoff.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
-import { durationInput, policyName } from "../shared/options.ts"
 import { slowerThan } from "../shared/trippingRule.ts"
+import { isTripping, valueForm } from "../shared/trippingValue.ts"
 import * as Tripping from "../Tripping.ts"
 import type { Settings as KernelSettings } from "./kernel.ts"
+
+/**
+ * What a breaker is made from. Only the name is needed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The name that its events and its refusals carry. */
+  readonly name: string
+  /** When it opens: a `Tripping`, or one written inline. Default: half of the calls within 30 s failed, from 10 calls on. */
+  readonly tripping?: Tripping.Tripping | Tripping.Input | undefined
+  /**
+   * How long it stays open: a duration, or a backoff whose n-th wait is the break of the n-th opening in a row. Default:
+   * 10 s doubling to 60 s. Where the error that opens it asks for a longer wait, that is it.
+   */
+  readonly openFor?: Duration.DurationInput | Backoff.Backoff | BackoffInput | undefined
+  /** A longer wait than this is not believed: above zero and finite. Default: 1 hour. */
+  readonly longestHint?: Duration.DurationInput | undefined
+  /** How many probes run at a time while it is half-open: 1 to 1000. Others are refused at once. Default: 3. */
+  readonly probes?: number | undefined
+  /**
+   * How many probes must succeed to close it, without one that fails or is slow: 1 to 1000. Default: `probes`. Where some
+   * may fail, use `closeAt`.
+   */
+  readonly successesToClose?: number | undefined
+  /**
+   * Judges the half-open circuit by a share: `{ share: 0.8, of: 10 }` closes it as soon as 8 of 10 probes have succeeded,
+   * and opens it again as soon as that cannot be any more, with the third that fails or is slow. Default: none may.
+   */
+  readonly closeAt?: CloseAt | undefined
+  /**
+   * A probe that has no result by then has failed, and a later result of it is ignored. The time begins when it is sent,
+   * not while it waits for a limiter or in a queue. It is not interrupted: that is for a time-out. Above zero and finite.
+   * Default: 1 minute.
+   */
+  readonly probeLimit?: Duration.DurationInput | undefined
+  /**
+   * For that long after its probes have closed it, a growing share of calls is let through, from 10 % to all: the other
+   * side may still be weak. Above zero and finite. Default: all are let through at once.
+   */
+  readonly slowStart?: Duration.DurationInput | undefined
+  /** `"observe"` counts, moves and reports, but refuses nothing. Default: `"enforce"`. */
+  readonly mode?: "enforce" | "observe" | undefined
+  /** Judges an error, for errors that do not know their own verdict. Default: `Verdict.of`. */
+  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
+}
+
+/**
+ * The share of probes that must succeed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseAt {
+  /** Above 0, at most 1. */
+  readonly share: number
+  /** How many probes are judged: 1 to 1000. Default: 10. */
+  readonly of?: number | undefined
+}
+
+/**
+ * A backoff written inline, in the spelling of a file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BackoffInput =
+  & {
+    /** No wait is longer than this. */
+    readonly cap?: string | undefined
+    /** How much of each wait chance decides. */
+    readonly jitter?: Backoff.Jitter | undefined
+  }
+  & (
+    | { readonly backoff: "constant"; readonly delay: string }
+    | { readonly backoff: "linear"; readonly initial: string; readonly increment?: string | undefined }
+    | { readonly backoff: "exponential"; readonly initial: string; readonly factor?: number | undefined }
+    | { readonly backoff: "fibonacci"; readonly initial: string }
+  )
 
 /**
  * A breaker's options with all defaults filled in.
@@ -33,12 +105,16 @@ export interface Settings {
   readonly openFor: Backoff.Backoff
   readonly longestHint: Duration.Duration
   readonly probes: number
+  /** With `closeAt`, its share of the probes. */
   readonly successesToClose: number
+  readonly closeAt: { readonly share: number; readonly of: number } | undefined
   readonly probeLimit: Duration.Duration
+  readonly slowStart: Duration.Duration | undefined
   readonly mode: "enforce" | "observe"
 }
 
-const breaks = { initial: Duration.seconds(10), factor: 2, cap: Duration.seconds(60) }
+/** How many probes are judged where `closeAt` says only the share. */
+const judgedProbes = 10
 
 /**
  * What a breaker does that says nothing else: 10 s doubling to 60 s open, a hint of up to an hour believed, 3 probes.
@@ -48,98 +124,135 @@ const breaks = { initial: Duration.seconds(10), factor: 2, cap: Duration.seconds
  */
 export const defaults = {
   tripping: Tripping.standard,
-  openFor: Backoff.exponential({ initial: breaks.initial, factor: breaks.factor }).pipe(Backoff.capped(breaks.cap)),
+  openFor: Backoff.exponential({ initial: "10 seconds", factor: 2 }).pipe(Backoff.capped("60 seconds")),
   longestHint: Duration.hours(1),
   probes: 3,
   probeLimit: Duration.minutes(1),
   mode: "enforce"
 } as const
 
-type Problems = ReadonlyArray<{ readonly path: string; readonly found: string; readonly allowed: string }>
-
-const copy = (issues: Problems, report: Report): undefined => {
-  for (const { allowed, found, path } of issues) report.problems.push({ path, found, allowed })
-  return undefined
-}
-
-const readTripping: Reader<Tripping.Tripping> = (value, path, report) =>
-  Tripping.isTripping(value) ? value : Either.match(Tripping.decode(value, { path }), {
-    onLeft: (error) => copy(error.issues, report),
-    onRight: (tripping) => tripping
-  })
-
 const allowedBreaks = "a wait for each opening in a row, however many there are: a duration, or a backoff above zero " +
   "with cap and jitter, but without attempts, within, hints or rules by error"
 
-const checkBreaks = (policy: RetryPolicy.RetryPolicy, path: string, report: Report): Backoff.Backoff | undefined => {
-  const first = RetryPolicy.preview(policy, { limit: 1, random: 1 })[0]
-  if (Backoff.isBackoff(policy) && first !== undefined && Duration.toMillis(first.delay) > 0) return policy
-  report.problems.push({ path, found: String(policy), allowed: allowedBreaks })
-  return undefined
-}
-
-const readBreaks = (limit: Reader<number>): Reader<Backoff.Backoff> => (value, path, report) => {
-  if (RetryPolicy.isRetryPolicy(value)) return checkBreaks(value, path, report)
-  if (isRecord(value) && !Duration.isDuration(value)) {
-    return Either.match(RetryPolicy.decode(value, { path }), {
-      onLeft: (error) => copy(error.issues, report),
-      onRight: (policy) => checkBreaks(policy, path, report)
-    })
+/** The reader of retry policies has words of its own for what is wrong with one. */
+const writtenPolicy: Form.Form<RetryPolicy.RetryPolicy, Backoff.Backoff | BackoffInput> = Form.mapped(
+  Form.checked(
+    make<object, Backoff.Backoff | BackoffInput>({
+      kind: "leaf",
+      allowed: allowedBreaks,
+      jsonSchema: { type: "object", description: "a backoff, written as a retry policy is" },
+      decode: Option.liftPredicate(isRecord),
+      encode: (given) => RetryPolicy.isRetryPolicy(given) ? RetryPolicy.encode(given) : given
+    }),
+    (given) =>
+      RetryPolicy.isRetryPolicy(given) ? [] : Either.match(RetryPolicy.decode(given), {
+        onLeft: ({ issues }) =>
+          issues.map(({ allowed, path }) => ({ path: path === "" ? [] : path.split("."), allowed })),
+        onRight: () => []
+      })
+  ),
+  {
+    decode: (given): RetryPolicy.RetryPolicy =>
+      RetryPolicy.isRetryPolicy(given) ? given : Either.getOrThrow(RetryPolicy.decode(given)),
+    encode: RetryPolicy.encode
   }
-  const millis = limit(value, path, report)
-  return millis === undefined ? undefined : Backoff.constant(Duration.millis(millis))
-}
+)
+
+const isBreak = (policy: RetryPolicy.RetryPolicy): policy is Backoff.Backoff =>
+  Backoff.isBackoff(policy) &&
+  RetryPolicy.preview(policy, { limit: 1, random: 1 }).some(({ delay }) => Duration.toMillis(delay) > 0)
+
+const isConstant = (breaks: unknown): boolean => RetryPolicy.isRetryPolicy(breaks) && breaks.tree._tag === "Constant"
+
+const openFor = Form.choose(
+  allowedBreaks,
+  Form.when(
+    Form.looksLikeDuration,
+    Form.mapped(Form.millis(), {
+      decode: (millis): Backoff.Backoff => Backoff.constant(millis),
+      encode: ({ tree }) => tree._tag === "Constant" ? tree.delay : 0
+    }),
+    isConstant
+  ),
+  Form.otherwise(
+    Form.mapped(
+      Form.checked(
+        writtenPolicy,
+        (policy: RetryPolicy.RetryPolicy) => isBreak(policy) ? [] : [{ path: [], allowed: allowedBreaks }]
+      ),
+      { decode: (policy) => isBreak(policy) ? policy : defaults.openFor, encode: (policy) => policy }
+    )
+  )
+)
 
 const most = 1_000
-const count = integer(1, most, `a whole number from 1 to ${most}`)
+const count = Form.count(1, most, `a whole number from 1 to ${most}`)
 
-const known = ["name", "tripping", "openFor", "longestHint", "probes", "successesToClose", "probeLimit", "mode"]
+const tripping = Form.choose(
+  "a Tripping, or one written inline",
+  Form.when(
+    isTripping,
+    Form.value<Tripping.Tripping>(isTripping, "a Tripping", { encode: Tripping.encode }),
+    () => false
+  ),
+  Form.otherwise(valueForm)
+)
 
-const readWith =
-  (names: ReadonlyArray<string>, limit: Reader<number>, name: Reader<string>): Reader<Settings> =>
-  (value, path, report) => {
-    const record = fields(value, path, names, report, "an object with the options of a circuit breaker")
-    if (record === undefined) return undefined
-    const given = name(record["name"], at(path, "name"), report)
-    const tripping = optional(record, "tripping", path, readTripping, report)
-    const openFor = optional(record, "openFor", path, readBreaks(limit), report)
-    const longestHint = optional(record, "longestHint", path, limit, report)
-    const probes = optional(record, "probes", path, count, report)
-    const successesToClose = optional(record, "successesToClose", path, count, report)
-    const probeLimit = optional(record, "probeLimit", path, limit, report)
-    const mode = optional(record, "mode", path, oneOf("enforce", "observe"), report)
-    optional(record, "verdict", path, judge, report)
-    return given === undefined ? undefined : {
-      name: given,
-      tripping: tripping ?? defaults.tripping,
-      openFor: openFor ?? defaults.openFor,
-      longestHint: longestHint === undefined ? defaults.longestHint : Duration.millis(longestHint),
-      probes: probes ?? defaults.probes,
-      successesToClose: successesToClose ?? probes ?? defaults.probes,
-      probeLimit: probeLimit === undefined ? defaults.probeLimit : Duration.millis(probeLimit),
-      mode: mode ?? defaults.mode
-    }
+/** All but the name, which a pipeline may give. */
+export const fields = {
+  tripping: Form.withDefault(tripping, () => defaults.tripping),
+  openFor: Form.withDefault(openFor, () => defaults.openFor),
+  longestHint: Form.withDefault(Form.duration(), () => defaults.longestHint),
+  probes: Form.withDefault(count, () => defaults.probes),
+  successesToClose: Form.optional(count),
+  closeAt: Form.optional(
+    Form.of<CloseAt>()(Form.struct("an object with share and of", {
+      share: Form.number({ above: 0, max: 1 }, "a number above 0, at most 1 (8 of 10 probes is 0.8)"),
+      of: Form.withDefault(count, () => judgedProbes)
+    }))
+  ),
+  probeLimit: Form.withDefault(Form.duration(), () => defaults.probeLimit),
+  slowStart: Form.optional(Form.duration()),
+  mode: Form.withDefault(Form.oneOf("enforce", "observe"), () => defaults.mode),
+  verdict: Form.optional(
+    Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to its Verdict", "judge errors")
+  )
+}
+
+/** The share of the probes in whole ones: 0.7 of 10 is 7, although 0.7 * 10 is a little more in binary. */
+const successesOf = ({ of, share }: { readonly share: number; readonly of: number }): number =>
+  Math.max(1, Math.ceil(share * of - 1e-9))
+
+/** Both may be there, as in what `settings` gives, if they say the same. */
+export const closesOneWay: Form.Check<typeof fields> = ({ closeAt, successesToClose }) =>
+  closeAt === undefined || successesToClose === undefined || successesToClose === successesOf(closeAt)
+    ? []
+    : [{ path: ["closeAt"], allowed: "nothing beside successesToClose, which says otherwise: leave out one of them" }]
+
+/** What follows from what was read. */
+export const toSettings = <
+  Read extends {
+    readonly probes: number
+    readonly successesToClose: number | undefined
+    readonly closeAt: Settings["closeAt"]
   }
-
-/** Options written in code: any duration, and a judge of errors. */
-export const readOptions: Reader<Settings> = readWith([...known, "verdict"], durationInput(), policyName)
-
-/** Options from a file: durations as text. */
-export const readJson: Reader<Settings> = readWith(known, duration(), policyName)
-
-const constantOf = (policy: RetryPolicy.RetryPolicy): string | undefined =>
-  policy.tree._tag === "Constant" ? formatDuration(policy.tree.delay) : undefined
-
-export const write = (settings: Settings): { readonly [field: string]: unknown } => ({
-  name: settings.name,
-  tripping: Tripping.encode(settings.tripping),
-  openFor: constantOf(settings.openFor) ?? RetryPolicy.encode(settings.openFor),
-  longestHint: formatDuration(Duration.toMillis(settings.longestHint)),
-  probes: settings.probes,
-  successesToClose: settings.successesToClose,
-  probeLimit: formatDuration(Duration.toMillis(settings.probeLimit)),
-  mode: settings.mode
+>(read: Read): Read & { readonly successesToClose: number } => ({
+  ...read,
+  successesToClose: read.closeAt === undefined ? read.successesToClose ?? read.probes : successesOf(read.closeAt)
 })
+
+const what = "an object with the options of a circuit breaker"
+
+export const form = Form.of<Options>()(Form.struct(what, { name: Form.name, ...fields }, closesOneWay))
+
+/** New options for a breaker that works: they must name it. */
+export const formOf = (ownName: string) =>
+  Form.of<Options>()(
+    Form.struct(what, { name: Form.name, ...fields }, closesOneWay, ({ name }) =>
+      name === undefined || name === ownName
+        ? []
+        : [{ path: ["name"], allowed: `the breaker's own name, "${ownName}"` }])
+  )
 
 /** The settings as the kernel wants them. */
 export const toKernel = (settings: Settings, seed: number): KernelSettings => ({
@@ -149,6 +262,8 @@ export const toKernel = (settings: Settings, seed: number): KernelSettings => ({
   longestHint: Duration.toMillis(settings.longestHint),
   probes: settings.probes,
   successesToClose: settings.successesToClose,
+  failuresToOpen: settings.closeAt === undefined ? 1 : settings.closeAt.of - settings.successesToClose + 1,
+  slowStart: settings.slowStart === undefined ? 0 : Duration.toMillis(settings.slowStart),
   probeLimit: Duration.toMillis(settings.probeLimit),
   seed
 })

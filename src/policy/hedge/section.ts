@@ -1,52 +1,39 @@
 /** The hedge of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
+import { InvalidOptions } from "../../error/InvalidOptions.ts"
+import * as Verdict from "../../error/Verdict.ts"
+import type * as Form from "../../internal/form.ts"
 import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import { HedgedRun } from "../shared/hedgedAttempt.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, readByConstructor } from "../shared/sectionOptions.ts"
+import { pipelineForm } from "./options.ts"
 
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
 
-/** A hedge as data. */
-interface HedgeForm extends Omit<Hedge.Options, "budget"> {
-  readonly budget?: "shared" | "none" | undefined
+const noBudget: Section.Issue = {
+  path: "budget",
+  found: "no retryBudget to share",
+  allowed: "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
 }
-
-/** What is wrong with the choice of a budget. */
-const budgetIssue = (budget: unknown, peers: Section.Peers): Section.Issue | undefined =>
-  budget !== undefined && budget !== "shared" && budget !== "none"
-    ? { path: "budget", found: found(budget), allowed: "\"shared\" (the pipeline's retryBudget) or \"none\"" }
-    : budget !== "none" && !peers.isGiven("retryBudget")
-    ? {
-      path: "budget",
-      found: "no retryBudget to share",
-      allowed:
-        "a retryBudget beside the hedge (for example \"standard\"), or \"none\" if hedges without bound are meant"
-    }
-    : undefined
 
 /** Retries and hedges share one budget, unless a hedge without bound is meant. */
 const make = (
-  { budget, ...own }: HedgeForm,
+  read: Form.Output<typeof pipelineForm>,
   peers: Section.Peers
-): Effect.Effect<Hedge.Hedge, InvalidOptions> => {
-  const issue = budgetIssue(budget, peers)
-  const made = Hedge.make({
-    ...own,
-    ...fromPipeline(own, peers),
-    budget: budget === "none" ? budget : peers.find(isRetryBudget) ?? "none"
-  })
-  return issue === undefined ? made : Effect.flatMap(Effect.either(made), (other) =>
-    new InvalidOptions({
-      module: "Hedge",
-      issues: [issue, ...(Either.isLeft(other) ? other.left.issues : [])]
-    }))
-}
+): Effect.Effect<Hedge.Hedge, InvalidOptions> =>
+  read.budget !== "none" && !peers.isGiven("retryBudget")
+    ? new InvalidOptions({ module: "Hedge", issues: [noBudget] })
+    : Effect.succeed({
+      [Hedge.TypeId]: Hedge.TypeId,
+      name: read.name,
+      delay: read.delay,
+      maxHedges: read.maxHedges,
+      budget: read.budget === "none" ? read.budget : peers.find(isRetryBudget) ?? "none",
+      verdict: read.verdict ?? Verdict.of
+    })
 
 /** Retries and hedges go on sharing one budget, and a delay that was learned is not learned anew. */
 const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Peers): Hedge.Hedge => {
@@ -93,8 +80,8 @@ const longest = (self: Hedge.Hedge, { duration }: Section.Worst): number => {
   return Math.min(maxHedges * millis, maxHedges * duration) + duration
 }
 
-export const section = Section.make<"hedge", HedgeForm, HedgeForm, Hedge.Hedge, never>({
-  options: readByConstructor("hedge", ["delay", "delay.initial"]),
+export const section = Section.make({
+  options: Section.options(pipelineForm),
   name: "hedge",
   is: isHedge,
   make,

@@ -27,8 +27,12 @@ export class Cell implements BudgetCell {
     this.current = Kernel.settle(this.form, this.current, grant, succeeded)
   }
 
-  end(isClean: boolean): void {
-    this.current = Kernel.end(this.form, this.current, isClean)
+  fail(): void {
+    this.current = Kernel.fail(this.form, this.current)
+  }
+
+  end(succeeded: boolean, isClean: boolean): void {
+    this.current = Kernel.end(this.form, this.current, isClean, succeeded)
   }
 
   available(now: number): number {

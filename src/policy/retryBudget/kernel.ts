@@ -1,10 +1,12 @@
 /**
- * How many further attempts (retries and hedges) may be made beside the calls that are made anyway. Three forms, each a
+ * How many further attempts (retries and hedges) may be made beside the calls that are made anyway. Four forms, each a
  * pure function over data:
  *
  * - `Share` (Envoy's retry budget): further attempts in flight, as a share of the calls in flight, with a minimum.
  * - `Tokens` (the AWS SDKs' standard retry quota): a bucket that retries draw from and successes fill.
  * - `Deposits` (Finagle's RetryBudget): every call deposits a part of a retry, which is lost after a while.
+ * - `Throttle` (gRPC's retry throttling): a count of tokens that failures lower and successes raise; there are further
+ *   attempts only while it is above its half.
  */
 
 export interface Share {
@@ -36,7 +38,15 @@ export interface Deposits {
   readonly ratio: number
 }
 
-export type Form = Share | Tokens | Deposits
+export interface Throttle {
+  readonly _tag: "Throttle"
+  /** Tokens at first, and at most: 1 to 1000. */
+  readonly maxTokens: number
+  /** What a success puts back. Three decimals count. */
+  readonly tokenRatio: number
+}
+
+export type Form = Share | Tokens | Deposits | Throttle
 
 /** What a further attempt is: one after a failure, in place of it, or one beside an attempt that still runs. */
 export type Kind = "retry" | "hedge"
@@ -58,13 +68,25 @@ export interface State {
   readonly calls: number
   readonly retries: number
   readonly hedges: number
-  /** The level of the bucket (`Tokens`), or what is left of the deposits of the running slice (`Deposits`). */
+  /**
+   * The level of the bucket (`Tokens`), what is left of the deposits of the running slice (`Deposits`), or a thousand
+   * times the count of tokens (`Throttle`), so that sums of decimals are exact.
+   */
   readonly level: number
   /** The running slice of time, and what is left of the deposits of the slices before it, oldest first. */
   readonly slice: number
   readonly older: ReadonlyArray<number>
   readonly olderSum: number
 }
+
+/** A token in thousandths. */
+const thousand = 1000
+
+/** What a success puts back, in thousandths; gRPC ignores what is beyond. 0.57 times 1000 is a little less than 570. */
+const tokenRatio = (form: Throttle): number => Math.floor(form.tokenRatio * thousand + 1e-6)
+
+/** At most this many thousandths, and there is no further attempt. */
+const threshold = (form: Throttle): number => form.maxTokens * thousand / 2
 
 /** A deposit lives as long as this many slices of time. */
 const slices = 10
@@ -73,7 +95,7 @@ export const start = (form: Form): State => ({
   calls: 0,
   retries: 0,
   hedges: 0,
-  level: form._tag === "Tokens" ? form.initial : 0,
+  level: form._tag === "Tokens" ? form.initial : form._tag === "Throttle" ? form.maxTokens * thousand : 0,
   slice: 0,
   older: [],
   olderSum: 0
@@ -122,11 +144,24 @@ export const begin = (form: Form, state: State, now: number): State => {
   return counting(current, current.calls + 1, current.retries, current.hedges, current.level + deposit)
 }
 
-/** A call ends; `clean` when it succeeded without any further attempt, which fills the bucket a little. */
-export const end = (form: Form, state: State, clean: boolean): State => {
-  const level = form._tag === "Tokens" && clean ? Math.min(form.capacity, state.level + form.reward) : state.level
+/**
+ * A call ends; `clean` when it succeeded without any further attempt, which fills the bucket of `Tokens` a little. With
+ * further attempts it may have `succeeded` all the same, which is what a `Throttle` counts.
+ */
+export const end = (form: Form, state: State, clean: boolean, succeeded = clean): State => {
+  const level = form._tag === "Tokens" && clean
+    ? Math.min(form.capacity, state.level + form.reward)
+    : form._tag === "Throttle" && succeeded
+    ? Math.min(form.maxTokens * thousand, state.level + tokenRatio(form))
+    : state.level
   return counting(state, Math.max(0, state.calls - 1), state.retries, state.hedges, level)
 }
+
+/** An attempt failed with an error that may be retried. */
+export const fail = (form: Form, state: State): State =>
+  form._tag === "Throttle"
+    ? counting(state, state.calls, state.retries, state.hedges, Math.max(0, state.level - thousand))
+    : state
 
 /**
  * Envoy's rule. `total` are the calls in flight that still make their first attempt: one that is being retried counts as
@@ -156,6 +191,8 @@ export const take = (form: Form, state: State, grant: Grant, now: number): State
       return allowsShare(form, state.calls - state.retries, state.retries + state.hedges) ? counted : undefined
     case "Tokens":
       return grant.cost <= state.level ? { ...counted, level: state.level - grant.cost } : undefined
+    case "Throttle":
+      return state.level > threshold(form) ? counted : undefined
     case "Deposits": {
       const current = advance(form, state, now)
       return depositBalance(form, current) < 1 ? undefined : {
@@ -200,5 +237,8 @@ export const available = (form: Form, state: State, now: number): number => {
       return Math.floor(state.level / form.cost)
     case "Deposits":
       return depositBalance(form, advance(form, state, now))
+    case "Throttle":
+      // As many failures in a row would still be followed by a retry.
+      return Math.max(0, Math.ceil((state.level - threshold(form)) / thousand) - 1)
   }
 }

@@ -6,13 +6,21 @@
  * `andThen` moved on), numbered from 0. Its waits are bounded by a list of entries: entry i for failure i where the tree
  * keeps that order, otherwise in any order, one entry for each retry.
  */
-import { start, step } from "../shared/retryStep.ts"
-import { baseDelay, type ByError, jitterRange, leafDelay, longest, type RetryTree } from "../shared/retryTree.ts"
-
-const branches = (tree: ByError): ReadonlyArray<RetryTree> => [
-  ...tree.rules.map((rule) => rule.use),
-  ...(tree.otherwise === "fail" ? [] : [tree.otherwise])
-]
+import {
+  baseDelay,
+  branches,
+  type HintRule,
+  hintRuleWithin,
+  type HonourHints,
+  jitterRange,
+  leafDelay,
+  longest,
+  longestHint,
+  parts,
+  remembered,
+  type RetryTree,
+  speaksOfHints
+} from "../shared/retryTree.ts"
 
 /** How many failures a part can accept, and the number of the failure from which on it accepts none. */
 interface Extent {
@@ -20,7 +28,7 @@ interface Extent {
   readonly reach: number
 }
 
-const extent = (tree: RetryTree): Extent => {
+const extent: (tree: RetryTree) => Extent = remembered((tree): Extent => {
   switch (tree._tag) {
     case "Never":
       return { retries: 0, reach: 0 }
@@ -60,69 +68,95 @@ const extent = (tree: RetryTree): Extent => {
       return { retries, reach: retries === 0 ? 0 : Infinity }
     }
   }
-}
+})
 
 /** The most retries, deadlines aside. */
 export const maxRetries = (tree: RetryTree): number => extent(tree).retries
 
-/** How many failures, the first ones, a part accepts whatever happens (of those that may be retried at all). */
-const sure = (tree: RetryTree): number => {
-  switch (tree._tag) {
-    case "Immediate":
-    case "Constant":
-    case "Linear":
-    case "Exponential":
-    case "Fibonacci":
-      return Infinity
-    case "Jittered":
-    case "AtLeast":
-    case "Capped":
-      return sure(tree.policy)
-    case "Attempts":
-      return Math.min(tree.max - 1, sure(tree.policy))
-    case "Union":
-      return Math.max(sure(tree.left), sure(tree.right))
-    case "Intersect":
-      return Math.min(sure(tree.left), sure(tree.right))
-    case "AndThen":
-      return sure(tree.first) + sure(tree.second)
-    case "Never":
-    case "Within":
-    case "HonourHints":
-    case "ByError":
-      return 0
-  }
+/**
+ * What holds for hints: as in a step, and `"everywhere"` where no part of the whole policy speaks of hints. Then one
+ * that is too long ends every part at once, as an error does that may not be retried.
+ */
+export type Hints = HintRule | "everywhere"
+
+export const hintsOf = (tree: RetryTree): Hints => speaksOfHints(tree) ? "default" : "everywhere"
+
+export const hintsWithin = (above: Hints, tree: HonourHints): Hints =>
+  above === "everywhere" ? above : hintRuleWithin(above, tree)
+
+/** Whether the node itself limits hints, rather than leave that to what is round it. */
+const limitsHints = (tree: HonourHints, above: Hints): boolean => tree.max !== "never" && above !== "never"
+
+export const hasRules: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  tree._tag === "ByError" || parts(tree).some(hasRules)
+)
+
+interface Analysis {
+  /** How many failures, the first ones, a part accepts whatever happens (of those that may be retried at all). */
+  readonly sure: (tree: RetryTree) => number
+  /** Whether entry i of the list is the one of failure i, in a certain scope: see {@link Scope}. */
+  readonly keepsOrder: (tree: RetryTree) => boolean
 }
 
-const hasRules = (tree: RetryTree): boolean => {
-  switch (tree._tag) {
-    case "ByError":
-      return true
-    case "Union":
-    case "Intersect":
-      return hasRules(tree.left) || hasRules(tree.right)
-    case "AndThen":
-      return hasRules(tree.first) || hasRules(tree.second)
-    default:
-      return "policy" in tree && hasRules(tree.policy)
-  }
+const analysisUnder = (hints: Hints): Analysis => {
+  const sure: Analysis["sure"] = remembered((tree): number => {
+    switch (tree._tag) {
+      case "Immediate":
+      case "Constant":
+      case "Linear":
+      case "Exponential":
+      case "Fibonacci":
+        return hints === "default" ? 0 : Infinity
+      case "Jittered":
+      case "AtLeast":
+      case "Capped":
+        return sure(tree.policy)
+      case "Attempts":
+        return Math.min(tree.max - 1, sure(tree.policy))
+      case "HonourHints":
+        return limitsHints(tree, hints) ? 0 : under[hintsWithin(hints, tree)].sure(tree.policy)
+      case "Union":
+        return Math.max(sure(tree.left), sure(tree.right))
+      case "Intersect":
+        return Math.min(sure(tree.left), sure(tree.right))
+      case "AndThen":
+        return sure(tree.first) + sure(tree.second)
+      case "Never":
+      case "Within":
+      case "ByError":
+        return 0
+    }
+  })
+  const keepsOrder: Analysis["keepsOrder"] = remembered((tree): boolean => {
+    switch (tree._tag) {
+      case "ByError":
+        return false
+      case "HonourHints":
+        return under[hintsWithin(hints, tree)].keepsOrder(tree.policy)
+      case "AndThen":
+        return keepsOrder(tree.first) && keepsOrder(tree.second) && sure(tree.first) === maxRetries(tree.first)
+      default:
+        return parts(tree).every(keepsOrder)
+    }
+  })
+  return { sure, keepsOrder }
 }
 
-/** Whether entry i of the list is the one of failure i. `certain`: see {@link Scope}. */
-const keepsOrder = (tree: RetryTree, certain: boolean): boolean => {
-  switch (tree._tag) {
-    case "ByError":
-      return false
-    case "AndThen":
-      return certain && keepsOrder(tree.first, certain) && keepsOrder(tree.second, certain) &&
-        sure(tree.first) === maxRetries(tree.first)
-    case "Union":
-    case "Intersect":
-      return keepsOrder(tree.left, certain) && keepsOrder(tree.right, certain)
-    default:
-      return "policy" in tree ? keepsOrder(tree.policy, certain) : true
-  }
+const under: { readonly [H in Hints]: Analysis } = {
+  default: analysisUnder("default"),
+  everywhere: analysisUnder("everywhere"),
+  limit: analysisUnder("limit"),
+  never: analysisUnder("never")
 }
+
+export const sure = (tree: RetryTree, hints: Hints): number => under[hints].sure(tree)
+
+const keepsAnyOrder: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  tree._tag !== "ByError" && tree._tag !== "AndThen" && parts(tree).every(keepsAnyOrder)
+)
+
+const keepsOrder = (tree: RetryTree, { certain, hints }: Pick<Scope, "certain" | "hints">): boolean =>
+  certain ? under[hints].keepsOrder(tree) : keepsAnyOrder(tree)
 
 /** Bounds of one wait: `shortest` and `delay` of what the backoff asks for, `floor` of what a hint may ask for. */
 interface Entry {
@@ -142,6 +176,7 @@ interface Scope {
   readonly index: (i: number) => number
   /** Nothing goes on after a failure that may not be retried, so parts cannot come to an end early by one. */
   readonly certain: boolean
+  readonly hints: Hints
 }
 
 const byOrder = (a: number, b: number): number => a - b
@@ -178,8 +213,8 @@ const eitherInOrder = (left: Entry, right: Entry, leftIsSure: boolean, rightIsSu
 const union = (tree: Extract<RetryTree, { readonly _tag: "Union" }>, at: Scope): ReadonlyArray<Entry> => {
   const left = entries(tree.left, { ...at, certain: at.certain && !hasRules(tree.right) })
   const right = entries(tree.right, { ...at, certain: at.certain && !hasRules(tree.left) })
-  if (!keepsOrder(tree, at.certain)) return anyOf([...left, ...right], Math.min(at.count, maxRetries(tree)))
-  const [sureLeft, sureRight] = [sure(tree.left), sure(tree.right)]
+  if (!keepsOrder(tree, at)) return anyOf([...left, ...right], Math.min(at.count, maxRetries(tree)))
+  const [sureLeft, sureRight] = [sure(tree.left, at.hints), sure(tree.right, at.hints)]
   const [more, less] = left.length >= right.length ? [left, right] : [right, left]
   return more.map((entry, i) => {
     const other = less[i]
@@ -210,9 +245,34 @@ const intersect = (tree: Extract<RetryTree, { readonly _tag: "Intersect" }>, at:
   const left = entries(tree.left, at)
   const right = entries(tree.right, at)
   const pairs = left.slice(0, right.length)
-  if (keepsOrder(tree, at.certain)) return pairs.map((entry, i) => both(entry, right[i] ?? entry))
+  if (keepsOrder(tree, at)) return pairs.map((entry, i) => both(entry, right[i] ?? entry))
   const most = both(worst(left), worst(right))
   return pairs.map(() => most)
+}
+
+/** How long a hint may be that a leaf honours by itself. */
+const defaultFloor = (hints: Hints): number => hints === "default" || hints === "everywhere" ? longestHint : 0
+
+/** An entry under a modifier. What depends on other entries (decorrelated jitter, attempts) is with the callers. */
+const modified = (
+  tree: Extract<RetryTree, { readonly _tag: "Jittered" | "AtLeast" | "Capped" | "Within" | "HonourHints" }>,
+  entry: Entry
+): Entry => {
+  switch (tree._tag) {
+    case "Jittered": {
+      if (tree.mode === "decorrelated") return entry
+      const [min, max] = jitterRange(tree.mode)
+      return { ...entry, shortest: entry.shortest * min, delay: Math.min(longest, entry.delay * max) }
+    }
+    case "AtLeast":
+      return { ...entry, shortest: Math.max(entry.shortest, tree.min), delay: Math.max(entry.delay, tree.min) }
+    case "Capped":
+      return { ...entry, shortest: Math.min(entry.shortest, tree.max), delay: Math.min(entry.delay, tree.max) }
+    case "Within":
+      return { ...entry, latest: Math.min(entry.latest, tree.limit) }
+    case "HonourHints":
+      return tree.max === "never" ? entry : { ...entry, floor: Math.max(entry.floor, tree.max) }
+  }
 }
 
 const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
@@ -225,25 +285,18 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
     case "Exponential":
     case "Fibonacci": {
       const shortest = leafDelay(tree, 0)
+      const floor = defaultFloor(at.hints)
       return Array.from({ length: at.count }, (_, i): Entry => {
         const delay = leafDelay(tree, at.index(i))
-        return { shortest: at.index === inOrder ? delay : shortest, delay, floor: 0, latest: Infinity }
+        return { shortest: at.index === inOrder ? delay : shortest, delay, floor, latest: Infinity }
       })
     }
     case "Jittered": {
-      const { mode } = tree
       const inner = entries(tree.policy, at)
-      if (mode !== "decorrelated") {
-        const [min, max] = jitterRange(mode)
-        return inner.map((entry) => ({
-          ...entry,
-          shortest: entry.shortest * min,
-          delay: Math.min(longest, entry.delay * max)
-        }))
-      }
+      if (tree.mode !== "decorrelated") return inner.map((entry) => modified(tree, entry))
       const base = baseDelay(tree.policy)
       // It grows with every failure it is asked about, whether it accepts it or not.
-      const grown = keepsOrder(tree.policy, at.certain) ? (i: number) => i + 1 : () => at.count
+      const grown = keepsOrder(tree.policy, at) ? (i: number) => i + 1 : () => at.count
       return inner.map((entry, i) => ({
         ...entry,
         shortest: Math.min(at.ceiling, base),
@@ -251,23 +304,17 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       }))
     }
     case "AtLeast":
-      return entries(tree.policy, at).map((entry) => ({
-        ...entry,
-        shortest: Math.max(entry.shortest, tree.min),
-        delay: Math.max(entry.delay, tree.min)
-      }))
+    case "Within":
+      return entries(tree.policy, at).map((entry) => modified(tree, entry))
+    case "HonourHints": {
+      const inner = entries(tree.policy, { ...at, hints: hintsWithin(at.hints, tree) })
+      return limitsHints(tree, at.hints) ? inner.map((entry) => modified(tree, entry)) : inner
+    }
     case "Capped":
-      return entries(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) }).map((entry) => ({
-        ...entry,
-        shortest: Math.min(entry.shortest, tree.max),
-        delay: Math.min(entry.delay, tree.max)
-      }))
+      return entries(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
+        .map((entry) => modified(tree, entry))
     case "Attempts":
       return entries(tree.policy, { ...at, count: Math.min(at.count, tree.max - 1) })
-    case "Within":
-      return entries(tree.policy, at).map((entry) => ({ ...entry, latest: Math.min(entry.latest, tree.limit) }))
-    case "HonourHints":
-      return entries(tree.policy, at).map((entry) => ({ ...entry, floor: Math.max(entry.floor, tree.max) }))
     case "Union":
       return union(tree, at)
     case "Intersect":
@@ -276,7 +323,7 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
       const first = entries(tree.first, { ...at, certain: at.certain && !hasRules(tree.second) })
       const second = entries(tree.second, { ...at, index: inOrder })
       const all = [...first, ...second]
-      return keepsOrder(tree, at.certain) ? all.slice(0, at.count) : anyOf(all, at.count)
+      return keepsOrder(tree, at) ? all.slice(0, at.count) : anyOf(all, at.count)
     }
     case "ByError": {
       const last = at.index(Math.max(0, at.count - 1))
@@ -291,6 +338,72 @@ const entries = (tree: RetryTree, at: Scope): ReadonlyArray<Entry> => {
 }
 
 const inOrder = (i: number): number => i
+
+/** How many entries {@link entries} would make of a tree, its parts included. */
+const work = (tree: RetryTree, count: number): number => {
+  switch (tree._tag) {
+    case "Attempts":
+      return work(tree.policy, Math.min(count, tree.max - 1))
+    default:
+      return Math.min(count, maxRetries(tree)) + parts(tree).reduce((sum, part) => sum + work(part, count), 0)
+  }
+}
+
+/** One entry that bounds every wait of a tree in its first `count` failures, and after that many of the call. */
+const extreme = (tree: RetryTree, at: Pick<Scope, "count" | "ceiling" | "hints">): Entry => {
+  switch (tree._tag) {
+    case "Never":
+      return worst([])
+    case "Immediate":
+    case "Constant":
+    case "Linear":
+    case "Exponential":
+    case "Fibonacci":
+      return {
+        shortest: leafDelay(tree, 0),
+        delay: leafDelay(tree, at.count - 1),
+        floor: defaultFloor(at.hints),
+        latest: Infinity
+      }
+    case "Jittered": {
+      const inner = extreme(tree.policy, at)
+      if (tree.mode !== "decorrelated") return modified(tree, inner)
+      const base = baseDelay(tree.policy)
+      return {
+        ...inner,
+        shortest: Math.min(at.ceiling, base),
+        delay: Math.min(at.ceiling, longest, base * 3 ** at.count)
+      }
+    }
+    case "Capped":
+      return modified(tree, extreme(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) }))
+    case "AtLeast":
+    case "Within":
+      return modified(tree, extreme(tree.policy, at))
+    case "HonourHints": {
+      const inner = extreme(tree.policy, { ...at, hints: hintsWithin(at.hints, tree) })
+      return limitsHints(tree, at.hints) ? modified(tree, inner) : inner
+    }
+    case "Attempts":
+      // Under `growth: "call"` delays grow with failures that are not counted here.
+      return extreme(tree.policy, at)
+    case "Intersect":
+      return both(extreme(tree.left, at), extreme(tree.right, at))
+    case "Union":
+    case "AndThen":
+    case "ByError":
+      return worst(parts(tree).map((part) => extreme(part, at)))
+  }
+}
+
+/** More entries than these would take too much time and memory: then every wait counts as the longest of all. */
+const mostWork = 4_000_000
+
+/** The waits of the first `count` retries. */
+const waitsOf = (tree: RetryTree, count: number, hints: Hints): ReadonlyArray<Entry> =>
+  work(tree, count) > mostWork
+    ? new Array<Entry>(Math.min(count, maxRetries(tree))).fill(extreme(tree, { count, ceiling: longest, hints }))
+    : entries(tree, { count, ceiling: longest, index: inOrder, certain: true, hints })
 
 /** The time from the first attempt's start after which no wait can end. */
 const deadline = (tree: RetryTree): number => {
@@ -331,8 +444,6 @@ export interface Bounds {
 /** Past this many retries only a deadline bounds the waits: a list of them all would only cost memory. */
 const listed = 100_000
 
-const root = (count: number): Scope => ({ count, ceiling: longest, index: inOrder, certain: true })
-
 /** How many waits, even the shortest ones, end before the deadline. */
 const fitting = (shortest: ReadonlyArray<number>, end: number): number => {
   let sum = 0
@@ -342,12 +453,12 @@ const fitting = (shortest: ReadonlyArray<number>, end: number): number => {
 }
 
 /** The most retries, deadlines included. */
-const retriesWithin = (tree: RetryTree, end: number): number => {
+const retriesWithin = (tree: RetryTree, end: number, hints: Hints): number => {
   const most = maxRetries(tree)
   if (end === Infinity) return most
   for (let count = 128; count <= listed; count *= 8) {
-    const all = entries(tree, root(Math.min(most, count))).map((entry) => entry.shortest)
-    const retries = fitting(keepsOrder(tree, true) ? all : all.sort(byOrder), end)
+    const all = waitsOf(tree, Math.min(most, count), hints).map((entry) => entry.shortest)
+    const retries = fitting(keepsOrder(tree, { certain: true, hints }) ? all : all.sort(byOrder), end)
     if (retries < count) return retries
     // Waits that may be nothing after so many failures most likely always may: no deadline limits them.
     if (count > 1_000 && all.at(-1) === 0) return most
@@ -355,11 +466,15 @@ const retriesWithin = (tree: RetryTree, end: number): number => {
   return most
 }
 
-export const bounds = (tree: RetryTree, attemptTimeout: number): Bounds => {
+/**
+ * With `hints` of `"limit"` only hints count that the policy speaks of: how long it waits where nobody asks for more
+ * than what was written.
+ */
+export const bounds = (tree: RetryTree, attemptTimeout: number, hints: Hints = hintsOf(tree)): Bounds => {
   const end = deadline(tree)
-  const retries = retriesWithin(tree, end)
+  const retries = retriesWithin(tree, end, hints)
   const waits = retries <= listed
-    ? entries(tree, root(retries))
+    ? waitsOf(tree, retries, hints)
       .reduce((sum, { delay, floor, latest }) => sum + Math.min(Math.max(delay, floor), latest), 0)
     : Infinity
   const wait = Math.min(waits, end)
@@ -368,50 +483,4 @@ export const bounds = (tree: RetryTree, attemptTimeout: number): Bounds => {
     wait,
     duration: Math.min((attemptTimeout === 0 ? 0 : (retries + 1) * attemptTimeout) + wait, end + attemptTimeout)
   }
-}
-
-const tags = (tree: RetryTree): ReadonlyArray<string> => {
-  switch (tree._tag) {
-    case "ByError":
-      return [...tree.rules.flatMap((rule) => rule.on), ...branches(tree).flatMap(tags)]
-    case "Union":
-    case "Intersect":
-      return [...tags(tree.left), ...tags(tree.right)]
-    case "AndThen":
-      return [...tags(tree.first), ...tags(tree.second)]
-    default:
-      return "policy" in tree ? tags(tree.policy) : []
-  }
-}
-
-/** The tree with `andThen` replaced by what it may do about the first failure, so that luck only ever helps. */
-const eitherPart = (tree: RetryTree): RetryTree => {
-  switch (tree._tag) {
-    case "AndThen": {
-      const first = eitherPart(tree.first)
-      return sure(tree.first) > 0 && !hasRules(tree.second)
-        ? first
-        : { _tag: "Union", left: first, right: eitherPart(tree.second) }
-    }
-    case "Union":
-    case "Intersect":
-      return { ...tree, left: eitherPart(tree.left), right: eitherPart(tree.right) }
-    case "ByError":
-      return {
-        ...tree,
-        rules: tree.rules.map(({ on, use }) => ({ on, use: eitherPart(use) })),
-        otherwise: tree.otherwise === "fail" ? "fail" : eitherPart(tree.otherwise)
-      }
-    default:
-      return "policy" in tree ? { ...tree, policy: eitherPart(tree.policy) } : tree
-  }
-}
-
-/** Whether any retry can ever happen: the first failure, at once, with the luckiest draw and no hint. */
-export const canRetry = (tree: RetryTree): boolean => {
-  const named = tags(tree)
-  const state = start(eitherPart(tree), 0)
-  return [...named, `not ${named.join()}`].some((tag) =>
-    step(state, { tag, retryable: true, forbidden: false }, 0, 0)[1]._tag === "Wait"
-  )
 }

@@ -179,19 +179,28 @@ const both = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.E
     onSuccess: () => second
   })
 
+/** The gates that were entered, the last one first. */
+class Passed<in A> {
+  readonly gate: Entered<A>
+  readonly before: Passed<A> | undefined
+  constructor(gate: Entered<A>, before: Passed<A> | undefined) {
+    this.gate = gate
+    this.before = before
+  }
+}
+
 /** Leaves in the reverse order of entering; a gate that is held is left out where the work goes on. */
 const leave = <A>(
-  entered: ReadonlyArray<Entered<A>>,
+  last: Passed<A> | undefined,
   ended: Ended<A>,
   which: (gate: Entered<A>) => boolean
 ): Effect.Effect<void> | undefined => {
   let after: Effect.Effect<void> | undefined
-  for (let i = entered.length - 1; i >= 0; i--) {
-    const gate = entered[i]
-    if (gate === undefined || !which(gate)) continue
+  for (let passed = last; passed !== undefined; passed = passed.before) {
+    if (!which(passed.gate)) continue
     let next: Effect.Effect<void> | undefined
     try {
-      next = gate.leave(ended)
+      next = passed.gate.leave(ended)
     } catch (defect) {
       next = Effect.die(defect)
     }
@@ -217,7 +226,7 @@ class GuardedAttempt<A, E, R, Refusal> {
   private beside: Beside<A, E | Refusal, R> | undefined
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
-  private readonly entered: Array<Entered<A>> = []
+  private passed: Passed<A> | undefined = undefined
   private startedAt: number | undefined = undefined
   private child: Child<A, E> | undefined = undefined
 
@@ -241,24 +250,26 @@ class GuardedAttempt<A, E, R, Refusal> {
 
   private enterFrom(from: number): Effect.Effect<A, E | Refusal, R> {
     const { guarded: { gates, total }, surroundings } = this
+    // All that happens in one step happens at one time; reading a clock costs as much as passing a gate.
+    const now = elapsedMillis(surroundings.clock)
     for (let i = from; i < gates.length; i++) {
       let next: Entered<A> | Slow<A, Refusal> | Refused<Refusal> | undefined
       try {
         // Under a deadline the wait has a fiber of its own, which is ended on time even where the caller cannot be.
         const restore = total === undefined ? this.restore : Effect.interruptible
-        next = gates[i]?.enter(elapsedMillis(surroundings.clock), restore)
+        next = gates[i]?.enter(now, restore)
       } catch (defect) {
         return this.failed(Cause.die(defect))
       }
       if (next === undefined) continue
-      if (next._tag === "Entered") this.entered.push(next)
+      if (next._tag === "Entered") this.passed = new Passed(next, this.passed)
       else return next._tag === "Slow" ? this.waitAt(next.enter, i) : this.refused(next.refuse)
     }
-    return this.work()
+    return this.work(now)
   }
 
   private refused<E2>(refuse: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
-    return this.entered.length === 0
+    return this.passed === undefined
       ? refuse
       : Effect.catchAllCause(refuse, (cause) => this.failed(cause))
   }
@@ -269,7 +280,7 @@ class GuardedAttempt<A, E, R, Refusal> {
   ): Effect.Effect<A, E | Refusal, R> {
     const { beside, guarded: { total } } = this
     const keep = Effect.map(enter, (gate) => {
-      this.entered.push(gate)
+      this.passed = new Passed(gate, this.passed)
     })
     const rest = Effect.matchCauseEffect(total === undefined ? keep : this.enterUntil(keep, total), {
       onFailure: (cause) => this.failed(cause),
@@ -279,7 +290,7 @@ class GuardedAttempt<A, E, R, Refusal> {
     return beside === undefined ? rest : beside.join(rest)
   }
 
-  /** What was got at the last moment is in `entered` and given back with the rest. */
+  /** What was got at the last moment is in `passed` and given back with the rest. */
   private enterUntil<E2>(keep: Effect.Effect<void, E2>, total: Deadline<Refusal>): Effect.Effect<void, E2 | Refusal> {
     const { surroundings } = this
     let child: Child<void, E2> | undefined
@@ -304,12 +315,13 @@ class GuardedAttempt<A, E, R, Refusal> {
   }
 
   /** All gates are passed. */
-  private work(): Effect.Effect<A, E | Refusal, R> {
-    const { beside, current, entered, surroundings } = this
-    const startedAt = elapsedMillis(surroundings.clock)
+  private work(startedAt: number): Effect.Effect<A, E | Refusal, R> {
+    const { beside, current, surroundings } = this
     this.startedAt = startedAt
     let call: Effect.Effect<A, E, R> = this.guarded.effect
-    for (const gate of entered) if (gate.protect !== undefined) call = gate.protect(call, startedAt)
+    for (let each = this.passed; each !== undefined; each = each.before) {
+      if (each.gate.protect !== undefined) call = each.gate.protect(call, startedAt)
+    }
     const deadline = this.nearer(startedAt)
     if (deadline !== undefined || (beside !== undefined && beside.at !== Infinity)) {
       const { context } = surroundings
@@ -376,13 +388,13 @@ class GuardedAttempt<A, E, R, Refusal> {
 
   /** The time is up and the work goes on behind: what it holds is given back when it has really ended. */
   private abandoned<E2>(cause: Cause.Cause<E2>, child: Child<A, E>): Effect.Effect<never, E2> {
-    const { entered, surroundings } = this
+    const { passed, surroundings } = this
     const exit = Exit.failCause(cause)
     child.fiber.addObserver(() => {
-      const after = leave(entered, this.endedWith(exit), isHeld)
+      const after = leave(passed, this.endedWith(exit), isHeld)
       if (after !== undefined) fork(after, surroundings, surroundings.context)
     })
-    const after = leave(entered, this.endedWith(exit), isFree)
+    const after = leave(passed, this.endedWith(exit), isFree)
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
@@ -395,7 +407,7 @@ class GuardedAttempt<A, E, R, Refusal> {
   }
 
   private left<A2 extends A, E2>(exit: Exit.Exit<A2, E2>): Effect.Effect<A2, E2> {
-    const after = leave(this.entered, this.endedWith(exit), isAny)
+    const after = leave(this.passed, this.endedWith(exit), isAny)
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 

@@ -21,8 +21,10 @@ export interface BudgetCell {
   readonly begin: (now: number) => void
   readonly take: (kind: Grant["kind"], failure: Failure, now: number) => Grant | undefined
   readonly settle: (grant: Grant, succeeded: boolean) => void
+  /** An attempt failed with an error that may be retried. */
+  readonly fail: () => void
   /** `isClean`: it succeeded, and made no further attempt. */
-  readonly end: (isClean: boolean) => void
+  readonly end: (succeeded: boolean, isClean: boolean) => void
 }
 
 /** What a `RetryBudget` is to those who ask it. */
@@ -36,12 +38,20 @@ export class CountedCall {
   readonly budget: Budget
   /** The call that another budget counts round this one. */
   readonly outer: CountedCall | undefined
+  /** Attempts that failed, each counted once: a retry round a hedge sees the failures that the hedge has seen. */
+  failures = 0
   private madeFurther = false
 
   constructor(budget: Budget, outer: CountedCall | undefined, now: number) {
     this.budget = budget
     this.outer = outer
     budget.cell.begin(now)
+  }
+
+  /** An attempt failed with an error that may be retried. */
+  fail(): void {
+    this.failures++
+    this.budget.cell.fail()
   }
 
   /**
@@ -60,7 +70,7 @@ export class CountedCall {
   }
 
   end(succeeded: boolean): void {
-    this.budget.cell.end(succeeded && !this.madeFurther)
+    this.budget.cell.end(succeeded, succeeded && !this.madeFurther)
   }
 }
 

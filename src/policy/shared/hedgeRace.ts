@@ -192,7 +192,9 @@ export class HedgeRace<A, E, R> {
     if (attempt.number === 1) this.firstFailure = failed
     const failure = repeatable(exit.cause)
     if (Option.isNone(failure)) return this.finish(failed)
-    switch (meaningOf(this.hedge.verdict(failure.value))) {
+    const verdict = this.hedge.verdict(failure.value)
+    if (verdict.action === "Retry") this.counted?.fail()
+    switch (meaningOf(verdict)) {
       case "end":
         return this.finish(failed)
       case "wait":

@@ -146,7 +146,9 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
     const failure = this.race === undefined ? repeatable(cause) : Option.none()
     if (Option.isNone(failure)) return this.over(failed)
     try {
-      if (meaningOf(this.hedge.verdict(failure.value)) !== "next") return this.over(failed)
+      const verdict = this.hedge.verdict(failure.value)
+      if (verdict.action === "Retry") this.counted?.fail()
+      if (meaningOf(verdict) !== "next") return this.over(failed)
     } catch (defect) {
       return this.over(Effect.die(defect))
     }

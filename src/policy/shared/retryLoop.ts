@@ -65,12 +65,14 @@ export interface Ends<in A, in E, out B, out E2> {
   readonly log: "kept" | "dropped"
 }
 
-/** Nothing but the value, nothing but the error. */
-export const plain = <A, E>(): Ends<A, E, A, E> => ({
-  succeeded: (value) => value,
-  stopped: (error) => error,
+const unchanged = {
+  succeeded: <A>(value: A): A => value,
+  stopped: <E>(error: E): E => error,
   log: "dropped"
-})
+} as const
+
+/** Nothing but the value, nothing but the error. */
+export const plain = <A, E>(): Ends<A, E, A, E> => unchanged
 
 /**
  * The typed failure of an attempt. A defect beside it makes it none. An interruption beside it does not: where work runs
@@ -199,6 +201,8 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly isMine: boolean
   /** The innermost of all calls that are counted round the attempts. */
   private readonly innermost: CountedCall | undefined
+  /** The failures that the budget had counted before the attempt that runs. */
+  private failuresBefore = 0
   /** Of the further attempt that waits or runs. */
   private grant: Grant | undefined = undefined
   private state: RetryRun.State
@@ -233,6 +237,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   run(): Effect.Effect<B, E2, R> {
+    if (this.counted !== undefined) this.failuresBefore = this.counted.failures
     return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
       onFailure: (cause) => this.failed(cause),
       onSuccess: (value) => this.succeeded(value)
@@ -275,7 +280,11 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   private failed(cause: Cause.Cause<E>): Effect.Effect<B, E2, R> {
     const failure = retriable(cause)
-    if (Option.isSome(failure)) return Effect.flatMap(Random.next, (random) => this.decide(failure.value, random))
+    if (Option.isSome(failure)) {
+      const { caller } = this.surroundings
+      const { next } = Context.get(caller.currentDefaultServices, Random.Random)
+      return Effect.flatMap(next, (random) => this.decide(failure.value, random))
+    }
     // Only typed failures change their type, and a cause without a retriable one is passed on as it is.
     this.over(false)
     return Effect.failCause(Cause.map(cause, (error) => this.ends.stopped(error, this)))
@@ -297,6 +306,9 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     const verdict = retry.verdict(error)
     const [state, chosen] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
     this.settle(false)
+    if (this.counted !== undefined && verdict.action === "Retry" && this.counted.failures === this.failuresBefore) {
+      this.counted.fail()
+    }
     const decision = this.stretched(chosen, verdict, now)
     if (decision._tag === "Stop") return this.stop(error, RetryRun.reasonText[decision.reason])
     if (this.counted !== undefined) {
@@ -344,12 +356,12 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   private stop(error: E, reason: string): Effect.Effect<never, E2> {
     this.note(error, { decision: "stop", reason })
-    const gaveUp = Event.GaveUp({ ...this.failure(error), reason })
     this.over(false)
-    return Effect.zipRight(
-      this.restore(Monitor.emit(gaveUp)),
-      Effect.suspend(() => Effect.fail(this.ends.stopped(error, this)))
-    )
+    const stopped = Effect.fail(this.ends.stopped(error, this))
+    // Where nobody listens, an event is not even made: calls that are refused come in their thousands.
+    return Context.get(this.surroundings.context, Monitor.Monitor) === Monitor.silent
+      ? stopped
+      : Effect.zipRight(this.restore(Monitor.emit(Event.GaveUp({ ...this.failure(error), reason }))), stopped)
   }
 
   private failure(error: E) {

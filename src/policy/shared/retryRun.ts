@@ -1,4 +1,5 @@
 /** The interpreters of a retry policy that run it step by step. They need nothing of it but its tree. */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -7,9 +8,10 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as Verdict from "../../error/Verdict.ts"
-import { integer, number } from "../../internal/reader.ts"
+import { elapsedMillis, isLive } from "../../internal/elapsed.ts"
+import * as Form from "../../internal/form.ts"
 import { errorTag } from "../../telemetry/Event.ts"
-import { readOrThrow } from "./options.ts"
+import { readFormOrThrow } from "./options.ts"
 import * as Step from "./retryStep.ts"
 import { words } from "./retryText.ts"
 import type { RetryTree } from "./retryTree.ts"
@@ -34,7 +36,8 @@ export const failureOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(
 })
 
 /**
- * The state before the first attempt, which starts at `now` (milliseconds).
+ * The state before the first attempt, which starts at `now`: milliseconds on a clock that only goes forward, whose zero
+ * is arbitrary.
  *
  * @since 0.1.0
  * @category interpreters
@@ -42,7 +45,8 @@ export const failureOf = (error: unknown, verdict: Verdict.Verdict = Verdict.of(
 export const start = (policy: HasTree, now: number): Step.State => Step.start(policy.tree, now)
 
 /**
- * Decides about one failure: pure, data in and data out. `now` is milliseconds on the clock of {@link start}, `random` a draw from 0 to 1.
+ * Decides about one failure: pure, data in and data out. `now` is on the clock of {@link start},
+ * `random` a draw from 0 to 1.
  *
  * @since 0.1.0
  * @category interpreters
@@ -73,8 +77,8 @@ export interface Preview {
   readonly elapsed: Duration.Duration
 }
 
-const rows = integer(1, 100_000, "a whole number from 1 to 100000")
-const draw = number(0, 1, "a number from 0 to 1")
+const rows = Form.count(1, 100_000, "a whole number from 1 to 100000")
+const draw = Form.share()
 const anyFailure: Step.Failure = { tag: "ServerError", retryable: true, forbidden: false }
 
 /**
@@ -96,8 +100,8 @@ export const preview = (policy: HasTree, options?: {
 }): ReadonlyArray<Preview> => {
   const failure = options?.error === undefined ? anyFailure : failureOf(options.error)
   const takes = Duration.toMillis(options?.attemptTakes ?? 0)
-  const limit = readOrThrow("RetryPolicy", "limit", options?.limit ?? 20, rows)
-  const random = readOrThrow("RetryPolicy", "random", options?.random ?? 0.5, draw)
+  const limit = readFormOrThrow("RetryPolicy", "limit", rows, options?.limit ?? 20)
+  const random = readFormOrThrow("RetryPolicy", "random", draw, options?.random ?? 0.5)
   const found: Array<Preview> = []
   let state = Step.start(policy.tree, 0)
   let now = takes
@@ -116,10 +120,48 @@ export const preview = (policy: HasTree, options?: {
   return found
 }
 
+/** How far a schedule has got. What it knows of the clocks is its own, and no part of the policy's state. */
+class Progress implements Step.State {
+  readonly startedAt: number
+  readonly failures: number
+  readonly remaining: RetryTree
+  readonly #now: number
+  readonly #reading: Reading
+  constructor({ failures, remaining, startedAt }: Step.State, now: number, reading: Reading) {
+    this.startedAt = startedAt
+    this.failures = failures
+    this.remaining = remaining
+    this.#now = now
+    this.#reading = reading
+  }
+  static nowOf(before: Progress, reading: Reading): number {
+    return before.#now + Math.max(0, passed(before.#reading, reading))
+  }
+}
+
+/** Two clocks at one moment: what the schedule is told, and the one that only goes forward. */
+interface Reading {
+  readonly wall: number
+  /** Absent where the schedule is stepped through times that are not now, as `Schedule.run` does. */
+  readonly forward: number | undefined
+}
+
+/** The time between a driver's look at the clock and ours, generously. A virtual clock stands still meanwhile. */
+const liveLag = 20
+
+const readingOf = (clock: Clock.Clock, wall: number): Reading => {
+  const lag = Math.abs(clock.unsafeCurrentTimeMillis() - wall)
+  return { wall, forward: lag <= (isLive(clock) ? liveLag : 0) ? elapsedMillis(clock) : undefined }
+}
+
+const passed = (from: Reading, to: Reading): number =>
+  from.forward === undefined || to.forward === undefined ? to.wall - from.wall : to.forward - from.forward
+
 /**
  * The policy as an ordinary `Schedule`, which composes with everything in Effect. Its input is the error, its output
  * the delay. A schedule first learns of the time at the first failure, so a deadline counts from there; `Retry` counts
- * from the first attempt's start.
+ * from the first attempt's start. Effect tells a schedule the time of the wall clock; what has passed is measured by a
+ * clock that only goes forward, so that setting the system's clock moves no deadline.
  *
  * @since 0.1.0
  * @category interpreters
@@ -131,18 +173,21 @@ export const toSchedule = (
     readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
   }
 ): Schedule.Schedule<Duration.Duration, unknown> =>
-  Schedule.makeWithState<Step.State | undefined, unknown, Duration.Duration>(
+  Schedule.makeWithState<Progress | undefined, unknown, Duration.Duration>(
     undefined,
-    (now, error, state) =>
-      Effect.map(Random.next, (random) => {
+    (wall, error, before) =>
+      Effect.zipWith(Random.next, Effect.clock, (random, clock) => {
+        const reading = readingOf(clock, wall)
+        const now = before === undefined ? wall : Progress.nowOf(before, reading)
         const failure = failureOf(error, options?.verdict?.(error))
-        const [next, decision] = Step.step(state ?? Step.start(policy.tree, now), failure, now, random)
+        const [next, decision] = Step.step(before ?? Step.start(policy.tree, now), failure, now, random)
+        const progress = new Progress(next, now, reading)
         return decision._tag === "Stop"
-          ? [next, Duration.zero, ScheduleDecision.done]
+          ? [progress, Duration.zero, ScheduleDecision.done]
           : [
-            next,
+            progress,
             Duration.millis(decision.delay),
-            ScheduleDecision.continueWith(ScheduleInterval.after(now + decision.delay))
+            ScheduleDecision.continueWith(ScheduleInterval.after(wall + decision.delay))
           ]
       })
   )

@@ -1,20 +1,32 @@
 /**
  * The decision of a retry policy: data in, data out.
  *
- * After each failure a policy denotes the set of waits it accepts. A leaf accepts every wait from its delay on;
- * `union` is set union, `intersect` is set intersection; attempts used up, an error that may not be retried or a hint
- * that is too long leave the empty set. The policy waits the least accepted time, or stops where there is none.
- * Because all parts of a tree see the same failure, the same clock and the same random draw, the laws of sets are the
- * laws of policies: union and intersect are commutative, associative, idempotent, absorb and distribute.
+ * After each failure a policy accepts a set of waits. A leaf accepts every wait from its delay on; `union` is set union,
+ * `intersect` is set intersection; attempts used up, an error that may not be retried or a hint that is too long leave
+ * the empty set. The policy waits the least accepted time, or stops where there is none. All parts of a tree see the
+ * same failure, the same time and the same random draw, so the laws of sets are the laws of policies: union and
+ * intersect are commutative, associative, idempotent, absorb and distribute.
+ *
+ * An example in numbers. `union(within(constant(100), 150), constant(300))`, 80 ms after the first attempt's start: the
+ * left side accepts waits from 100 ms to 150 - 80 = 70 ms, so none; the right side accepts 300 ms and more. Together
+ * that is 300 ms and more, and the policy waits 300 ms. At 20 ms the left side accepts 100 to 130 ms, and the policy
+ * waits 100 ms. With a hint of 120 ms both sides accept nothing shorter, and the policy waits 120 ms.
+ *
+ * Hints belong to the set of a leaf as well: it accepts no wait shorter than the hint, and none at all after a hint of
+ * more than a minute. A `HonourHints` above it sets another limit or none.
  */
 import {
   baseDelay,
   type ByError,
   decorrelated,
+  type HintRule,
+  hintRuleWithin,
   type Jittered,
   jittered,
+  type Leaf,
   leafDelay,
   longest,
+  longestHint,
   type RetryTree
 } from "./retryTree.ts"
 
@@ -33,8 +45,8 @@ export interface Failure {
 export interface State {
   readonly startedAt: number
   readonly failures: number
-  /** The policy that remains. */
-  readonly rest: RetryTree
+  /** The policy with its progress: what decides about the next failure. */
+  readonly remaining: RetryTree
 }
 
 export type StopReason = "Never" | "NotRetryable" | "NoRule" | "Attempts" | "Deadline" | "HintTooLong"
@@ -43,18 +55,21 @@ export type Decision =
   | { readonly _tag: "Wait"; readonly delay: number }
   | { readonly _tag: "Stop"; readonly reason: StopReason }
 
-/** Some accepted waits: those from `max(delay, floor)` to `latest`. Caps and jitter act on `delay`, hints on `floor`. */
-interface Waits {
+/** Accepted waits: those from `max(delay, floor)` to `latest`. Caps and jitter act on `delay`, hints on `floor`. */
+export interface Waits {
   readonly delay: number
+  /** Nothing, or the hint: a failure has one hint at most. */
   readonly floor: number
   readonly latest: number
 }
 
-interface Denotation {
+/** What a part of the tree says about one failure. */
+interface Answer {
+  /** The accepted waits are the union of these. */
   readonly waits: ReadonlyArray<Waits>
   /** Why there are no waits, where there are none. */
   readonly reason: StopReason
-  readonly rest: RetryTree
+  readonly remaining: RetryTree
 }
 
 interface Moment {
@@ -68,151 +83,10 @@ interface Moment {
   readonly random: number
   /** The tightest cap above this node, which decorrelated jitter must know to grow from what was really waited. */
   readonly ceiling: number
+  readonly hints: HintRule
 }
 
-const none = (reason: StopReason, rest: RetryTree): Denotation => ({ waits: [], reason, rest })
-
-const least = (waits: Waits): number => Math.max(waits.delay, waits.floor)
-
-const isViable = (waits: Waits): boolean => least(waits) <= waits.latest
-
-const mapDelay = (found: Denotation, rest: RetryTree, f: (delay: number) => number): Denotation => ({
-  ...found,
-  rest,
-  waits: found.waits.map((waits) => ({ ...waits, delay: f(waits.delay) }))
-})
-
-const covers = (a: Waits, b: Waits): boolean => a.delay <= b.delay && a.floor <= b.floor && a.latest >= b.latest
-
-/** Leaves out what another one covers, so that lists stay short however deep the tree is. */
-const prune = (all: ReadonlyArray<Waits>): ReadonlyArray<Waits> =>
-  all.filter((waits, i) => !all.some((other, j) => i !== j && covers(other, waits) && (!covers(waits, other) || j < i)))
-
-const decorrelate = (tree: Jittered, at: Moment): Denotation => {
-  const found = denote(tree.policy, at)
-  const base = baseDelay(tree.policy)
-  const delay = decorrelated(base, tree.previous ?? base, at.ceiling, at.random)
-  return mapDelay(found, { ...tree, policy: found.rest, previous: delay }, () => delay)
-}
-
-const byError = (tree: ByError, at: Moment): Denotation => {
-  const found = tree.rules.findIndex((rule) => rule.on.includes(at.failure.tag))
-  const place = found === -1 ? tree.rules.length : found
-  const use = found === -1 ? tree.otherwise : tree.rules[found]?.use ?? "fail"
-  if (use === "fail") return none("NoRule", tree)
-  const used = tree.used ?? new Array<number>(tree.rules.length + 1).fill(0)
-  const mine = used[place] ?? 0
-  const inner = denote(use, {
-    ...at,
-    // A rule that names an error says that it is to be retried, whatever its verdict.
-    failure: found === -1 ? at.failure : { ...at.failure, retryable: true },
-    used: mine,
-    index: tree.growth === "rule" ? mine : at.index
-  })
-  return {
-    ...inner,
-    rest: {
-      ...tree,
-      used: used.map((count, i) => i === place ? count + 1 : count),
-      rules: tree.rules.map((rule, i) => i === found ? { on: rule.on, use: inner.rest } : rule),
-      otherwise: found === -1 ? inner.rest : tree.otherwise
-    }
-  }
-}
-
-const denote = (tree: RetryTree, at: Moment): Denotation => {
-  switch (tree._tag) {
-    case "Never":
-      return none("Never", tree)
-    case "Immediate":
-    case "Constant":
-    case "Linear":
-    case "Exponential":
-    case "Fibonacci":
-      return !at.failure.retryable || at.failure.forbidden
-        ? none("NotRetryable", tree)
-        : {
-          waits: [{ delay: leafDelay(tree, at.index), floor: 0, latest: Infinity }],
-          reason: "NotRetryable",
-          rest: tree
-        }
-    case "Jittered": {
-      const { mode } = tree
-      if (mode === "decorrelated") return decorrelate(tree, at)
-      const found = denote(tree.policy, at)
-      return mapDelay(found, { ...tree, policy: found.rest }, (delay) => jittered(mode, delay, at.random))
-    }
-    case "AtLeast": {
-      const found = denote(tree.policy, at)
-      return mapDelay(found, { ...tree, policy: found.rest }, (delay) => Math.max(delay, tree.min))
-    }
-    case "Capped": {
-      const found = denote(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
-      return mapDelay(found, { ...tree, policy: found.rest }, (delay) => Math.min(delay, tree.max))
-    }
-    case "Attempts": {
-      const found = denote(tree.policy, at)
-      const rest: RetryTree = { ...tree, policy: found.rest }
-      return found.waits.length > 0 && at.used + 1 >= tree.max ? none("Attempts", rest) : { ...found, rest }
-    }
-    case "Within": {
-      const found = denote(tree.policy, at)
-      const latest = tree.limit - at.elapsed
-      return {
-        ...found,
-        rest: { ...tree, policy: found.rest },
-        waits: found.waits.map((waits) => ({ ...waits, latest: Math.min(waits.latest, latest) }))
-      }
-    }
-    case "HonourHints": {
-      const found = denote(tree.policy, at)
-      const rest: RetryTree = { ...tree, policy: found.rest }
-      const { hint } = at.failure
-      // Whatever is not above zero, `NaN` included, asks for nothing.
-      if (hint === undefined || !(hint > 0) || found.waits.length === 0) return { ...found, rest }
-      return hint > tree.max
-        ? none("HintTooLong", rest)
-        : { ...found, rest, waits: found.waits.map((waits) => ({ ...waits, floor: Math.max(waits.floor, hint) })) }
-    }
-    case "Union": {
-      const left = denote(tree.left, at)
-      const right = denote(tree.right, at)
-      return {
-        waits: prune([...left.waits, ...right.waits]),
-        reason: left.reason,
-        rest: { ...tree, left: left.rest, right: right.rest }
-      }
-    }
-    case "Intersect": {
-      const left = denote(tree.left, at)
-      const right = denote(tree.right, at)
-      return {
-        waits: prune(left.waits.flatMap((a) =>
-          right.waits.map((b) => ({
-            delay: Math.max(a.delay, b.delay),
-            floor: Math.max(a.floor, b.floor),
-            latest: Math.min(a.latest, b.latest)
-          }))
-        )),
-        reason: left.waits.length === 0 ? left.reason : right.reason,
-        rest: { ...tree, left: left.rest, right: right.rest }
-      }
-    }
-    case "AndThen": {
-      if (tree.used === undefined) {
-        const first = denote(tree.first, at)
-        if (first.waits.some(isViable)) return { ...first, rest: { ...tree, first: first.rest } }
-      }
-      const used = tree.used ?? 0
-      const second = denote(tree.second, { ...at, used, index: used })
-      return { ...second, rest: { ...tree, second: second.rest, used: used + 1 } }
-    }
-    case "ByError":
-      return byError(tree, at)
-  }
-}
-
-export const start = (tree: RetryTree, now: number): State => ({ startedAt: now, failures: 0, rest: tree })
+export const start = (tree: RetryTree, now: number): State => ({ startedAt: now, failures: 0, remaining: tree })
 
 /** Decides about one failure. `random` is one draw from 0 to 1, shared by all jitter in the tree. */
 export const step = (
@@ -221,17 +95,221 @@ export const step = (
   now: number,
   random: number
 ): readonly [state: State, decision: Decision] => {
-  const found = denote(state.rest, {
+  const answer = answerOf(state.remaining, {
     failure,
     index: state.failures,
     used: state.failures,
     elapsed: Math.max(0, now - state.startedAt),
     random,
-    ceiling: longest
+    ceiling: longest,
+    hints: "default"
   })
-  const next: State = { ...state, failures: state.failures + 1, rest: found.rest }
-  const viable = found.waits.filter(isViable)
-  return viable.length === 0
-    ? [next, { _tag: "Stop", reason: found.waits.length === 0 ? found.reason : "Deadline" }]
-    : [next, { _tag: "Wait", delay: Math.min(...viable.map(least)) }]
+  const next: State = { ...state, failures: state.failures + 1, remaining: answer.remaining }
+  const delay = leastOf(answer.waits)
+  return delay === undefined
+    ? [next, { _tag: "Stop", reason: answer.waits.length === 0 ? answer.reason : "Deadline" }]
+    : [next, { _tag: "Wait", delay }]
+}
+
+/** The least accepted wait; `undefined` where none is. */
+export const leastOf = (all: ReadonlyArray<Waits>): number | undefined =>
+  all.reduce<number | undefined>((best, waits) => {
+    const wait = Math.max(waits.delay, waits.floor)
+    return wait > waits.latest || (best !== undefined && best <= wait) ? best : wait
+  }, undefined)
+
+const answerOf = (tree: RetryTree, at: Moment): Answer => {
+  switch (tree._tag) {
+    case "Never":
+      return none("Never", tree)
+    case "Immediate":
+    case "Constant":
+    case "Linear":
+    case "Exponential":
+    case "Fibonacci":
+      return leaf(tree, at)
+    case "Jittered": {
+      const { mode } = tree
+      if (mode === "decorrelated") return decorrelate(tree, at)
+      const inner = answerOf(tree.policy, at)
+      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => jittered(mode, delay, at.random))
+    }
+    case "AtLeast": {
+      const inner = answerOf(tree.policy, at)
+      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => Math.max(delay, tree.min))
+    }
+    case "Capped": {
+      const inner = answerOf(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
+      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => Math.min(delay, tree.max))
+    }
+    case "Attempts": {
+      const inner = answerOf(tree.policy, at)
+      const remaining: RetryTree = { ...tree, policy: inner.remaining }
+      return inner.waits.length > 0 && at.used + 1 >= tree.max
+        ? none("Attempts", remaining)
+        : { ...inner, remaining }
+    }
+    case "Within": {
+      const inner = answerOf(tree.policy, at)
+      const latest = tree.limit - at.elapsed
+      return {
+        ...inner,
+        remaining: { ...tree, policy: inner.remaining },
+        waits: inner.waits.map((waits) => ({ ...waits, latest: Math.min(waits.latest, latest) }))
+      }
+    }
+    case "HonourHints": {
+      const inner = answerOf(tree.policy, { ...at, hints: hintRuleWithin(at.hints, tree) })
+      const remaining: RetryTree = { ...tree, policy: inner.remaining }
+      return tree.max === "never" || at.hints === "never"
+        ? { ...inner, remaining }
+        : honour(inner, at.failure.hint, tree.max, remaining)
+    }
+    case "Union": {
+      const left = answerOf(tree.left, at)
+      const right = answerOf(tree.right, at)
+      return {
+        waits: unionOf(left.waits, right.waits),
+        reason: left.reason,
+        remaining: { ...tree, left: left.remaining, right: right.remaining }
+      }
+    }
+    case "Intersect": {
+      const left = answerOf(tree.left, at)
+      const right = answerOf(tree.right, at)
+      return {
+        waits: intersectionOf(left.waits, right.waits),
+        reason: left.waits.length === 0 ? left.reason : right.reason,
+        remaining: { ...tree, left: left.remaining, right: right.remaining }
+      }
+    }
+    case "AndThen": {
+      if (tree.used === undefined) {
+        const first = answerOf(tree.first, at)
+        if (leastOf(first.waits) !== undefined) return { ...first, remaining: { ...tree, first: first.remaining } }
+      }
+      const used = tree.used ?? 0
+      const second = answerOf(tree.second, { ...at, used, index: used })
+      return { ...second, remaining: { ...tree, second: second.remaining, used: used + 1 } }
+    }
+    case "ByError":
+      return byError(tree, at)
+  }
+}
+
+const leaf = (tree: Leaf, at: Moment): Answer => {
+  if (!at.failure.retryable || at.failure.forbidden) return none("NotRetryable", tree)
+  const answer: Answer = {
+    waits: [{ delay: leafDelay(tree, at.index), floor: 0, latest: Infinity }],
+    reason: "NotRetryable",
+    remaining: tree
+  }
+  return at.hints === "default" ? honour(answer, at.failure.hint, longestHint, tree) : answer
+}
+
+const none = (reason: StopReason, remaining: RetryTree): Answer => ({ waits: [], reason, remaining })
+
+const changed = (answer: Answer, remaining: RetryTree, f: (delay: number) => number): Answer => ({
+  ...answer,
+  remaining,
+  waits: answer.waits.map((waits) => ({ ...waits, delay: f(waits.delay) }))
+})
+
+const honour = (answer: Answer, hint: number | undefined, max: number, remaining: RetryTree): Answer => {
+  // Whatever is not above zero, `NaN` included, asks for nothing.
+  if (hint === undefined || !(hint > 0) || answer.waits.length === 0) return { ...answer, remaining }
+  return hint > max
+    ? none("HintTooLong", remaining)
+    : { ...answer, remaining, waits: answer.waits.map((waits) => ({ ...waits, floor: Math.max(waits.floor, hint) })) }
+}
+
+const decorrelate = (tree: Jittered, at: Moment): Answer => {
+  const inner = answerOf(tree.policy, at)
+  const base = baseDelay(tree.policy)
+  const delay = decorrelated(base, tree.previous ?? base, at.ceiling, at.random)
+  return changed(inner, { ...tree, policy: inner.remaining, previous: delay }, () => delay)
+}
+
+const byError = (tree: ByError, at: Moment): Answer => {
+  const named = tree.rules.findIndex((rule) => rule.on.includes(at.failure.tag))
+  const use = named === -1 ? tree.otherwise : tree.rules[named]?.use ?? "fail"
+  if (use === "fail") return none("NoRule", tree)
+  const position = named === -1 ? tree.rules.length : named
+  const used = tree.used ?? new Array<number>(tree.rules.length + 1).fill(0)
+  const mine = used[position] ?? 0
+  const inner = answerOf(use, {
+    ...at,
+    // A rule that names an error says that it is to be retried, whatever its verdict.
+    failure: named === -1 ? at.failure : { ...at.failure, retryable: true },
+    used: mine,
+    index: tree.growth === "rule" ? mine : at.index
+  })
+  return {
+    ...inner,
+    remaining: {
+      ...tree,
+      used: used.map((count, i) => i === position ? count + 1 : count),
+      rules: tree.rules.map((rule, i) => i === named ? { on: rule.on, use: inner.remaining } : rule),
+      otherwise: named === -1 ? inner.remaining : tree.otherwise
+    }
+  }
+}
+
+// ---- sets of waits ----
+
+const byDelay = (a: Waits, b: Waits): number => a.delay - b.delay || a.floor - b.floor || b.latest - a.latest
+
+/**
+ * Leaves out what another one includes, which keeps lists short however deep the tree is. One pass in the order of
+ * delays: a later one is only needed where it reaches further than all before it with no higher floor.
+ */
+const withoutIncluded = (all: ReadonlyArray<Waits>): ReadonlyArray<Waits> => {
+  if (all.length < 2) return all
+  let latestWithoutFloor = -Infinity
+  let latestOfAll = -Infinity
+  return [...all].sort(byDelay).filter(({ floor, latest }) => {
+    if (latest <= (floor === 0 ? latestWithoutFloor : latestOfAll)) return false
+    if (floor === 0) latestWithoutFloor = Math.max(latestWithoutFloor, latest)
+    latestOfAll = Math.max(latestOfAll, latest)
+    return true
+  })
+}
+
+export const unionOf = (left: ReadonlyArray<Waits>, right: ReadonlyArray<Waits>): ReadonlyArray<Waits> =>
+  left.length === 0 ? right : right.length === 0 ? left : withoutIncluded([...left, ...right])
+
+const highestFloor = (all: ReadonlyArray<Waits>): number => all.reduce((most, { floor }) => Math.max(most, floor), 0)
+
+/** How far waits reach on both sides, with and without those that have a floor, as delays grow. */
+class Reach {
+  withoutFloor = -Infinity
+  ofAll = -Infinity
+  add({ floor, latest }: Waits): void {
+    if (floor === 0) this.withoutFloor = Math.max(this.withoutFloor, latest)
+    this.ofAll = Math.max(this.ofAll, latest)
+  }
+}
+
+/**
+ * What both sides accept. In the order of delays of both: from each delay on, as far as both sides reach by then. So it
+ * takes one pass instead of every pair.
+ */
+export const intersectionOf = (left: ReadonlyArray<Waits>, right: ReadonlyArray<Waits>): ReadonlyArray<Waits> => {
+  if (left.length === 0 || right.length === 0) return []
+  const floor = Math.max(highestFloor(left), highestFloor(right))
+  const [reachLeft, reachRight] = [new Reach(), new Reach()]
+  const all = [
+    ...left.map((waits) => ({ waits, reach: reachLeft })),
+    ...right.map((waits) => ({ waits, reach: reachRight }))
+  ].sort((a, b) => byDelay(a.waits, b.waits))
+  const found: Array<Waits> = []
+  for (const { reach, waits } of all) {
+    reach.add(waits)
+    const { delay } = waits
+    const latest = Math.min(reachLeft.withoutFloor, reachRight.withoutFloor)
+    if (latest > -Infinity) found.push({ delay, floor: 0, latest })
+    const latestOfAll = Math.min(reachLeft.ofAll, reachRight.ofAll)
+    if (floor > 0 && latestOfAll > -Infinity) found.push({ delay, floor, latest: latestOfAll })
+  }
+  return withoutIncluded(found)
 }

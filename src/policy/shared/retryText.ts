@@ -1,6 +1,6 @@
 /** A retry policy in words, for people. */
 import * as Duration from "effect/Duration"
-import type { Jitter, RetryTree } from "./retryTree.ts"
+import { isGrowth, isLeaf, type Jitter, longestHint, parts, type RetryTree, speaksOfHints } from "./retryTree.ts"
 
 export const words = (millis: number): string => Duration.format(Duration.millis(millis))
 
@@ -14,9 +14,21 @@ const jitterWords = (mode: Jitter): string =>
     ? `jitter of ±${percent(mode.ratio)}`
     : `jitter from ${percent(mode.min)} to ${percent(mode.max)}`
 
-const nested = (tree: RetryTree): string => `(${describe(tree)})`
+const nested = (tree: RetryTree): string => `(${describePart(tree)})`
 
-export const describe = (tree: RetryTree): string => {
+/** Whether a part waits for which nothing is said of hints. */
+const silentOnHints = (tree: RetryTree): boolean =>
+  tree._tag !== "HonourHints" && (isLeaf(tree) || parts(tree).some(silentOnHints))
+
+/** The whole policy, with what holds where it says nothing. A mere backoff has no limits, and speaks of none. */
+export const describe = (tree: RetryTree): string =>
+  !isGrowth(tree) && silentOnHints(tree)
+    ? `${describePart(tree)}, honouring hints up to ${words(longestHint)}` +
+      (speaksOfHints(tree) ? " where nothing else is said" : "")
+    : describePart(tree)
+
+/** What was said, and no more. */
+export const describePart = (tree: RetryTree): string => {
   switch (tree._tag) {
     case "Never":
       return "never retry"
@@ -31,17 +43,19 @@ export const describe = (tree: RetryTree): string => {
     case "Fibonacci":
       return `fibonacci from ${words(tree.initial)}`
     case "Jittered":
-      return `${describe(tree.policy)}, ${jitterWords(tree.mode)}`
+      return `${describePart(tree.policy)}, ${jitterWords(tree.mode)}`
     case "AtLeast":
-      return `${describe(tree.policy)}, at least ${words(tree.min)}`
+      return `${describePart(tree.policy)}, at least ${words(tree.min)}`
     case "Capped":
-      return `${describe(tree.policy)}, at most ${words(tree.max)}`
+      return `${describePart(tree.policy)}, at most ${words(tree.max)}`
     case "Attempts":
-      return `${describe(tree.policy)}, ${tree.max} attempts in total`
+      return `${describePart(tree.policy)}, ${tree.max} attempts in total`
     case "Within":
-      return `${describe(tree.policy)}, within ${words(tree.limit)} of the first attempt`
+      return `${describePart(tree.policy)}, within ${words(tree.limit)} of the first attempt`
     case "HonourHints":
-      return `${describe(tree.policy)}, honouring hints up to ${words(tree.max)}`
+      return `${describePart(tree.policy)}, ${
+        tree.max === "never" ? "ignoring hints" : `honouring hints up to ${words(tree.max)}`
+      }`
     case "Union":
       return `either ${nested(tree.left)} or ${nested(tree.right)}`
     case "Intersect":

@@ -23,7 +23,7 @@ export type RetryTree =
   | { readonly _tag: "Capped"; readonly policy: RetryTree; readonly max: number }
   | { readonly _tag: "Attempts"; readonly policy: RetryTree; readonly max: number }
   | { readonly _tag: "Within"; readonly policy: RetryTree; readonly limit: number }
-  | { readonly _tag: "HonourHints"; readonly policy: RetryTree; readonly max: number }
+  | HonourHints
   | { readonly _tag: "Union"; readonly left: RetryTree; readonly right: RetryTree }
   | { readonly _tag: "Intersect"; readonly left: RetryTree; readonly right: RetryTree }
   | AndThen
@@ -35,6 +35,16 @@ export type GrowthTree =
   | (Jittered & { readonly policy: GrowthTree })
   | { readonly _tag: "AtLeast"; readonly policy: GrowthTree; readonly min: number }
   | { readonly _tag: "Capped"; readonly policy: GrowthTree; readonly max: number }
+
+/**
+ * How long a wait the other side may ask for. Where no such node stands round a part, its hints are honoured up to
+ * {@link longestHint}. The outermost word counts: between limits the tighter, under `"never"` none within.
+ */
+export interface HonourHints {
+  readonly _tag: "HonourHints"
+  readonly policy: RetryTree
+  readonly max: number | "never"
+}
 
 export interface Jittered {
   readonly _tag: "Jittered"
@@ -67,6 +77,77 @@ export interface ByError {
   readonly used?: ReadonlyArray<number>
 }
 
+/** The longest hint that is honoured where a policy says nothing of hints, in milliseconds. */
+export const longestHint = 60_000
+
+/**
+ * What the nodes above a part say of hints: nothing, so that the part honours them by default; a limit, which the node
+ * that says it enforces; or that none is honoured.
+ */
+export type HintRule = "default" | "limit" | "never"
+
+/** What a node says of hints to its part: the outermost word counts. */
+export const hintRuleWithin = (above: HintRule, { max }: HonourHints): HintRule =>
+  above !== "default" ? above : max === "never" ? "never" : "limit"
+
+/**
+ * How many policies may be in one another, the innermost included: in code, in a file and in a tree. As many as 65
+ * objects of a file are with all six modifiers round each, and half of what the stack bears.
+ */
+export const maxDepth = 65 * 7
+
+export const allowedDepth = `at most ${maxDepth} levels of policies in one another`
+
+/** Remembers what is worked out for each part of a tree, so that asking again at every level costs nothing. */
+export const remembered = <A extends {}>(f: (tree: RetryTree) => A): (tree: RetryTree) => A => {
+  const known = new WeakMap<RetryTree, A>()
+  return (tree) => {
+    const before = known.get(tree)
+    if (before !== undefined) return before
+    const now = f(tree)
+    known.set(tree, now)
+    return now
+  }
+}
+
+/** The policies of the rules, and the one for errors that no rule names. */
+export const branches = (tree: ByError): ReadonlyArray<RetryTree> => {
+  const uses = tree.rules.map((rule) => rule.use)
+  if (tree.otherwise !== "fail") uses.push(tree.otherwise)
+  return uses
+}
+
+/** The policies that a policy is made of. */
+export const parts = (tree: RetryTree): ReadonlyArray<RetryTree> => {
+  switch (tree._tag) {
+    case "Never":
+    case "Immediate":
+    case "Constant":
+    case "Linear":
+    case "Exponential":
+    case "Fibonacci":
+      return []
+    case "Union":
+    case "Intersect":
+      return [tree.left, tree.right]
+    case "AndThen":
+      return [tree.first, tree.second]
+    case "ByError":
+      return branches(tree)
+    default:
+      return [tree.policy]
+  }
+}
+
+export const speaksOfHints: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+  tree._tag === "HonourHints" || parts(tree).some(speaksOfHints)
+)
+
+/** How many levels a tree has. Those of its parts are known since they were built, so this does not go deep. */
+export const depthOf: (tree: RetryTree) => number = remembered((tree) =>
+  1 + parts(tree).reduce((most, part) => Math.max(most, depthOf(part)), 0)
+)
+
 /** The longest delay: what an overflowing formula gives. */
 export const longest = Number.MAX_SAFE_INTEGER
 
@@ -82,6 +163,12 @@ export type Leaf = Extract<
   RetryTree,
   { readonly _tag: "Immediate" | "Constant" | "Linear" | "Exponential" | "Fibonacci" }
 >
+
+export const isLeaf = (tree: RetryTree): tree is Leaf => tree._tag !== "Never" && parts(tree).length === 0
+
+/** Whether nothing in a tree can stop, so that it says only how long to wait. */
+export const isGrowth = (tree: RetryTree): tree is GrowthTree =>
+  tree._tag === "Jittered" || tree._tag === "AtLeast" || tree._tag === "Capped" ? isGrowth(tree.policy) : isLeaf(tree)
 
 /** The delay a leaf asks for after failure number `index`, counted from 0. */
 export const leafDelay = (leaf: Leaf, index: number): number => {
@@ -151,10 +238,7 @@ export const baseDelay = (tree: RetryTree): number => {
     case "AndThen":
       return baseDelay(tree.first)
     case "ByError":
-      return Math.min(
-        ...tree.rules.map((rule) => baseDelay(rule.use)),
-        tree.otherwise === "fail" ? longest : baseDelay(tree.otherwise)
-      )
+      return branches(tree).reduce((least, use) => Math.min(least, baseDelay(use)), longest)
   }
 }
 

@@ -1,8 +1,9 @@
 /** The value a retry policy is: a tree of data that knows how to print, compare and write itself. */
+import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { type DataValue, prototypeOf } from "./dataValue.ts"
-import * as Json from "./retryJson.ts"
+import { write, writeTree } from "./retryForm.ts"
 import { describe } from "./retryText.ts"
-import type { RetryTree } from "./retryTree.ts"
+import { allowedDepth, depthOf, maxDepth, type RetryTree } from "./retryTree.ts"
 
 export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/RetryPolicy")
 
@@ -25,11 +26,23 @@ const proto: Omit<RetryPolicy, "tree"> = {
   [TypeId]: TypeId,
   ...prototypeOf("RetryPolicy", {
     is: isRetryPolicy,
-    write: (self) => Json.writeTree(self.tree),
+    write: (self) => writeTree(self.tree),
     describe: (self) => describe(self.tree),
-    encode: (self) => Json.write(self.tree)
+    encode: (self) => write(self.tree)
   })
 }
 
-export const make = <Tree extends RetryTree>(tree: Tree): RetryPolicy & { readonly tree: Tree } =>
-  Object.assign(Object.create(proto), { tree })
+/**
+ * A policy of that tree. Throws `InvalidOptions` where it has more levels than can be written and read again: a policy
+ * that grows with every pass of a loop ends here, and not when the stack does.
+ */
+export const make = <Tree extends RetryTree>(tree: Tree): RetryPolicy & { readonly tree: Tree } => {
+  const depth = depthOf(tree)
+  if (depth > maxDepth) {
+    throw new InvalidOptions({
+      module: "RetryPolicy",
+      issues: [{ path: "", found: `${depth} levels`, allowed: allowedDepth }]
+    })
+  }
+  return Object.assign(Object.create(proto), { tree })
+}

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Random from "effect/Random"
 import * as AnswerError from "../../error/AnswerError.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
@@ -127,6 +128,8 @@ const stops = {
   NoRule: "Final"
 } as const
 
+const elapsedNow = Effect.map(Effect.clock, elapsedMillis)
+
 /** Asks, and asks again as the policy decides; the same failure twice ends it. */
 export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, model: Model) =>
   Effect.gen(function*() {
@@ -137,7 +140,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
     const refusals: Array<Refused> = []
     let prompt = Prompt.make(question.prompt)
     let usage = Usage.zero
-    let state = RetryPolicy.start(policy, yield* Clock.currentTimeMillis)
+    let state = RetryPolicy.start(policy, yield* elapsedNow)
 
     /** Why not to ask again, or after which wait. */
     const decide = (refused: Refused) =>
@@ -150,7 +153,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
           tag: refused.kind,
           retryable: refused.kind !== "Withheld"
         }
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* elapsedNow
         const [next, decision] = RetryPolicy.step(state, failure, now, yield* Random.next)
         state = next
         return decision

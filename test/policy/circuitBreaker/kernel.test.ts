@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Circuit from "../../../src/policy/circuitBreaker/kernel.ts"
+import * as Snapshot from "../../../src/policy/circuitBreaker/snapshot.ts"
 import type { RetryTree } from "../../../src/policy/shared/retryTree.ts"
 import * as Tripping from "../../../src/policy/shared/trippingRule.ts"
 
@@ -18,6 +19,8 @@ const settings = (given: Partial<Circuit.Settings> = {}): Circuit.Settings => {
     longestHint: 3_600_000,
     probes: 2,
     successesToClose: 2,
+    failuresToOpen: 1,
+    slowStart: 0,
     probeLimit: 5_000,
     seed: 0.5,
     ...given
@@ -233,7 +236,7 @@ describe("a circuit moved by hand", () => {
 describe("a snapshot", () => {
   const s = settings()
   const through = (state: Circuit.State, now: number, later = now) =>
-    Circuit.restore(s, 100, JSON.parse(JSON.stringify(Circuit.write(state, now))), later)
+    Snapshot.restore(s, 100, JSON.parse(JSON.stringify(Snapshot.write(state, now))), later)
 
   it("keeps what is left of a break and how often the circuit opened", () => {
     const [half, ticket] = probe(s, halfOpen(s))

@@ -6,7 +6,13 @@ const { andThen, atLeast, attempts, byError, capped, constant, exponential, hono
   RetryPolicy
 const { jittered, linear, never, union, within } = RetryPolicy
 
+/** Where a row says nothing of hints, none are honoured, so that the waits are those of the policy itself. */
 const boundsOf = (policy: RetryPolicy.RetryPolicy, attemptTimeout?: Duration.DurationInput) => {
+  const said = JSON.stringify(policy.tree).includes("HonourHints") ? policy : RetryPolicy.ignoreHints(policy)
+  return boundsByDefault(said, attemptTimeout)
+}
+
+const boundsByDefault = (policy: RetryPolicy.RetryPolicy, attemptTimeout?: Duration.DurationInput) => {
   const { attempts, duration, wait } = RetryPolicy.bounds(policy, { attemptTimeout })
   return [attempts, Duration.toMillis(wait), Duration.toMillis(duration)]
 }
@@ -45,7 +51,7 @@ describe("bounds are exact where nothing depends on what happens", () => {
       "byError: every rule to its end",
       byError([
         { on: ["A"], use: honourHints(attempts(constant(60), 3), { max: 100 }) },
-        { on: ["B"], use: attempts(exp, 3) }
+        { on: ["B"], use: RetryPolicy.ignoreHints(attempts(exp, 3)) }
       ]),
       5,
       100 + 100 + 100 + 200
@@ -65,6 +71,14 @@ describe("bounds are exact where nothing depends on what happens", () => {
     ["standard", RetryPolicy.standard, 3, 120_000]
   ])("%s", (_, policy, most, wait) => {
     expect(boundsOf(policy)).toEqual([most, wait, wait])
+  })
+
+  it("a policy that says nothing of hints may be asked to wait a minute each time", () => {
+    expect(boundsByDefault(attempts(exp, 4))).toEqual([4, 180_000, 180_000])
+    expect(boundsByDefault(attempts(constant("2 minutes"), 3))).toEqual([3, 240_000, 240_000])
+    expect(boundsByDefault(within(attempts(exp, 4), "90 seconds"))).toEqual([4, 90_000, 90_000])
+    expect(boundsByDefault(attempts(union(exp, constant(250)), 3))).toEqual([3, 120_000, 120_000])
+    expect(boundsByDefault(attempts(honourHints(exp, { max: "5 minutes" }), 3))).toEqual([3, 600_000, 600_000])
   })
 
   it("the duration counts every attempt, each as long as its time-out", () => {

@@ -100,4 +100,50 @@ describe("toSchedule", () => {
       const schedule = RetryPolicy.toSchedule(constant("1 second")).pipe(Schedule.intersect(Schedule.recurs(2)))
       expect(yield* attemptsAt(schedule, ["boom"])).toEqual([0, 1000, 2000])
     }))
+
+  /** Runs an effect while the wall clock says something else than the time that has passed. */
+  const whileWallSays = (wall: (millis: number) => number) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Effect.clock, (clock) => {
+      const unsafeCurrentTimeMillis = () => wall(clock.unsafeCurrentTimeMillis())
+      const lying: Clock.Clock = Object.assign(Object.create(clock), {
+        unsafeCurrentTimeMillis,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+        currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis)
+      })
+      return Effect.withClock(effect, lying)
+    })
+
+  /** The waits of a schedule whose every attempt takes a second. */
+  const waits = (schedule: Schedule.Schedule<Duration.Duration, unknown>) =>
+    Effect.gen(function*() {
+      const driver = yield* Schedule.driver(schedule)
+      const waited: Array<number> = []
+      const run = Effect.gen(function*() {
+        for (;;) {
+          yield* Effect.sleep("1 second")
+          waited.push(Duration.toMillis(yield* driver.next("boom")))
+        }
+      })
+      const fiber = yield* Effect.fork(Effect.exit(run))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.interrupt(fiber)
+      return waited
+    })
+
+  // The clock of the schedule starts at the first failure: waits end 1, 3 and 5 s after it, and the next would at 7 s.
+  const bounded = RetryPolicy.toSchedule(within(constant("1 second"), "6 seconds"))
+
+  it.effect("a wall clock that is set back does not keep a deadline from coming", () =>
+    Effect.gen(function*() {
+      // Sleeps end by the wall clock in Effect's driver, so the jump is between two attempts.
+      const setBack = (millis: number) => millis < 2_500 ? 1e12 + millis : 1e12 + millis - 2_500
+      expect(yield* waits(bounded)).toEqual([1000, 1000, 1000])
+      expect(yield* waits(bounded).pipe(whileWallSays(setBack))).toEqual([1000, 1000, 1000])
+    }))
+
+  it.effect("a wall clock that is set forward does not bring it nearer", () =>
+    Effect.gen(function*() {
+      const setForward = (millis: number) => millis < 2_500 ? millis : millis + 86_400_000
+      expect(yield* waits(bounded).pipe(whileWallSays(setForward))).toEqual([1000, 1000, 1000])
+    }))
 })

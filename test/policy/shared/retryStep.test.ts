@@ -44,6 +44,7 @@ const atLeast = (policy: RetryTree, min: number): RetryTree => ({ _tag: "AtLeast
 const attempts = (policy: RetryTree, max: number): RetryTree => ({ _tag: "Attempts", policy, max })
 const within = (policy: RetryTree, limit: number): RetryTree => ({ _tag: "Within", policy, limit })
 const honourHints = (policy: RetryTree, max: number): RetryTree => ({ _tag: "HonourHints", policy, max })
+const ignoreHints = (policy: RetryTree): RetryTree => ({ _tag: "HonourHints", policy, max: "never" })
 const union = (left: RetryTree, right: RetryTree): RetryTree => ({ _tag: "Union", left, right })
 const intersect = (left: RetryTree, right: RetryTree): RetryTree => ({ _tag: "Intersect", left, right })
 const andThen = (first: RetryTree, second: RetryTree): RetryTree => ({ _tag: "AndThen", first, second })
@@ -239,7 +240,30 @@ describe("hints", () => {
       rows: [{ hint: 0 }, { hint: -1 }, { hint: NaN }],
       decides: [100, 100, 100]
     },
-    { it: "are not looked at unless asked to", policy: constant(100), rows: [{ hint: 7000 }], decides: [100] },
+    {
+      it: "of up to a minute are waited where nothing is said of them",
+      policy: constant(100),
+      rows: [{ hint: 7000 }, {}, { hint: 60_000 }, { hint: 60_001 }],
+      decides: [7000, 100, 60_000, "HintTooLong"]
+    },
+    {
+      it: "are not looked at where they are to be ignored",
+      policy: ignoreHints(constant(100)),
+      rows: [{ hint: 7000 }, { hint: 60_001 }],
+      decides: [100, 100]
+    },
+    {
+      it: "are honoured where a limit stands round what ignores them",
+      policy: honourHints(ignoreHints(constant(100)), 60_000),
+      rows: [{ hint: 7000 }],
+      decides: [7000]
+    },
+    {
+      it: "are a matter of each rule",
+      policy: byError({ RateLimited: constant(5), Overloaded: ignoreHints(constant(7)) }),
+      rows: [{ tag: "RateLimited", hint: 900 }, { tag: "Overloaded", hint: 900 }],
+      decides: [900, 7]
+    },
     { it: "no cap shortens them", policy: capped(policy, 50), rows: [{ hint: 7000 }, {}], decides: [7000, 50] },
     {
       it: "no jitter changes them",
@@ -280,7 +304,7 @@ describe("union goes on while either does, with the shorter wait", () => {
     { it: "with never is the other", policy: union(never, constant(5)), rows: times(1), decides: [5] },
     {
       it: "the shorter one that honours a hint gives way to the longer that does not",
-      policy: union(honourHints(constant(1), 1000), constant(50)),
+      policy: union(honourHints(constant(1), 1000), ignoreHints(constant(50))),
       rows: [{ hint: 100 }, {}],
       decides: [50, 1]
     }

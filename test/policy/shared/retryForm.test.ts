@@ -1,12 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
-import type { Report } from "../../../src/internal/reader.ts"
-import * as Json from "../../../src/policy/shared/retryJson.ts"
-import type { RetryTree } from "../../../src/policy/shared/retryTree.ts"
+import * as Either from "effect/Either"
+import * as Form from "../../../src/internal/form.ts"
+import * as Json from "../../../src/policy/shared/retryForm.ts"
+import { maxDepth, type RetryTree } from "../../../src/policy/shared/retryTree.ts"
 
-const read = (json: unknown) => {
-  const report: Report = { problems: [] }
-  return { tree: Json.read(json, "", report), problems: report.problems.map(({ found, path }) => [path, found]) }
-}
+const read = (json: unknown) =>
+  Either.match(Form.read(Json.policyForm, json, "file"), {
+    onLeft: (faults) => ({ tree: undefined, problems: faults.map(({ found, path }) => [path, found]) }),
+    onRight: (tree) => ({ tree, problems: [] })
+  })
 
 const immediate: RetryTree = { _tag: "Immediate" }
 
@@ -229,6 +231,6 @@ describe("everything that is wrong is reported at once", () => {
     for (let i = 0; i < 100_000; i++) bomb = { _tag: "Capped", cap: "1 second", policy: bomb }
     const { problems, tree } = read(bomb)
     expect(tree).toBeUndefined()
-    expect(problems.map(([path]) => path)).toEqual([new Array(65).fill("policy").join(".")])
+    expect(problems.map(([path]) => path)).toEqual([new Array(maxDepth).fill("policy").join(".")])
   })
 })
