@@ -23,6 +23,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { visible } from "../internal/visible.ts"
 import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -54,8 +55,8 @@ interface Common {
 const say = (error: Common, what: string, remedy?: string): string =>
   sentence(
     `${error.provider}${error.model === undefined ? "" : `/${error.model}`}: ${what}.`,
-    error.detail === undefined ? undefined : `The provider said: "${error.detail}".`,
-    error.cause === undefined ? undefined : `Cause: ${error.cause.name}: ${error.cause.message}.`,
+    error.detail === undefined ? undefined : `The provider said: "${visible(error.detail)}".`,
+    error.cause === undefined ? undefined : visible(`Cause: ${error.cause.name}: ${error.cause.message}.`),
     remedy,
     providerAndModel(error)
   )
@@ -63,7 +64,7 @@ const say = (error: Common, what: string, remedy?: string): string =>
 const providerAndModel = (error: Common): string | undefined => {
   const known = [
     error.status === undefined ? undefined : `HTTP ${error.status}`,
-    error.requestId === undefined ? undefined : `request ${error.requestId}`
+    error.requestId === undefined ? undefined : `request ${visible(error.requestId)}`
   ].filter((part) => part !== undefined)
   return known.length === 0 ? undefined : `(${known.join(", ")})`
 }

@@ -105,7 +105,7 @@ export interface Request {
   readonly frequencyPenalty?: number | undefined
   /** -2 to 2 at most providers. */
   readonly presencePenalty?: number | undefined
-  /** An opaque id of your end user, for the provider's abuse checks. */
+  /** An providerMetadata id of your end user, for the provider's abuse checks. */
   readonly user?: string | undefined
   /** Fields merged last into the body on the wire: what this interface does not name. They win over everything else. */
   readonly providerOptions?: { readonly [field: string]: unknown } | undefined

@@ -24,19 +24,19 @@ import { Dialect } from "./shared/dialectNames.ts"
  * wrote it, such as `"anthropic/anthropic:"`: the protocol, and the `provider` of the model's options. So two servers that
  * cannot read each other's state need two names.
  */
-const opaque = Schema.optional(Schema.String)
+const providerMetadata = Schema.optional(Schema.String)
 
 /**
- * A piece of text. Of a user's text `opaque` is ignored.
+ * A piece of text. Of a user's text `providerMetadata` is ignored.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const TextPart = Schema.TaggedStruct("Text", {
-  /** Empty only where there is `opaque`. */
+  /** Empty only where there is `providerMetadata`. */
   text: Schema.String,
   /** State of the provider that belongs to this text; only the one that wrote it reads it. */
-  opaque
+  providerMetadata
 }).annotations({ identifier: "TextPart" })
 
 /**
@@ -103,19 +103,19 @@ export interface ImagePart extends Schema.Schema.Type<typeof ImagePart> {}
 
 /**
  * The model's thinking, where the provider shows it. Never part of the answer's text. It goes back to the provider that
- * sealed it with `opaque`, as it was and where it stood; without that only to servers that are said to want it.
+ * sealed it with `providerMetadata`, as it was and where it stood; without that only to servers that are said to want it.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const ReasoningPart = Schema.TaggedStruct("Reasoning", {
-  /** Empty where the provider hides its thinking and there is only `opaque`. */
+  /** Empty where the provider hides its thinking and there is only `providerMetadata`. */
   text: Schema.String,
   /**
    * What the provider alone can read: Anthropic's signature or redacted thinking, an encrypted reasoning item of OpenAI's
    * Responses API. It starts with who wrote it, so no other provider sends it.
    */
-  opaque
+  providerMetadata
 }).annotations({ identifier: "ReasoningPart" })
 
 /**
@@ -141,7 +141,7 @@ export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
   /** Raw JSON text as received; where nothing at all was received it is `{}`. */
   arguments: Schema.String,
   /** What the provider alone can read, such as Gemini's signature of a thought. It starts with who wrote it. */
-  opaque,
+  providerMetadata,
   /**
    * The dialect of JSON Schema that `arguments` are written in (see `SchemaDialect`); absent means `"plain"`. They go back
    * to any provider as they are, and are read in this dialect whenever they are decoded.
@@ -157,6 +157,29 @@ export const ToolCallPart = Schema.TaggedStruct("ToolCall", {
  * @category models
  */
 export interface ToolCallPart extends Schema.Schema.Type<typeof ToolCallPart> {}
+
+/**
+ * What the provider did by itself in the middle of a reply: a search, code that it ran, a tool of a server that it called,
+ * and what came of it. It is nothing to run and no part of the answer; it goes back to the provider that wrote it, to the
+ * letter, because the provider remembers it.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ProviderPart = Schema.TaggedStruct("ProviderPart", {
+  /** The provider's own name for it, such as `"server_tool_use"`, `"web_search_call"` or `"executableCode"`. */
+  kind: Schema.String,
+  /** The whole of it as JSON, behind who wrote it; no other provider sends it. */
+  providerMetadata: Schema.String
+}).annotations({ identifier: "ProviderPart" })
+
+/**
+ * What the provider did by itself in the middle of a reply.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProviderPart extends Schema.Schema.Type<typeof ProviderPart> {}
 
 /**
  * What a tool answered to one call, as text for the model.
@@ -205,7 +228,7 @@ export type UserPart = TextPart | ImagePart
  * @since 0.1.0
  * @category schemas
  */
-export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart)
+export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart, ProviderPart)
 
 /**
  * What a message of the model is made of.
@@ -213,7 +236,7 @@ export const AssistantPart = Schema.Union(TextPart, ReasoningPart, ToolCallPart)
  * @since 0.1.0
  * @category models
  */
-export type AssistantPart = TextPart | ReasoningPart | ToolCallPart
+export type AssistantPart = TextPart | ReasoningPart | ToolCallPart | ProviderPart
 
 /**
  * Instructions that stand above the conversation.

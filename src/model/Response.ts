@@ -126,7 +126,7 @@ const inDialect = (call: Prompt.ToolCallPart, dialects: Dialects | undefined): P
 
 /**
  * The reply as a message, to go on with in the next turn. All parts are kept in their order, tool calls with their ids
- * and dialect, and the provider's own state (`opaque`) with them; whether reasoning is sent back is for the provider to
+ * and dialect, and the provider's own state (`providerMetadata`) with them; whether reasoning is sent back is for the provider to
  * decide.
  *
  * @since 0.1.0

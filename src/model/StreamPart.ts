@@ -28,10 +28,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
+import { definedFields } from "../internal/record.ts"
+import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
 import { Dialect } from "./shared/dialectNames.ts"
-import { Parts, sealed, written } from "./streamPart/growing.ts"
+import { Parts, withMetadata, written } from "./streamPart/growing.ts"
 import { Usage } from "./Usage.ts"
 
 /**
@@ -62,7 +64,7 @@ export const Start = Schema.TaggedStruct("Start", {
 export interface Start extends Schema.Schema.Type<typeof Start> {}
 
 /**
- * More text of the answer; empty only where there is `opaque`. A delta with `opaque` is a part of its own (see
+ * More text of the answer; empty only where there is `providerMetadata`. A delta with `providerMetadata` is a part of its own (see
  * `Prompt.TextPart`).
  *
  * @since 0.1.0
@@ -70,7 +72,7 @@ export interface Start extends Schema.Schema.Type<typeof Start> {}
  */
 export const TextDelta = Schema.TaggedStruct("TextDelta", {
   text: Schema.String,
-  opaque: Schema.optional(Schema.String)
+  providerMetadata: Schema.optional(Schema.String)
 }).annotations({ identifier: "TextDelta" })
 
 /**
@@ -82,7 +84,7 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", {
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /**
- * More of the model's thinking; empty only where there is `opaque`, which seals the thought so far (see
+ * More of the model's thinking; empty only where there is `providerMetadata`, which seals the thought so far (see
  * `Prompt.ReasoningPart`): the next delta begins another one.
  *
  * @since 0.1.0
@@ -90,7 +92,7 @@ export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
  */
 export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", {
   text: Schema.String,
-  opaque: Schema.optional(Schema.String)
+  providerMetadata: Schema.optional(Schema.String)
 }).annotations({ identifier: "ReasoningDelta" })
 
 /**
@@ -153,7 +155,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
   name: Schema.String,
   arguments: Schema.String,
   /** What the provider alone can read (see `Prompt.ToolCallPart`). */
-  opaque: Schema.optional(Schema.String),
+  providerMetadata: Schema.optional(Schema.String),
   /** The dialect of this call, where it is another than `Start` tells (see `Prompt.ToolCallPart`). */
   dialect: Schema.optional(Dialect)
 }).annotations({ identifier: "StreamToolCall" })
@@ -234,6 +236,8 @@ export const StreamPart = Schema.Union(
   ToolCallStart,
   ToolArgumentsDelta,
   ToolCall,
+  // What the provider did by itself, as a whole.
+  Prompt.ProviderPart,
   Reset,
   Seam,
   Finish
@@ -253,13 +257,9 @@ export type StreamPart = typeof StreamPart.Type
  * @since 0.1.0
  * @category constructors
  */
-export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
+export const start = ({ dialects, id, model, rateLimit, requestId }: Omit<Start, "_tag"> = {}): Start => ({
   _tag: "Start",
-  ...(facts.id === undefined ? {} : { id: facts.id }),
-  ...(facts.model === undefined ? {} : { model: facts.model }),
-  ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
-  ...(facts.rateLimit === undefined ? {} : { rateLimit: facts.rateLimit }),
-  ...(facts.dialects === undefined ? {} : { dialects: facts.dialects })
+  ...definedFields({ id, model, requestId, rateLimit, dialects })
 })
 
 /**
@@ -268,7 +268,11 @@ export const start = (facts: Omit<Start, "_tag"> = {}): Start => ({
  * @since 0.1.0
  * @category constructors
  */
-export const textDelta = (text: string, opaque?: string): TextDelta => ({ _tag: "TextDelta", text, ...sealed(opaque) })
+export const textDelta = (text: string, providerMetadata?: string): TextDelta => ({
+  _tag: "TextDelta",
+  text,
+  ...withMetadata(providerMetadata)
+})
 
 /**
  * A `ReasoningDelta`.
@@ -276,10 +280,10 @@ export const textDelta = (text: string, opaque?: string): TextDelta => ({ _tag: 
  * @since 0.1.0
  * @category constructors
  */
-export const reasoningDelta = (text: string, opaque?: string): ReasoningDelta => ({
+export const reasoningDelta = (text: string, providerMetadata?: string): ReasoningDelta => ({
   _tag: "ReasoningDelta",
   text,
-  ...sealed(opaque)
+  ...withMetadata(providerMetadata)
 })
 
 /**
@@ -313,13 +317,19 @@ export const toolArgumentsDelta = (index: number, delta: string): ToolArgumentsD
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = (index: number, id: string, name: string, json: string, opaque?: string): ToolCall => ({
+export const toolCall = (
+  index: number,
+  id: string,
+  name: string,
+  json: string,
+  providerMetadata?: string
+): ToolCall => ({
   _tag: "ToolCall",
   index,
   id,
   name,
   arguments: json,
-  ...sealed(opaque)
+  ...withMetadata(providerMetadata)
 })
 
 /**
@@ -344,11 +354,9 @@ export const seam: Seam = { _tag: "Seam" }
  * @since 0.1.0
  * @category constructors
  */
-export const finish = (end: Omit<Finish, "_tag">): Finish => ({
+export const finish = ({ rawReason, reason, usage }: Omit<Finish, "_tag">): Finish => ({
   _tag: "Finish",
-  reason: end.reason,
-  ...(end.rawReason === undefined ? {} : { rawReason: end.rawReason }),
-  usage: end.usage
+  ...definedFields({ reason, rawReason, usage })
 })
 
 /**
@@ -359,8 +367,8 @@ export const finish = (end: Omit<Finish, "_tag">): Finish => ({
  */
 export const isContent = (part: StreamPart): boolean => part._tag !== "Start"
 
-const isEmpty = (part: { readonly text: string; readonly opaque?: string | undefined }): boolean =>
-  part.text === "" && part.opaque === undefined
+const isEmpty = (part: { readonly text: string; readonly providerMetadata?: string | undefined }): boolean =>
+  part.text === "" && part.providerMetadata === undefined
 
 /**
  * A whole reply as the parts of a stream: each text, each thought and each call in one piece.
@@ -375,17 +383,19 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
     ...response.parts.flatMap((part): ReadonlyArray<StreamPart> => {
       switch (part._tag) {
         case "Text":
-          return isEmpty(part) ? [] : [textDelta(part.text, part.opaque)]
+          return isEmpty(part) ? [] : [textDelta(part.text, part.providerMetadata)]
         case "Reasoning":
-          return isEmpty(part) ? [] : [reasoningDelta(part.text, part.opaque)]
+          return isEmpty(part) ? [] : [reasoningDelta(part.text, part.providerMetadata)]
         case "ToolCall": {
           const at = index++
           return [
             toolCallStart(at, part.id, part.name),
             ...(part.arguments === "" ? [] : [toolArgumentsDelta(at, part.arguments)]),
-            { ...toolCall(at, part.id, part.name, part.arguments, part.opaque), ...written(part.dialect) }
+            { ...toolCall(at, part.id, part.name, part.arguments, part.providerMetadata), ...written(part.dialect) }
           ]
         }
+        case "ProviderPart":
+          return [part]
       }
     }),
     finish({ reason: response.finishReason, rawReason: response.rawFinishReason, usage: response.usage })
@@ -404,9 +414,9 @@ class Collected {
         this.started = part
         return
       case "TextDelta":
-        return this.parts.grow("Text", part.text, part.opaque)
+        return this.parts.grow("Text", part.text, part.providerMetadata)
       case "ReasoningDelta":
-        return this.parts.grow("Reasoning", part.text, part.opaque)
+        return this.parts.grow("Reasoning", part.text, part.providerMetadata)
       case "ToolCallStart":
       case "ToolCall": {
         const call = this.parts.callAt(part.index)
@@ -414,7 +424,7 @@ class Collected {
         call.name = part.name
         if (part._tag === "ToolCall") {
           call.arguments = part.arguments
-          call.opaque = part.opaque
+          call.providerMetadata = part.providerMetadata
           call.dialect = part.dialect
         }
         return
@@ -422,6 +432,8 @@ class Collected {
       case "ToolArgumentsDelta":
         this.parts.callAt(part.index).arguments += part.delta
         return
+      case "ProviderPart":
+        return this.parts.keep(part)
       case "Reset":
         this.parts.forget()
         this.finished = undefined
@@ -435,16 +447,13 @@ class Collected {
 
   response(model: string | undefined): Response.Response | undefined {
     const { finished, started } = this
+    const { dialects, id, rateLimit, requestId } = started
     return finished === undefined ? undefined : new Response.Response({
-      ...(started.id === undefined ? {} : { id: started.id }),
+      ...definedFields({ id, requestId, rateLimit, dialects, rawFinishReason: finished.rawReason }),
       model: started.model ?? model ?? "",
       parts: this.parts.whole(),
       finishReason: finished.reason,
-      ...(finished.rawReason === undefined ? {} : { rawFinishReason: finished.rawReason }),
-      usage: finished.usage,
-      ...(started.requestId === undefined ? {} : { requestId: started.requestId }),
-      ...(started.rateLimit === undefined ? {} : { rateLimit: started.rateLimit }),
-      ...(started.dialects === undefined ? {} : { dialects: started.dialects })
+      usage: finished.usage
     })
   }
 
@@ -452,8 +461,7 @@ class Collected {
     const model = this.started.model ?? who.model
     return new ModelError.Truncated({
       provider: who.provider ?? "unknown",
-      ...(model === undefined ? {} : { model }),
-      ...(this.started.requestId === undefined ? {} : { requestId: this.started.requestId }),
+      ...definedFields({ model, requestId: this.started.requestId }),
       received: this.parts.received(),
       cause: { name: "MissingFinish", message: "the stream ended without a Finish part" }
     })
@@ -462,7 +470,7 @@ class Collected {
 
 /**
  * The whole reply of a stream: runs it to its end and joins the parts. Neighbouring deltas of one kind become one part
- * (up to the one that seals it with `opaque`), a call stands where it began, and a `Reset` forgets what came since `Start`.
+ * (up to the one that seals it with `providerMetadata`), a call stands where it began, and a `Reset` forgets what came since `Start`.
  *
  * Fails as the stream fails, and with `Truncated` (holding the text that came) when it ends without `Finish`. `who` names
  * provider and model for that error, and the model of a reply that does not name it.

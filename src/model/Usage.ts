@@ -14,6 +14,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { definedFields } from "../internal/record.ts"
 
 /**
  * Token counts of one call, or the sum over several. All counts are whole numbers, zero or more.
@@ -33,7 +34,9 @@ export class Usage extends Schema.Class<Usage>("effect-llm-resilience/Usage")({
   /** The part of the output that was reasoning, where the provider tells. */
   reasoningTokens: Schema.optional(Schema.NonNegativeInt),
   /** The part of the input that was read from the provider's cache, where the provider tells. */
-  cachedInputTokens: Schema.optional(Schema.NonNegativeInt)
+  cachedInputTokens: Schema.optional(Schema.NonNegativeInt),
+  /** The part of the input that was written to the provider's cache, where the provider tells. */
+  cacheWriteInputTokens: Schema.optional(Schema.NonNegativeInt)
 }) {}
 
 /**
@@ -57,14 +60,12 @@ const optionalSum = (left: number | undefined, right: number | undefined): numbe
  * @since 0.1.0
  * @category combinators
  */
-export const add = (left: Usage, right: Usage): Usage => {
-  const reasoningTokens = optionalSum(left.reasoningTokens, right.reasoningTokens)
-  const cachedInputTokens = optionalSum(left.cachedInputTokens, right.cachedInputTokens)
-  return new Usage({
+export const add = (left: Usage, right: Usage): Usage =>
+  new Usage(definedFields({
     inputTokens: sum(left.inputTokens, right.inputTokens),
     outputTokens: sum(left.outputTokens, right.outputTokens),
     totalTokens: sum(left.totalTokens, right.totalTokens),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
-    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
-  })
-}
+    reasoningTokens: optionalSum(left.reasoningTokens, right.reasoningTokens),
+    cachedInputTokens: optionalSum(left.cachedInputTokens, right.cachedInputTokens),
+    cacheWriteInputTokens: optionalSum(left.cacheWriteInputTokens, right.cacheWriteInputTokens)
+  }))

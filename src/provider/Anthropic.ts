@@ -46,11 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as anthropicReply from "./anthropic/reply.ts"
 import * as anthropicStream from "./anthropic/stream.ts"
 import * as anthropicWire from "./anthropic/wire.ts"
-import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
 import { plainIds } from "./shared/portableHistory.ts"
+import type { Wire } from "./shared/preparedRequest.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -221,7 +221,7 @@ const provider = vendor.provider<Options, anthropicStream.State>({
       lacks: [],
       wire,
       fault: (request) => fault(request, provider),
-      encode: (asked) => anthropicWire.encode(options.model, asked, dialect),
+      encode: (prepared) => anthropicWire.encode(options.model, prepared, dialect),
       reply: anthropicReply.decode,
       decoder: (facts) => anthropicStream.decoder(facts, "nothing")
     }
@@ -266,7 +266,7 @@ const provider = vendor.provider<Options, anthropicStream.State>({
  * out. Calls stay in the conversation as they were written, each with its dialect.
  *
  * Thinking of earlier replies goes back as it came and where it stood, with its signature, redacted thinking too: the API
- * wants it so while tools are called. It is kept in `opaque` of the reasoning parts. Thinking without a signature, or signed
+ * wants it so while tools are called. It is kept in `providerMetadata` of the reasoning parts. Thinking without a signature, or signed
  * for another `provider` name, is left out, as is thinking at the end of a message, which the API refuses.
  *
  * How a reply is read: tools that Anthropic runs itself (web search, code execution, MCP) leave no part, only the text that

@@ -42,11 +42,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as geminiReply from "./gemini/reply.ts"
 import * as geminiStream from "./gemini/stream.ts"
 import * as geminiWire from "./gemini/wire.ts"
-import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
 import { anyIds } from "./shared/portableHistory.ts"
+import type { Wire } from "./shared/preparedRequest.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -195,7 +195,7 @@ const provider = vendor.provider<Options, geminiStream.State>({
       api: "the Gemini API",
       lacks: ["parallelToolCalls"],
       wire,
-      encode: (asked) => geminiWire.encode(options.model, asked, thinking),
+      encode: (prepared) => geminiWire.encode(options.model, prepared, thinking),
       reply: geminiReply.decode,
       decoder: geminiStream.decoder
     }
@@ -239,7 +239,7 @@ const provider = vendor.provider<Options, geminiStream.State>({
  * `InvalidRequest` before anything is sent, which names tool, place and the way out. Calls stay in the conversation as they
  * were written, each with its dialect.
  *
- * Calls without an id get one, made from the reply's own id. Signatures of thoughts (`opaque` of a part) go back on the part
+ * Calls without an id get one, made from the reply's own id. Signatures of thoughts (`providerMetadata` of a part) go back on the part
  * they came with, be it a call, a text or a text without characters; calls that have none, being another provider's, go to
  * Gemini 3 with Google's mark for an absent signature. Thoughts without a signature are not sent back.
  *

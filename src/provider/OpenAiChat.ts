@@ -37,11 +37,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiChatReply from "./openAiChat/reply.ts"
 import * as openAiChatStream from "./openAiChat/stream.ts"
 import * as openAiChatWire from "./openAiChat/wire.ts"
-import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
 import { nineLetters, plainIds } from "./shared/portableHistory.ts"
+import type { Wire } from "./shared/preparedRequest.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -155,9 +155,9 @@ const isMistral = ({ model, provider }: Options, baseUrl: string): boolean =>
 
 /** Unless several alternatives are asked for, all that comes is one reply. */
 const expectedOf = ({ providerOptions, tools }: LanguageModel.Request): openAiChatStream.Expected => {
-  const asked = providerOptions?.["n"]
+  const alternatives = providerOptions?.["n"]
   return {
-    choices: typeof asked === "number" && asked > 1 ? "several" : "one",
+    choices: typeof alternatives === "number" && alternatives > 1 ? "several" : "one",
     tools: tools === undefined ? undefined : new Set(tools.tools.map(({ name }) => name))
   }
 }
@@ -191,7 +191,7 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
       api: "the chat completions API",
       lacks: [],
       wire: isMistral(options, baseUrl) ? mistralWire : ownWire,
-      encode: (asked) => openAiChatWire.encode(options.model, asked, dialect),
+      encode: (prepared) => openAiChatWire.encode(options.model, prepared, dialect),
       reply: openAiChatReply.decode,
       decoder: (facts, request) => openAiChatStream.decoder(facts, expectedOf(request))
     }
@@ -220,7 +220,7 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
  * were written, each with its dialect.
  *
  * For servers that do not know `response_format` set `capabilities: { structuredOutput: false }`. What a server adds to a tool call (`extra_content`, where Gemini's OpenAI
- * endpoint puts a signature) is kept in `opaque` of the call and goes back with it.
+ * endpoint puts a signature) is kept in `providerMetadata` of the call and goes back with it.
  *
  * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
  * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every

@@ -46,11 +46,11 @@ import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
-import type { Wire } from "./shared/asked.ts"
 import * as decode from "./shared/decode.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
 import { plainIds } from "./shared/portableHistory.ts"
+import type { Wire } from "./shared/preparedRequest.ts"
 import * as vendor from "./shared/vendor.ts"
 
 /**
@@ -207,7 +207,7 @@ const provider = vendor.provider<Options, openAiResponsesStream.State>({
       api: "the Responses API",
       lacks: ["stop"],
       wire,
-      encode: (asked) => openAiResponsesWire.encode(options.model, asked, dialect),
+      encode: (prepared) => openAiResponsesWire.encode(options.model, prepared, dialect),
       reply: openAiResponsesReply.decode,
       decoder: (facts) => openAiResponsesStream.decoder(facts, "one")
     }
@@ -228,7 +228,7 @@ const provider = vendor.provider<Options, openAiResponsesStream.State>({
  * `ProviderError.fromResponse` says for the provider's own errors, also those that come with status 200. Interrupting a call
  * aborts its request.
  *
- * Reasoning that came encrypted goes back as it came, before what came of it; it is kept in `opaque` of the reasoning parts.
+ * Reasoning that came encrypted goes back as it came, before what came of it; it is kept in `providerMetadata` of the reasoning parts.
  * Another server cannot read it and refuses the request, so give servers that answer by turns (OpenAI and Azure, say) names
  * of their own with `provider`: what one wrote is then not sent to the other.
  *

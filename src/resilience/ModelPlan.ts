@@ -77,7 +77,8 @@ export interface Step {
   readonly pipeline?: Pipeline.Pipeline | Pipeline.Options | undefined
   /**
    * Which errors of the steps before it this step is for; where it is for none of them, it is skipped. Not for the
-   * first step. Default: the verdict of the last error is Retry or Fallback.
+   * first step. Default: the verdict of the last error is Retry or Fallback, or it is `Authentication` or
+   * `PermissionDenied` and a step that is left has another `provider`.
    */
   readonly when?: Fallback.Condition<LanguageModel.LanguageModelError> | undefined
 }
@@ -268,6 +269,36 @@ const addressed = (request: LanguageModel.Request, position: number): LanguageMo
     ? request
     : { ...request, idempotencyKey: derivedKey(request.idempotencyKey, `step-${position + 1}`) }
 
+/** These say something of one vendor and its key alone, so another vendor may still answer. */
+const ofOneVendor: ReadonlyArray<string> = ["Authentication", "PermissionDenied"]
+
+/**
+ * What the vendors of one call have refused for good. A plan goes on behind such a refusal where a later step is another
+ * vendor's; steps of the same vendor are not asked, and fail as it did.
+ */
+const vendorRefusals = (vendors: ReadonlyArray<string>, verdict: (error: unknown) => Verdict.Verdict) => {
+  const refused = new Map<string, LanguageModel.LanguageModelError>()
+  let turn = 0
+  return {
+    asked: <A>(at: number, effect: Effect.Effect<A, LanguageModel.LanguageModelError>) => {
+      turn = at
+      const vendor = vendors[at] ?? ""
+      const known = refused.get(vendor)
+      return known !== undefined ? Effect.fail(known) : Effect.tapError(effect, (error) =>
+        Effect.sync(() => {
+          if (ofOneVendor.includes(error._tag)) refused.set(vendor, error)
+        }))
+    },
+    verdict: (error: unknown): Verdict.Verdict => {
+      const own = verdict(error)
+      const isOfOneVendor = own.action === "Fail" && [...refused.values()].some((each) => each === error)
+      return isOfOneVendor && vendors.slice(turn + 1).some((vendor) => !refused.has(vendor))
+        ? Verdict.make("Fallback", { weighs: own.weighs, billed: own.billed })
+        : own
+    }
+  }
+}
+
 const unique = (all: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(all)]
 
 const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>]): ModelPlan => {
@@ -300,12 +331,26 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     exhausted: (failure: Fallback.Failure<LanguageModel.LanguageModelError>) => E
   ): Effect.Effect<Fallback.Report<A, LanguageModel.LanguageModelError>, E> =>
     Effect.flatMap(startNow, ({ generation, step }) => {
-      const stepAt = (position: number) => {
+      const order = Kernel.order(steps.length, step)
+      const refusals = vendorRefusals(
+        order.map((position) => (steps[position] ?? steps[0]).model.provider),
+        self.verdict
+      )
+      const stepAt = (position: number, turn: number) => {
         const { model, name, when } = steps[position] ?? steps[0]
-        return { name, when, effect: Effect.suspend(() => ask(model, addressed(request, position))) }
+        return {
+          name,
+          when,
+          effect: Effect.suspend(() => refusals.asked(turn, ask(model, addressed(request, position))))
+        }
       }
-      const [head = 0, ...rest] = Kernel.order(steps.length, step)
-      const course = Fallback.run(self, [stepAt(head), ...rest.map(stepAt)], exhausted)
+      const [head = 0, ...rest] = order
+      const verdict = options.verdict ?? refusals.verdict
+      const course = Fallback.run(
+        { name: self.name, verdict },
+        [stepAt(head, 0), ...rest.map((position, at) => stepAt(position, at + 1))],
+        exhausted
+      )
       return sticky === undefined
         ? course
         : Effect.tap(course, (report) => report.failed.length === 0 ? Effect.void : settle(generation, report))

@@ -291,14 +291,18 @@ const pieces = (text: string, length: number): ReadonlyArray<string> => {
 /** What seals a thought stands on its last delta. */
 const inPieces = (part: StreamPart.ReasoningDelta, length: number): ReadonlyArray<StreamPart.StreamPart> => {
   const all = part.text === "" ? [""] : pieces(part.text, length)
-  return all.map((piece, at) => StreamPart.reasoningDelta(piece, at === all.length - 1 ? part.opaque : undefined))
+  return all.map((piece, at) =>
+    StreamPart.reasoningDelta(piece, at === all.length - 1 ? part.providerMetadata : undefined)
+  )
 }
 
 const inDeltas = (part: StreamPart.StreamPart, length: number): ReadonlyArray<StreamPart.StreamPart> => {
   switch (part._tag) {
     case "TextDelta":
       // A text that is sealed is one part, so it comes in one piece.
-      return part.opaque === undefined ? pieces(part.text, length).map((piece) => StreamPart.textDelta(piece)) : [part]
+      return part.providerMetadata === undefined
+        ? pieces(part.text, length).map((piece) => StreamPart.textDelta(piece))
+        : [part]
     case "ReasoningDelta":
       return inPieces(part, length)
     case "ToolArgumentsDelta":

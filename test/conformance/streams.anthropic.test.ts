@@ -59,7 +59,13 @@ recordings("Anthropic", {
     expect(response.text).toBe(expected.text ?? "")
     if (!begunAnew.test(file)) {
       expect(response.reasoning).toBe(expected.reasoning ?? "")
-      expect(response.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])).toEqual(states(events))
+      expect(
+        response.parts.flatMap((part) =>
+          part._tag === "ProviderPart" || part._tag === "Text" || part.providerMetadata === undefined
+            ? []
+            : [part.providerMetadata]
+        )
+      ).toEqual(states(events))
     }
     expect(response).toMatchObject({
       finishReason: reasons.get(expected.finishReason),

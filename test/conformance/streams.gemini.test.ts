@@ -62,7 +62,11 @@ recordings("Gemini", {
       totalTokens: totalTokenCount,
       ...(thoughtsTokenCount === undefined ? {} : { reasoningTokens: thoughtsTokenCount })
     })
-    expect(response.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])).toEqual(
+    expect(
+      response.parts.flatMap((part) =>
+        part._tag === "ProviderPart" || part.providerMetadata === undefined ? [] : [part.providerMetadata]
+      )
+    ).toEqual(
       signatures(events).map((signature) => `gemini/recorded:signature:${signature}`)
     )
     const named = expected.toolCalls.filter((call) => call.name !== null)

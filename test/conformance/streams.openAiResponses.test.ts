@@ -66,10 +66,12 @@ recordings("the Responses API", {
     expect(response.toolCalls).toEqual(
       expected.toolCalls.map((call) => ({ _tag: "ToolCall", id: call.id, name: call.name, arguments: call.arguments }))
     )
-    const states = response.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])
-    const sealed = encrypted(events)
-    expect(states.length).toBe(sealed.length)
-    sealed.forEach((content, at) => expect(states[at]).toContain(JSON.stringify(content)))
+    const states = response.parts.flatMap((part) =>
+      part._tag === "ProviderPart" || part.providerMetadata === undefined ? [] : [part.providerMetadata]
+    )
+    const contents = encrypted(events)
+    expect(states.length).toBe(contents.length)
+    contents.forEach((content, at) => expect(states[at]).toContain(JSON.stringify(content)))
     expect(response.finishReason).toBe(waitsForTools.test(file) ? "tool-calls" : "stop")
     expect(response.rawFinishReason).toBe(expected.finishReason)
     expect({ ...response.usage }).toEqual({

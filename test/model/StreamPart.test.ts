@@ -47,31 +47,31 @@ describe("StreamPart.collect", () => {
       )
     }))
 
-  it.effect("keeps what seals a part with it: a thought up to its seal, a text by itself, a call", () =>
+  it.effect("keeps what seals a part with it: a thought up to its metadata, a text by itself, a call", () =>
     Effect.gen(function*() {
       const response = yield* collect(
         StreamPart.start({ model: "m", dialects: { tools: "openai-strict", output: "plain" } }),
         StreamPart.reasoningDelta("a"),
         StreamPart.reasoningDelta("b"),
-        StreamPart.reasoningDelta("", "seal 1"),
-        StreamPart.reasoningDelta("", "seal 2"),
+        StreamPart.reasoningDelta("", "metadata 1"),
+        StreamPart.reasoningDelta("", "metadata 2"),
         StreamPart.reasoningDelta("c"),
         StreamPart.textDelta("d"),
-        StreamPart.textDelta("e", "seal 3"),
+        StreamPart.textDelta("e", "metadata 3"),
         StreamPart.textDelta("f"),
         StreamPart.toolCallStart(0, "1", "one"),
-        StreamPart.toolCall(0, "1", "one", "{}", "seal 4"),
+        StreamPart.toolCall(0, "1", "one", "{}", "metadata 4"),
         done
       )
       expect(response.dialects).toEqual({ tools: "openai-strict", output: "plain" })
       expect(response.parts).toEqual([
-        { _tag: "Reasoning", text: "ab", opaque: "seal 1" },
-        { _tag: "Reasoning", text: "", opaque: "seal 2" },
+        { _tag: "Reasoning", text: "ab", providerMetadata: "metadata 1" },
+        { _tag: "Reasoning", text: "", providerMetadata: "metadata 2" },
         { _tag: "Reasoning", text: "c" },
         { _tag: "Text", text: "d" },
-        { _tag: "Text", text: "e", opaque: "seal 3" },
+        { _tag: "Text", text: "e", providerMetadata: "metadata 3" },
         { _tag: "Text", text: "f" },
-        { _tag: "ToolCall", id: "1", name: "one", arguments: "{}", opaque: "seal 4" }
+        { _tag: "ToolCall", id: "1", name: "one", arguments: "{}", providerMetadata: "metadata 4" }
       ])
       expect([response.text, response.reasoning]).toEqual(["def", "abc"])
     }))
@@ -143,12 +143,13 @@ describe("StreamPart", () => {
         FastCheck.asyncProperty(Arbitrary.make(Response), async (response) => {
           // Empty parts say nothing, and what is not sealed does not end before the next part of its kind.
           const filled = response.parts.filter((part) =>
-            part._tag === "ToolCall" || part.text !== "" || part.opaque !== undefined
+            part._tag === "ToolCall" || part._tag === "ProviderPart" || part.text !== "" ||
+            part.providerMetadata !== undefined
           )
           const parts = filled.reduce<ReadonlyArray<(typeof filled)[number]>>((kept, part) => {
             const last = kept.at(-1)
             const isApart = last === undefined || last._tag !== part._tag || last._tag === "ToolCall" ||
-              last.opaque !== undefined || (part._tag === "Text" && part.opaque !== undefined)
+              last.providerMetadata !== undefined || (part._tag === "Text" && part.providerMetadata !== undefined)
             return isApart ? [...kept, part] : kept
           }, [])
           const tidy = new Response({ ...response, parts })

@@ -36,8 +36,8 @@ describe("Anthropic", () => {
           id: "msg_1",
           model: "claude-sonnet-4-5-20250929",
           parts: [
-            { _tag: "Reasoning", text: "So.", opaque: "anthropic/anthropic:signature:sig" },
-            { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:redacted:EmwK" },
+            { _tag: "Reasoning", text: "So.", providerMetadata: "anthropic/anthropic:signature:sig" },
+            { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:redacted:EmwK" },
             Prompt.text("Paris"),
             Prompt.text(".")
           ],
@@ -51,7 +51,8 @@ describe("Anthropic", () => {
             outputTokens: 5,
             totalTokens: 334,
             reasoningTokens: 3,
-            cachedInputTokens: 300
+            cachedInputTokens: 300,
+            cacheWriteInputTokens: 20
           })
         )
       }))
@@ -88,7 +89,7 @@ describe("Anthropic", () => {
         expect(response).toMatchObject({ finishReason: "tool-calls", rawFinishReason: "tool_use" })
       }))
 
-    it.effect("skips tools that the server runs, and blocks that are not known yet", () =>
+    it.effect("keeps tools that the server runs, and blocks that are not known yet, as parts of its own", () =>
       Effect.gen(function*() {
         const response = yield* answered(() =>
           json(message([
@@ -99,7 +100,15 @@ describe("Anthropic", () => {
             { type: "text", text: "Found." }
           ]))
         )
-        expect(response).toMatchObject({ parts: [Prompt.text("Found.")], finishReason: "stop" })
+        expect(response.parts.map((part) => part._tag === "ProviderPart" ? part.kind : part._tag)).toEqual([
+          "server_tool_use",
+          "web_search_tool_result",
+          "mcp_tool_use",
+          "hologram",
+          "Text"
+        ])
+        expect(response.text).toBe("Found.")
+        expect(response.finishReason).toBe("stop")
       }))
 
     const reasons: ReadonlyArray<readonly [string | null, Response.FinishReason]> = [

@@ -1,9 +1,8 @@
-import * as HttpClient from "@effect/platform/HttpClient"
 import { describe, expect, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
+import type * as Prompt from "../../src/model/Prompt.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Usage from "../../src/model/Usage.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
@@ -16,14 +15,11 @@ import {
   delta,
   ending,
   jsonDelta,
-  message,
   messageStart,
-  options,
   saying,
   sse,
   textDelta
 } from "./fakeAnthropic.ts"
-import { fakeClient, json } from "./fakeOpenAi.ts"
 
 const tool = (id: string, input: object = {}): object => ({ type: "tool_use", id, name: "f", input })
 
@@ -63,6 +59,10 @@ describe("Anthropic.decodeStream", () => {
           StreamPart.reasoningDelta("", "anthropic/anthropic:signature:EqoB"),
           StreamPart.textDelta("Par"),
           StreamPart.textDelta("is"),
+          StreamPart.textDelta(
+            "",
+            "anthropic/anthropic:cited:{\"type\":\"text\",\"text\":\"Paris\",\"citations\":[{\"type\":\"char_location\"}]}"
+          ),
           StreamPart.toolCallStart(0, "a", "f"),
           StreamPart.toolArgumentsDelta(0, "{\"x\": "),
           StreamPart.toolArgumentsDelta(0, "1}"),
@@ -126,7 +126,7 @@ describe("Anthropic.decodeStream", () => {
         })
       }))
 
-    it.effect("nothing of tools that the server runs, of compaction and of blocks that are not known yet", () =>
+    it.effect("tools that the server runs, compaction and blocks that are not known yet as parts of its own, whole", () =>
       Effect.gen(function*() {
         const { parts } = yield* decoded(sse([
           messageStart(),
@@ -145,8 +145,17 @@ describe("Anthropic.decodeStream", () => {
           ...saying("Found.").slice(1, -2).map((event) => ({ ...event, index: 5 })),
           ...ending("end_turn")
         ]))
+        const own = (kind: string, block: object): Prompt.ProviderPart => ({
+          _tag: "ProviderPart",
+          kind,
+          providerMetadata: `anthropic/anthropic:block:${JSON.stringify(block)}`
+        })
         expect(parts).toEqual([
           start,
+          own("server_tool_use", { type: "server_tool_use", id: "s", name: "web_search", input: { query: "x" } }),
+          own("web_search_tool_result", { type: "web_search_tool_result", tool_use_id: "s", content: [] }),
+          own("compaction", { type: "compaction", content: "summary" }),
+          own("hologram", { type: "hologram", text: "not the answer" }),
           StreamPart.textDelta("Found."),
           StreamPart.finish({ reason: "stop", rawReason: "end_turn", usage: usage(9, 2) })
         ])
@@ -437,62 +446,4 @@ describe("Anthropic.decodeStream", () => {
         )
       ))
   })
-})
-
-describe("Anthropic.stream", () => {
-  const streamed = (reply: () => globalThis.Response) => {
-    const { client, sent } = fakeClient(reply)
-    return Anthropic.make(options).pipe(
-      Effect.flatMap((model) => Effect.either(Stream.runCollect(model.stream({ prompt: "Hi" })))),
-      Effect.map((result) => ({ result: Effect.map(result, Chunk.toReadonlyArray), sent })),
-      Effect.provideService(HttpClient.HttpClient, client)
-    )
-  }
-
-  const events = (text: string, headers: Record<string, string> = {}): globalThis.Response =>
-    new globalThis.Response(text, { headers: { "content-type": "text/event-stream", ...headers } })
-
-  it.effect("asks for a stream and gives its parts, with the request id at their start", () =>
-    Effect.gen(function*() {
-      const { result, sent } = yield* streamed(() => events(sse(saying("Hello")), { "request-id": "req_1" }))
-      expect(sent[0]).toMatchObject({ headers: { accept: "text/event-stream" }, body: { stream: true } })
-      const parts = yield* result
-      expect(parts.map((part) => part._tag)).toEqual(["Start", "TextDelta", "Finish"])
-      expect(parts[0]).toMatchObject({ id: "msg_1", requestId: "req_1" })
-    }))
-
-  it.effect("ends at message_stop, also where the model waits for tools", () =>
-    Effect.gen(function*() {
-      const { result } = yield* streamed(() =>
-        events(sse([messageStart(), blockStart(0, tool("a")), blockStop(0), ...ending("tool_use"), ...saying("more")]))
-      )
-      expect((yield* result).at(-1)).toMatchObject({ _tag: "Finish", reason: "tool-calls" })
-    }))
-
-  it.effect("takes a whole message from a server that knows no streams, said to be JSON or not", () =>
-    Effect.gen(function*() {
-      const whole = message([{ type: "text", text: "ok" }, tool("a", { n: 1 })], { stop_reason: "tool_use" })
-      for (const reply of [() => json(whole), () => events(JSON.stringify(whole, null, 2))]) {
-        const { result } = yield* streamed(reply)
-        const response = yield* StreamPart.collect(Stream.fromIterable(yield* result))
-        expect(response).toMatchObject({ text: "ok", finishReason: "tool-calls", usage: usage(9, 2) })
-        expect(JSON.parse(response.toolCalls[0]?.arguments ?? "")).toEqual({ n: 1 })
-      }
-    }))
-
-  it.effect("fails as generate does for a status that is none of success", () =>
-    Effect.gen(function*() {
-      const { result } = yield* streamed(() =>
-        json({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }, { status: 529 })
-      )
-      expect(yield* Effect.flip(result)).toMatchObject({ _tag: "Overloaded", status: 529 })
-    }))
-
-  it.effect("names the request in an error inside the stream", () =>
-    Effect.gen(function*() {
-      const { result } = yield* streamed(() =>
-        events(sse([{ type: "error", error: { type: "api_error", message: "x" } }]), { "request-id": "req_7" })
-      )
-      expect(yield* Effect.flip(result)).toMatchObject({ _tag: "ServerError", requestId: "req_7" })
-    }))
 })

@@ -19,7 +19,7 @@ describe("Gemini's replies", () => {
         parts: [
           { _tag: "Reasoning", text: "Let me think" },
           { _tag: "Text", text: "Hel" },
-          { _tag: "Text", text: "lo", opaque: "gemini/google:signature:s" }
+          { _tag: "Text", text: "lo", providerMetadata: "gemini/google:signature:s" }
         ],
         text: "Hello",
         finishReason: "stop",

@@ -26,7 +26,7 @@ describe("OpenAiResponses, a whole reply", () => {
         })
     ))
 
-  it.effect("keeps the order of reasoning, text and calls, and leaves out the server's own work", () =>
+  it.effect("keeps the order of reasoning, text and calls, the server's own work among them", () =>
     Effect.map(
       reply([
         { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "First, " }] },
@@ -46,9 +46,15 @@ describe("OpenAiResponses, a whole reply", () => {
         expect(answer.parts).toEqual([
           { _tag: "Reasoning", text: "First, " },
           {
+            _tag: "ProviderPart",
+            kind: "web_search_call",
+            providerMetadata:
+              "responses/openai:item:{\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"}"
+          },
+          {
             _tag: "Reasoning",
             text: "then.",
-            opaque: "responses/openai:reasoning:" + JSON.stringify({
+            providerMetadata: "responses/openai:reasoning:" + JSON.stringify({
               summary: [],
               content: [{ type: "reasoning_text", text: "then." }],
               encrypted_content: "x"
@@ -56,7 +62,13 @@ describe("OpenAiResponses, a whole reply", () => {
           },
           { _tag: "Text", text: "I add." },
           { _tag: "ToolCall", id: "call_1", name: "add", arguments: "{\"a\":1}" },
-          { _tag: "ToolCall", id: "call_2", name: "add", arguments: "{}" }
+          { _tag: "ToolCall", id: "call_2", name: "add", arguments: "{}" },
+          {
+            _tag: "ProviderPart",
+            kind: "mcp_call",
+            providerMetadata:
+              "responses/openai:item:{\"type\":\"mcp_call\",\"id\":\"mcp_1\",\"name\":\"add\",\"arguments\":\"{}\"}"
+          }
         ])
         expect(answer.finishReason).toBe("tool-calls")
       }

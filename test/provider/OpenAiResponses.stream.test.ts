@@ -370,7 +370,7 @@ describe("OpenAiResponses, a stream", () => {
       "[DONE]"
     ])
     expect(error).toBeUndefined()
-    expect(tagsOf(parts)).toEqual(["Start", "TextDelta", "Finish"])
+    expect(tagsOf(parts)).toEqual(["Start", "ProviderPart", "TextDelta", "Finish"])
   })
 
   it.effect("of several replies in a row, as recordings hold them, is joined with a Seam", () =>

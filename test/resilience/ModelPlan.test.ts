@@ -19,6 +19,7 @@ const overloaded = fail(new ModelError.Overloaded({ provider: "p" }))
 const tooLong = fail(new ModelError.ContextLengthExceeded({ provider: "p" }))
 const filtered = fail(new ModelError.ContentFiltered({ provider: "p", stage: "prompt" }))
 const badKey = fail(new ModelError.Authentication({ provider: "p" }))
+const badRequest = fail(new ModelError.InvalidRequest({ provider: "p" }))
 const badCall = fail(new ModelError.InvalidToolCall({ provider: "p" }))
 
 /** A model that always does the same, and whose name is its answer. */
@@ -51,13 +52,41 @@ describe("ModelPlan", () => {
       expect(yield* textOf(plan)).toBe("c")
     }))
 
+  it.effect("goes on to another vendor when one refuses the key, and asks no other step of that one", () =>
+    Effect.gen(function*() {
+      const denied = fail(new ModelError.PermissionDenied({ provider: "one" }))
+      const of = (provider: string, step: ScriptedModel.Step) =>
+        ScriptedModel.make([], { name: provider, provider, afterwards: step })
+      for (const refusal of [badKey, denied]) {
+        const same = yield* of("one", ScriptedModel.text("same"))
+        const plan = (...others: ReadonlyArray<{ readonly name: string; readonly model: LanguageModel.Service }>) =>
+          Effect.flatMap(
+            of("one", refusal),
+            (first) => ModelPlan.make({ steps: [{ name: "a", model: first }, ...others] })
+          )
+        const onward = yield* plan(
+          { name: "b", model: same },
+          { name: "c", model: yield* of("two", ScriptedModel.text("other")) }
+        )
+        expect(yield* textOf(onward)).toBe("other")
+        expect(yield* Effect.either(textOf(yield* plan({ name: "b", model: same })))).toMatchObject({ _tag: "Left" })
+        expect(yield* count(same)).toBe(0)
+        const all = yield* plan({ name: "c", model: yield* of("two", overloaded) })
+        const exhausted = yield* Effect.flip(all.generateOrExhausted(request))
+        expect(exhausted.steps.map(({ error, step }) => `${step} ${error._tag}`)).toEqual([
+          `a ${refusal === badKey ? "Authentication" : "PermissionDenied"}`,
+          "c Overloaded"
+        ])
+      }
+    }))
+
   it.effect("stops on a verdict Fail, with that error", () =>
     Effect.gen(function*() {
       const b = yield* model("b")
       const plan = yield* ModelPlan.make({
-        steps: [{ name: "a", model: yield* always("a", badKey) }, { name: "b", model: b }]
+        steps: [{ name: "a", model: yield* always("a", badRequest) }, { name: "b", model: b }]
       })
-      expect((yield* Effect.flip(textOf(plan)))._tag).toBe("Authentication")
+      expect((yield* Effect.flip(textOf(plan)))._tag).toBe("InvalidRequest")
       expect(yield* count(b)).toBe(0)
     }))
 
@@ -73,9 +102,9 @@ describe("ModelPlan", () => {
     Effect.gen(function*() {
       const plan = yield* ModelPlan.make({
         steps: [
-          { name: "a", model: yield* always("a", badKey) },
+          { name: "a", model: yield* always("a", badRequest) },
           { name: "b", model: yield* model("b"), when: { predicate: () => true } },
-          { name: "c", model: yield* model("c"), when: { tags: ["Authentication"] } }
+          { name: "c", model: yield* model("c"), when: { tags: ["InvalidRequest"] } }
         ]
       })
       expect(yield* textOf(plan)).toBe("c")
@@ -286,7 +315,7 @@ describe("ModelPlan, what it tells", () => {
       steps: [
         { name: "a", model: yield* model("a", overloaded, overloaded) },
         { name: "b", model: yield* model("b"), when: { tags: ["ContentFiltered"] } },
-        { name: "c", model: yield* model("c", ScriptedModel.text("c"), badKey) },
+        { name: "c", model: yield* model("c", ScriptedModel.text("c"), badRequest) },
         { name: "d", model: yield* model("d") }
       ]
     })
@@ -311,7 +340,7 @@ describe("ModelPlan, what it tells", () => {
       expect(error).toMatchObject({
         _tag: "PlanExhausted",
         name: "answers",
-        steps: [{ step: "a", error: { _tag: "Overloaded" } }, { step: "c", error: { _tag: "Authentication" } }],
+        steps: [{ step: "a", error: { _tag: "Overloaded" } }, { step: "c", error: { _tag: "InvalidRequest" } }],
         skipped: ["b", "d"],
         reason: "the verdict of the last error is that nothing but a change helps"
       })

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Verdict from "../../src/error/Verdict.ts"
+import { Response } from "../../src/model/Response.ts"
+import * as Usage from "../../src/model/Usage.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 import { bad, done, find, type More, order, scripted, shop, start, told } from "./shop.ts"
 
@@ -26,6 +28,30 @@ describe("ToolLoop.run", () => {
         "Assistant"
       ])
     }).pipe(scripted(find("lamp"), order("lamp", 2), done)))
+
+  it.effect("goes on by itself after a turn that the provider paused", () =>
+    Effect.gen(function*() {
+      const outcome = yield* start(yield* shop)
+      expect(outcome.response.text).toBe("All done.")
+      expect(outcome.steps.length).toBe(2)
+      expect(outcome.state.prompt.messages.at(-2)).toMatchObject({
+        _tag: "Assistant",
+        content: [{ _tag: "ProviderPart" }]
+      })
+    }).pipe(
+      scripted(
+        ScriptedModel.reply(
+          new Response({
+            model: "m",
+            parts: [{ _tag: "ProviderPart", kind: "server_tool_use", providerMetadata: "anthropic/anthropic:block:{}" }],
+            finishReason: "unknown",
+            rawFinishReason: "pause_turn",
+            usage: Usage.zero
+          })
+        ),
+        done
+      )
+    ))
 
   it.effect("asks again within a step, and each step has its own re-asks", () =>
     Effect.gen(function*() {

@@ -121,9 +121,9 @@ describe("ScriptedModel.stream", () => {
       expect(JSON.parse((yield* LanguageModel.generate({ prompt: "Hi" })).text)).toEqual({ city: "Lima" })
       const sealed = yield* StreamPart.collect(stream)
       expect(sealed.parts).toEqual([
-        { _tag: "Reasoning", text: "thinking aloud", opaque: "a" },
-        { _tag: "Reasoning", text: "", opaque: "b" },
-        { _tag: "Text", text: "a long enough text", opaque: "c" }
+        { _tag: "Reasoning", text: "thinking aloud", providerMetadata: "a" },
+        { _tag: "Reasoning", text: "", providerMetadata: "b" },
+        { _tag: "Text", text: "a long enough text", providerMetadata: "c" }
       ])
     }).pipe(Effect.provide(ScriptedModel.layer([
       ScriptedModel.json({ city: "Lima" }),
@@ -131,9 +131,9 @@ describe("ScriptedModel.stream", () => {
         new Response.Response({
           model: "m",
           parts: [
-            { _tag: "Reasoning", text: "thinking aloud", opaque: "a" },
-            { _tag: "Reasoning", text: "", opaque: "b" },
-            { _tag: "Text", text: "a long enough text", opaque: "c" }
+            { _tag: "Reasoning", text: "thinking aloud", providerMetadata: "a" },
+            { _tag: "Reasoning", text: "", providerMetadata: "b" },
+            { _tag: "Text", text: "a long enough text", providerMetadata: "c" }
           ],
           finishReason: "stop",
           usage: ScriptedModel.defaults.usage

@@ -1,4 +1,5 @@
 /** The parts of a reply that is still coming. Each belongs to one run of `StreamPart.collect`. */
+import type { ProviderPart } from "../Prompt.ts"
 import type * as Response from "../Response.ts"
 import type { Dialect } from "../shared/dialectNames.ts"
 
@@ -8,15 +9,18 @@ interface Call {
   id: string
   name: string
   arguments: string
-  opaque: string | undefined
+  providerMetadata: string | undefined
   dialect: Dialect | undefined
 }
 
-type Growing = { readonly _tag: "Text" | "Reasoning"; text: string; opaque: string | undefined } | Call
+type Growing =
+  | { readonly _tag: "Text" | "Reasoning"; text: string; providerMetadata: string | undefined }
+  | Call
+  | ProviderPart
 
 /** The field, where there is something to keep. */
-export const sealed = (opaque: string | undefined): { readonly opaque?: string } =>
-  opaque === undefined ? {} : { opaque }
+export const withMetadata = (providerMetadata: string | undefined): { readonly providerMetadata?: string } =>
+  providerMetadata === undefined ? {} : { providerMetadata }
 
 /** The same for the dialect of a call. */
 export const written = (dialect: Dialect | undefined): { readonly dialect?: Dialect } =>
@@ -25,57 +29,70 @@ export const written = (dialect: Dialect | undefined): { readonly dialect?: Dial
 /** Grows by deltas, and is told as parts at the end. */
 export class Parts {
   private all: Array<Growing> = []
+  private readonly calls = new Map<number, Call>()
 
   forget(): void {
     this.all = []
+    this.calls.clear()
   }
 
-  grow(tag: "Text" | "Reasoning", text: string, opaque: string | undefined): void {
+  keep(part: ProviderPart): void {
+    this.all.push(part)
+  }
+
+  grow(tag: "Text" | "Reasoning", text: string, providerMetadata: string | undefined): void {
     const last = this.all.at(-1)
     // A thought is sealed at its end, a text as it comes; what is sealed stays as it is.
-    if (last?._tag === tag && last.opaque === undefined && (opaque === undefined || tag === "Reasoning")) {
+    if (
+      last?._tag === tag && last.providerMetadata === undefined &&
+      (providerMetadata === undefined || tag === "Reasoning")
+    ) {
       last.text += text
-      last.opaque = opaque
+      last.providerMetadata = providerMetadata
     } else {
-      this.all.push({ _tag: tag, text, opaque })
+      this.all.push({ _tag: tag, text, providerMetadata })
     }
   }
 
   /** The call of that number, begun here if it is new. */
   callAt(index: number): Call {
-    for (const part of this.all) {
-      if (part._tag === "ToolCall" && part.index === index) return part
-    }
+    const known = this.calls.get(index)
+    if (known !== undefined) return known
     const call: Call = {
       _tag: "ToolCall",
       index,
       id: "",
       name: "",
       arguments: "",
-      opaque: undefined,
+      providerMetadata: undefined,
       dialect: undefined
     }
     this.all.push(call)
+    this.calls.set(index, call)
     return call
   }
 
   /** The text that came, for an error that has to show it. */
   received(): string {
-    return this.all.map((part) => part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part.text).join("")
+    return this.all.map((part) =>
+      part._tag === "ToolCall" ? `${part.name}(${part.arguments}` : part._tag === "ProviderPart" ? "" : part.text
+    ).join("")
   }
 
   whole(): ReadonlyArray<Response.Part> {
     return this.all.map((part): Response.Part =>
-      part._tag === "ToolCall"
+      part._tag === "ProviderPart"
+        ? part
+        : part._tag === "ToolCall"
         ? {
           _tag: "ToolCall",
           id: part.id,
           name: part.name,
           arguments: part.arguments,
-          ...sealed(part.opaque),
+          ...withMetadata(part.providerMetadata),
           ...written(part.dialect)
         }
-        : { _tag: part._tag, text: part.text, ...sealed(part.opaque) }
+        : { _tag: part._tag, text: part.text, ...withMetadata(part.providerMetadata) }
     )
   }
 }

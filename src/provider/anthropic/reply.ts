@@ -2,14 +2,14 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as endings from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 /** What was written at a path of the JSON text, to the letter. */
@@ -25,19 +25,32 @@ export const signatureOf = (text: unknown): State | undefined =>
   typeof text === "string" && text !== "" ? { kind: "signature", text } : undefined
 
 /** The state as a part keeps it. */
-export const sealOf = (state: State | undefined, provider: string): string | undefined =>
-  state === undefined ? undefined : opaque.write("anthropic", provider, state.kind, state.text)
+export const metadataOf = (state: State | undefined, provider: string): string | undefined =>
+  state === undefined ? undefined : providerMetadata.write("anthropic", provider, state.kind, state.text)
 
 /** What a content block means to us; blocks of tools that the server runs itself, and unknown ones, are skipped. */
 export type Block =
-  | { readonly _tag: "Text"; readonly text: string }
+  /** `citations` are what the text rests on; in a stream they follow. */
+  | { readonly _tag: "Text"; readonly text: string; readonly citations: ReadonlyArray<unknown> }
   /** `state` is what makes it fit to be sent back; a signature may also follow in the stream. */
   | { readonly _tag: "Reasoning"; readonly text: string; readonly state: State | undefined }
   | { readonly _tag: "Call"; readonly id: string | undefined; readonly name: string; readonly arguments: string }
+  /** What the server did by itself: tools that it runs, their results, and kinds that nobody knows yet. */
+  | { readonly _tag: "Own"; readonly kind: string; readonly block: Fields; readonly json: string }
   | { readonly _tag: "Skipped" }
   | { readonly _tag: "Wrong"; readonly reason: string }
 
 const skipped: Block = { _tag: "Skipped" }
+
+/** A block of the server's own work as a part keeps it. */
+export const ownMetadata = (json: string, provider: string): string =>
+  providerMetadata.write("anthropic", provider, "block", json)
+
+/** A text with what it rests on, as a part keeps it: the block as it goes back. */
+export const citedMetadata = (text: string, citations: ReadonlyArray<unknown>, provider: string): string | undefined =>
+  citations.length === 0
+    ? undefined
+    : providerMetadata.write("anthropic", provider, "cited", JSON.stringify({ type: "text", text, citations }))
 
 const wrong = (reason: string): Block => ({ _tag: "Wrong", reason })
 
@@ -67,7 +80,10 @@ export const readBlock = (block: unknown, raw: Raw): Block => {
   switch (block["type"]) {
     case "text": {
       const read = textOf(block, "text")
-      return "fault" in read ? read.fault : { _tag: "Text", text: read.text }
+      const { citations } = block
+      return "fault" in read
+        ? read.fault
+        : { _tag: "Text", text: read.text, citations: Array.isArray(citations) ? citations : [] }
     }
     case "thinking": {
       const read = textOf(block, "thinking")
@@ -90,8 +106,12 @@ export const readBlock = (block: unknown, raw: Raw): Block => {
         arguments: argumentsOf(block["input"], () => raw(["input"]))
       }
     }
-    default:
-      return typeof block["type"] === "string" ? skipped : wrong("type is missing")
+    default: {
+      const { type } = block
+      return typeof type !== "string"
+        ? wrong("type is missing")
+        : { _tag: "Own", kind: type, block, json: raw([]) ?? JSON.stringify(block) }
+    }
   }
 }
 
@@ -102,20 +122,8 @@ export const callId = (given: string | undefined, index: number, used: ReadonlyS
   return id
 }
 
-const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
-  ["end_turn", "stop"],
-  ["stop_sequence", "stop"],
-  ["max_tokens", "length"],
-  ["model_context_window_exceeded", "length"],
-  ["tool_use", "tool-calls"],
-  ["refusal", "content-filter"]
-])
-
 /** A paused turn (`pause_turn`) is not whole and waits for no tool of ours, so its reason is unknown. */
-export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
-  const reason = finishReasons.get(said ?? "") ?? "unknown"
-  return reason === "stop" && hasCalls ? "tool-calls" : reason
-}
+export const finishReasonOf = endings.finishReasonOf
 
 /** Tokens as Anthropic counts them: `input` is what was neither read from the cache nor written to it. */
 export interface Counts {
@@ -156,13 +164,14 @@ export const usageOf = (counts: Counts): Usage => {
     counts.input + (counts.cacheRead ?? 0) + (counts.cacheWrite ?? 0),
     Number.MAX_SAFE_INTEGER
   )
-  return new Usage({
+  return new Usage(definedFields({
     inputTokens,
     outputTokens: counts.output,
     totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
-    ...(counts.reasoning === undefined ? {} : { reasoningTokens: counts.reasoning }),
-    ...(counts.cacheRead === undefined ? {} : { cachedInputTokens: counts.cacheRead })
-  })
+    reasoningTokens: counts.reasoning,
+    cachedInputTokens: counts.cacheRead,
+    cacheWriteInputTokens: counts.cacheWrite
+  }))
 }
 
 const partsOf = (
@@ -178,12 +187,22 @@ const partsOf = (
       case "Wrong":
         return Either.left(`content.${at}: ${block.reason}`)
       case "Text":
-        if (block.text !== "") parts.push({ _tag: "Text", text: block.text })
+        if (block.text !== "") {
+          const metadata = citedMetadata(block.text, block.citations, provider)
+          parts.push({ _tag: "Text", text: block.text, ...definedFields({ providerMetadata: metadata }) })
+        }
+        break
+      case "Own":
+        parts.push({ _tag: "ProviderPart", kind: block.kind, providerMetadata: ownMetadata(block.json, provider) })
         break
       case "Reasoning": {
-        const seal = sealOf(block.state, provider)
-        if (block.text !== "" || seal !== undefined) {
-          parts.push({ _tag: "Reasoning", text: block.text, ...(seal === undefined ? {} : { opaque: seal }) })
+        const metadata = metadataOf(block.state, provider)
+        if (block.text !== "" || metadata !== undefined) {
+          parts.push({
+            _tag: "Reasoning",
+            text: block.text,
+            ...(metadata === undefined ? {} : { providerMetadata: metadata })
+          })
         }
         break
       }
@@ -231,7 +250,12 @@ const fromMessage = (
   if (Either.isLeft(parts)) return malformed(facts, text, parts.left)
   const said = nonBlank(body["stop_reason"])
   const usage = usageOf(readCounts(noCounts, body["usage"]))
-  const finishReason = finishReasonOf(said, parts.right.some((part) => part._tag === "ToolCall"))
+  const failure = endings.failureOf(said, facts, usage)
+  if (failure !== undefined) return Either.left(failure)
+  const finishReason = finishReasonOf(said, {
+    hasCalls: parts.right.some((part) => part._tag === "ToolCall"),
+    areCallsWhole: true
+  })
   if (finishReason === "content-filter" && !parts.right.some(saysSomething)) {
     return Either.left(refused(facts, body["stop_details"], usage))
   }

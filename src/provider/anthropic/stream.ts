@@ -13,7 +13,9 @@ import * as StreamPart from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import type * as decode from "../shared/decode.ts"
 import { malformed } from "../shared/decode.ts"
+import { failureOf } from "../shared/finishReasons.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
+import { isWholeText } from "../shared/jsonProgress.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { factsOf } from "../shared/sse.ts"
 import * as reply from "./reply.ts"
@@ -31,7 +33,17 @@ interface Options {
 
 /** A block between its start and its stop. */
 type Open =
-  | { readonly _tag: "Plain" | "Skipped" }
+  | { readonly _tag: "Skipped" }
+  /** A text, and what it rests on. */
+  | { readonly _tag: "Plain"; readonly text: string; readonly citations: ReadonlyArray<unknown> }
+  /** What the server does by itself; its input may come in pieces. */
+  | {
+    readonly _tag: "Own"
+    readonly kind: string
+    readonly block: Fields
+    readonly start: string
+    readonly input: string
+  }
   | { readonly _tag: "Thinking"; readonly state: reply.State | undefined }
   | {
     readonly _tag: "Call"
@@ -56,6 +68,8 @@ export interface State {
   readonly callIds: ReadonlySet<string>
   /** Whether the current message has calls; those before a seam have been answered. */
   readonly hasCalls: boolean
+  /** Whether the arguments of all calls that are over are whole JSON. */
+  readonly areCallsWhole: boolean
   readonly said: string | undefined
   /** The reasons that the API gives for a refusal. */
   readonly details: unknown
@@ -71,6 +85,7 @@ export const initial: State = {
   open: new Map(),
   callIds: new Set(),
   hasCalls: false,
+  areCallsWhole: true,
   said: undefined,
   details: undefined,
   counts: reply.noCounts
@@ -109,14 +124,14 @@ const without = <K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> => {
 }
 
 /** No arguments at all mean none were needed. */
-const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.StreamPart => {
+const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.ToolCall => {
   const json = call.json.trim() === "" ? call.given : call.json
   return StreamPart.toolCall(call.index, call.id, call.name, orEmptyObject(json))
 }
 
-const sealOf = (state: reply.State | undefined, options: Options): ReadonlyArray<StreamPart.StreamPart> => {
-  const seal = reply.sealOf(state, options.facts.provider)
-  return seal === undefined ? none : [StreamPart.reasoningDelta("", seal)]
+const metadataOf = (state: reply.State | undefined, options: Options): ReadonlyArray<StreamPart.StreamPart> => {
+  const metadata = reply.metadataOf(state, options.facts.provider)
+  return metadata === undefined ? none : [StreamPart.reasoningDelta("", metadata)]
 }
 
 const closeBlock = (state: State, options: Options, at: number): Step => {
@@ -124,13 +139,31 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
   if (block === undefined) return { state, parts: none }
   const next = { ...state, open: without(state.open, at) }
   switch (block._tag) {
-    case "Call":
-      return { state: next, parts: [wholeCall(block)] }
+    case "Call": {
+      const part = wholeCall(block)
+      const areCallsWhole = state.areCallsWhole && isWholeText(part.arguments)
+      return { state: { ...next, areCallsWhole }, parts: [part] }
+    }
     case "Thinking":
-      return sent(next, sealOf(block.state, options))
+      return sent(next, metadataOf(block.state, options))
+    case "Own":
+      return { state: { ...next, hasContent: true }, parts: [ownPart(block, options)] }
+    case "Plain": {
+      const metadata = reply.citedMetadata(block.text, block.citations, options.facts.provider)
+      return { state: next, parts: metadata === undefined ? none : [StreamPart.textDelta("", metadata)] }
+    }
     default:
       return { state: next, parts: none }
   }
+}
+
+/** The block as it stands in a whole reply: with the input that came in pieces in its place. */
+const ownPart = (block: Extract<Open, { readonly _tag: "Own" }>, options: Options): StreamPart.StreamPart => {
+  const { input, kind, start } = block
+  const json = input.trim() === "" || !isWholeText(input)
+    ? start
+    : JSON.stringify({ ...block.block, input: "\u0000input" }).replace("\"\\u0000input\"", () => input)
+  return { _tag: "ProviderPart", kind, providerMetadata: reply.ownMetadata(json, options.facts.provider) }
 }
 
 const openBlock = (state: State, options: Options, at: number, value: unknown, raw: reply.Raw): Step | string => {
@@ -144,7 +177,13 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
     case "Skipped":
       return opened({ _tag: "Skipped" }, {}, none)
     case "Text":
-      return opened({ _tag: "Plain" }, {}, block.text === "" ? none : [StreamPart.textDelta(block.text)])
+      return opened(
+        { _tag: "Plain", text: block.text, citations: block.citations },
+        {},
+        block.text === "" ? none : [StreamPart.textDelta(block.text)]
+      )
+    case "Own":
+      return opened({ _tag: "Own", kind: block.kind, block: block.block, start: block.json, input: "" }, {}, none)
     case "Reasoning":
       return opened(
         { _tag: "Thinking", state: block.state },
@@ -222,15 +261,41 @@ const messageStart = (state: State, options: Options, message: Fields, raw: repl
   return typeof whole === "string" ? whole : { state: whole.state, parts: [...begun.parts, ...whole.parts] }
 }
 
+const withOpen = (state: State, at: number, block: Open): State => ({
+  ...state,
+  open: new Map(state.open).set(at, block)
+})
+
+/** More of a block of the server's own: each text of the delta goes on with the field of its name, as compaction has it. */
+const grownOwn = (block: Extract<Open, { readonly _tag: "Own" }>, delta: Fields): Open => {
+  const more = Object.entries(delta).flatMap(([name, value]): ReadonlyArray<readonly [string, string]> => {
+    const before = block.block[name] ?? ""
+    return name === "type" || typeof value !== "string" || typeof before !== "string" ? [] : [[name, before + value]]
+  })
+  if (more.length === 0) return block
+  const grown = { ...block.block, ...Object.fromEntries(more) }
+  return { ...block, block: grown, start: JSON.stringify(grown) }
+}
+
 const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
   const block = state.open.get(at)
   if (block?._tag === "Skipped") return { state, parts: none }
+  if (block?._tag === "Own" && delta["type"] !== "input_json_delta") {
+    return { state: withOpen(state, at, grownOwn(block, delta)), parts: none }
+  }
   switch (delta["type"]) {
     case "text_delta": {
       const { text } = delta
       if (typeof text !== "string") return "delta.text: text was expected"
-      return text === "" ? { state, parts: none } : sent(state, [StreamPart.textDelta(text)])
+      if (text === "") return { state, parts: none }
+      const grown = block?._tag === "Plain" ? withOpen(state, at, { ...block, text: block.text + text }) : state
+      return sent(grown, [StreamPart.textDelta(text)])
     }
+    case "citations_delta":
+      return block?._tag !== "Plain" ? { state, parts: none } : {
+        state: withOpen(state, at, { ...block, citations: [...block.citations, delta["citation"]] }),
+        parts: none
+      }
     case "thinking_delta": {
       const { thinking } = delta
       if (typeof thinking !== "string") return "delta.thinking: text was expected"
@@ -239,9 +304,12 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
     case "input_json_delta": {
       const json = delta["partial_json"]
       if (typeof json !== "string") return "delta.partial_json: text was expected"
+      if (block?._tag === "Own") {
+        return { state: withOpen(state, at, { ...block, input: block.input + json }), parts: none }
+      }
       if (block?._tag !== "Call") return `index: no tool call is open at ${at}`
       return json === "" ? { state, parts: none } : {
-        state: { ...state, open: new Map(state.open).set(at, { ...block, json: block.json + json }) },
+        state: withOpen(state, at, { ...block, json: block.json + json }),
         parts: [StreamPart.toolArgumentsDelta(block.index, json)]
       }
     }
@@ -251,19 +319,19 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
       if (block?._tag !== "Thinking" || block.state?.kind === "redacted") return { state, parts: none }
       const signed = reply.signatureOf(signature)
       return {
-        state: { ...state, open: new Map(state.open).set(at, { _tag: "Thinking", state: signed }) },
+        state: withOpen(state, at, { _tag: "Thinking", state: signed }),
         parts: none
       }
     }
     default:
-      // Citations, summaries and what is yet to come.
+      // Summaries and what is yet to come.
       return { state, parts: none }
   }
 }
 
 const finished = (state: State): StreamPart.StreamPart =>
   StreamPart.finish({
-    reason: reply.finishReasonOf(state.said, state.hasCalls),
+    reason: reply.finishReasonOf(state.said, state),
     rawReason: state.said,
     usage: reply.usageOf(state.counts)
   })
@@ -282,9 +350,12 @@ const closeAll = (state: State, options: Options): Step => {
 /** After these another message may follow in a recording; all other reasons end a turn. */
 const goesOn = (said: string | undefined): boolean => said === "tool_use" || said === "pause_turn"
 
-/** A refusal without a word is no reply, as in `generate`. */
+/** A refusal without a word is no reply, nor is one that the server gave up, as in `generate`. */
 const refusal = (state: State, options: Options): ModelError.ModelError | undefined =>
-  state.hasSaid || reply.finishReasonOf(state.said, state.hasCalls) !== "content-filter"
+  failureOf(state.said, factsOf(options.facts), reply.usageOf(state.counts)) ?? withheld(state, options)
+
+const withheld = (state: State, options: Options): ModelError.ModelError | undefined =>
+  state.hasSaid || reply.finishReasonOf(state.said, state) !== "content-filter"
     ? undefined
     : reply.refused(factsOf(options.facts), state.details, reply.usageOf(state.counts))
 

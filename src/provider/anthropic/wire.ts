@@ -3,9 +3,9 @@ import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import { type Asked, describedSchema } from "../shared/asked.ts"
 import { historicObject } from "../shared/historicArguments.ts"
-import * as opaque from "../shared/opaque.ts"
+import { describedSchema, type PreparedRequest } from "../shared/preparedRequest.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 
 interface Turn {
   readonly role: "user" | "assistant"
@@ -30,18 +30,51 @@ const userBlocks = (part: Prompt.UserPart): ReadonlyArray<Fields> =>
 
 /** The API takes thinking back only with its signature, to the letter; what another provider thought stays behind. */
 const thinkingBlock = (part: Prompt.ReasoningPart, provider: string): ReadonlyArray<Fields> => {
-  const data = opaque.read("anthropic", provider, "redacted", part.opaque)
+  const data = providerMetadata.read("anthropic", provider, "redacted", part.providerMetadata)
   if (data !== undefined) return [{ type: "redacted_thinking", data }]
-  const signature = opaque.read("anthropic", provider, "signature", part.opaque)
+  const signature = providerMetadata.read("anthropic", provider, "signature", part.providerMetadata)
   return signature === undefined ? [] : [{ type: "thinking", thinking: part.text, signature }]
 }
+
+const recordIn = (json: string | undefined): Fields | undefined => {
+  try {
+    const read: unknown = json === undefined ? undefined : JSON.parse(json)
+    return isRecord(read) ? read : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What the server did by itself goes back as it came: the API refuses a result without its use. */
+const ownBlock = (part: Prompt.ProviderPart, provider: string): ReadonlyArray<Fields> => {
+  const block = recordIn(providerMetadata.read("anthropic", provider, "block", part.providerMetadata))
+  return block === undefined ? [] : [block]
+}
+
+/** A text with what it rests on. In a stream the citations follow their text, and stand at a text without characters. */
+const citedBlock = (part: Prompt.TextPart, provider: string): ReadonlyArray<Fields> | undefined => {
+  const block = recordIn(providerMetadata.read("anthropic", provider, "cited", part.providerMetadata))
+  return block !== undefined && (part.text === "" || part.text === block["text"]) ? [block] : undefined
+}
+
+/** The end of a text that the next block says once more, with its citations, is left out. */
+const withoutRepetition = (blocks: ReadonlyArray<Fields>): ReadonlyArray<Fields> =>
+  blocks.flatMap((block, at): ReadonlyArray<Fields> => {
+    const next = blocks[at + 1]
+    const [text, cited] = [block["text"], next?.["text"]]
+    const isRepeated = typeof text === "string" && typeof cited === "string" && next?.["citations"] !== undefined &&
+      block["citations"] === undefined && text.endsWith(cited)
+    return isRepeated ? textBlock(text.slice(0, text.length - cited.length)) : [block]
+  })
 
 const assistantBlocks = (part: Prompt.AssistantPart, provider: string): ReadonlyArray<Fields> => {
   switch (part._tag) {
     case "Text":
-      return textBlock(part.text)
+      return citedBlock(part, provider) ?? textBlock(part.text)
     case "Reasoning":
       return thinkingBlock(part, provider)
+    case "ProviderPart":
+      return ownBlock(part, provider)
     case "ToolCall":
       return [{ type: "tool_use", id: part.id, name: part.name, input: historicObject(part.arguments) }]
   }
@@ -72,7 +105,9 @@ const turnOf = (message: Prompt.Message, provider: string): Turn | undefined => 
     case "Assistant":
       return {
         role: "assistant",
-        content: withoutLooseEnd(message.content.flatMap((part) => assistantBlocks(part, provider)))
+        content: withoutLooseEnd(
+          withoutRepetition(message.content.flatMap((part) => assistantBlocks(part, provider)))
+        )
       }
     case "Tool":
       return { role: "user", content: message.content.map(resultBlock) }
@@ -141,7 +176,7 @@ const toolChoice = (request: LanguageModel.Request, isThinking: boolean): unknow
   return choice === "auto" || parallelToolCalls !== undefined ? { type: "auto", ...oneAtATime } : undefined
 }
 
-const toolFields = ({ dialects, request, tools }: Asked, isThinking: boolean): Fields =>
+const toolFields = ({ dialects, request, tools }: PreparedRequest, isThinking: boolean): Fields =>
   tools.length === 0 ? {} : {
     tools: tools.map(({ description, name, parameters }) => ({
       name,
@@ -166,7 +201,7 @@ const thinkingBudget = (thinking: unknown): number => {
 }
 
 /** What is said of the output stands in one field; `providerOptions` may add to it without taking the rest away. */
-const outputConfig = ({ format, request }: Asked, effort: string | undefined): Fields => {
+const outputConfig = ({ format, request }: PreparedRequest, effort: string | undefined): Fields => {
   const given = request.providerOptions?.["output_config"]
   if (given !== undefined && !isRecord(given)) return {}
   const config = {
@@ -182,8 +217,8 @@ export const hasContent = (prompt: Prompt.Input, provider: string): boolean =>
   turnsOf(Prompt.make(prompt).messages, provider).length > 0
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
-  const { kind, provider, request } = asked
+export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
+  const { kind, provider, request } = prepared
   const { messages } = Prompt.make(request.prompt)
   const { providerOptions } = request
   if (kind === "stream" && (providerOptions?.["stream"] ?? true) !== true) {
@@ -191,13 +226,13 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
   }
   const thinking = providerOptions?.["thinking"] ?? dialect.thinking
   const thinks = isRecord(thinking) && thinking["type"] !== "disabled"
-  const inWords = thinks && isForced(request) && asked.tools.length > 0 ? [forcedInWords(request)] : []
+  const inWords = thinks && isForced(request) && prepared.tools.length > 0 ? [forcedInWords(request)] : []
   return {
     model,
     max_tokens: request.maxOutputTokens ?? dialect.maxOutputTokens + thinkingBudget(thinking),
     system: system(messages, inWords),
     messages: trimEnd(turnsOf(messages, provider)),
-    ...toolFields(asked, thinks),
+    ...toolFields(prepared, thinks),
     temperature: request.temperature,
     top_p: request.topP,
     stop_sequences: request.stop,
@@ -205,6 +240,6 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
     thinking: dialect.thinking,
     ...(kind === "stream" ? { stream: true } : {}),
     ...providerOptions,
-    ...outputConfig(asked, dialect.effort)
+    ...outputConfig(prepared, dialect.effort)
   }
 }

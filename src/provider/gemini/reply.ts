@@ -8,12 +8,14 @@ import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
+import type * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as endings from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 /** A function call as it stands in a part, not yet understood. */
@@ -25,13 +27,20 @@ export interface RawCall {
 }
 
 /** A signature as a part keeps it. */
-export const sealOf = (signature: string | undefined, provider: string): string | undefined =>
-  signature === undefined ? undefined : opaque.write("gemini", provider, "signature", signature)
+export const metadataOf = (signature: string | undefined, provider: string): string | undefined =>
+  signature === undefined ? undefined : providerMetadata.write("gemini", provider, "signature", signature)
 
 /** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
 export type ReadPart =
   | { readonly kind: "text" | "reasoning"; readonly text: string; readonly signature: string | undefined }
   | { readonly kind: "call"; readonly call: RawCall }
+  /** What Google did by itself: code and its result, and the sources of the reply, which are never sent back. */
+  | {
+    readonly kind: "own"
+    readonly name: string
+    readonly fields: Fields
+    readonly path: ReadonlyArray<string | number>
+  }
 
 /** A reply, or one chunk of it. */
 export interface Frame {
@@ -100,26 +109,8 @@ export const usageOf = (counts: Counts): Usage => {
 
 // Ends ----------------------------------------------------------------------------------------------------------------
 
-/** https://ai.google.dev/api/generate-content#FinishReason; what is missing is unknown, or an error (see ProviderError). */
-const finishReasons: ReadonlyMap<string, Response.FinishReason> = new Map([
-  ["STOP", "stop"],
-  ["MAX_TOKENS", "length"],
-  ["SAFETY", "content-filter"],
-  ["RECITATION", "content-filter"],
-  ["BLOCKLIST", "content-filter"],
-  ["PROHIBITED_CONTENT", "content-filter"],
-  ["SPII", "content-filter"],
-  ["IMAGE_SAFETY", "content-filter"],
-  ["IMAGE_PROHIBITED_CONTENT", "content-filter"],
-  ["IMAGE_RECITATION", "content-filter"],
-  ["MODEL_ARMOR", "content-filter"]
-])
-
 /** Gemini says STOP also where it waits for tools. */
-export const finishReasonOf = (said: string | undefined, hasCalls: boolean): Response.FinishReason => {
-  const reason = finishReasons.get(said ?? "") ?? "unknown"
-  return reason === "stop" && hasCalls ? "tool-calls" : reason
-}
+export const finishReasonOf = endings.finishReasonOf
 
 /** The error of a reply that was withheld as a whole. */
 export const filtered = (
@@ -159,6 +150,28 @@ class Unreadable {
 
 const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"]
 
+/** What Google does by itself, as parts name it. */
+const ownFields = ["executableCode", "codeExecutionResult"]
+
+/** What the candidate says of its sources. */
+const sourceFields = ["groundingMetadata", "citationMetadata", "urlContextMetadata"]
+
+/** A part of Google's own as a part of ours keeps it. */
+export const ownPartOf = (
+  part: Extract<ReadPart, { readonly kind: "own" }>,
+  text: string,
+  provider: string
+): Prompt.ProviderPart => ({
+  _tag: "ProviderPart",
+  kind: part.name,
+  providerMetadata: providerMetadata.write(
+    "gemini",
+    provider,
+    ownFields.includes(part.name) ? "part" : "source",
+    rawAt(text, part.path) ?? JSON.stringify(part.fields)
+  )
+})
+
 /** The part, nothing where it says nothing to us, or what is wrong with it. */
 const readPart = (part: unknown, candidate: number, index: number): ReadPart | Unreadable | undefined => {
   const wrong = (what: string) => new Unreadable(`candidates.${candidate}.content.parts.${index}${what}`)
@@ -172,6 +185,10 @@ const readPart = (part: unknown, candidate: number, index: number): ReadPart | U
         call: { fields: call, path: ["candidates", candidate, "content", "parts", index, "functionCall"], signature }
       }
       : wrong(".functionCall is not an object")
+  }
+  const name = ownFields.find((field) => isRecord(part[field]))
+  if (name !== undefined) {
+    return { kind: "own", name, fields: part, path: ["candidates", candidate, "content", "parts", index] }
   }
   const text = part["text"]
   if (text === undefined || text === null || (text === "" && signature === undefined)) return undefined
@@ -192,6 +209,12 @@ const partsOf = (candidate: Fields, at: number): ReadonlyArray<ReadPart> | Unrea
     const read = readPart(list[index], at, index)
     if (read instanceof Unreadable) return read
     if (read !== undefined) parts.push(read)
+  }
+  for (const name of sourceFields) {
+    const fields = candidate[name]
+    if (isRecord(fields) && Object.keys(fields).length > 0) {
+      parts.push({ kind: "own", name, fields, path: ["candidates", at, name] })
+    }
   }
   return parts
 }
@@ -226,7 +249,7 @@ export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wro
     id: nonBlank(json["responseId"]),
     model: nonBlank(json["modelVersion"]),
     parts,
-    finishReason: said === "FINISH_REASON_UNSPECIFIED" ? undefined : nonBlank(said),
+    finishReason: endings.endingWord(said),
     blocked: candidate === undefined ? [] : blockedBy(candidate),
     counts: countsAfter(counts, json["usageMetadata"]),
     hasCandidate: candidate !== undefined
@@ -266,21 +289,26 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
   const parts: Array<Response.Part> = []
   const used: Array<string> = []
   for (const part of frame.parts) {
-    const seal = sealOf(part.kind === "call" ? part.call.signature : part.signature, provider)
-    const sealed = seal === undefined ? {} : { opaque: seal }
+    if (part.kind === "own") {
+      parts.push(ownPartOf(part, text, provider))
+      continue
+    }
+    const metadata = metadataOf(part.kind === "call" ? part.call.signature : part.signature, provider)
+    const metadataField = metadata === undefined ? {} : { providerMetadata: metadata }
     if (part.kind !== "call") {
       const tag = part.kind === "text" ? "Text" : "Reasoning"
       const last = parts.at(-1)
-      const joins = last?._tag === tag && last.opaque === undefined && (seal === undefined || tag === "Reasoning")
-      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...sealed }
-      else parts.push({ _tag: tag, text: part.text, ...sealed })
+      const joins = last?._tag === tag && last.providerMetadata === undefined &&
+        (metadata === undefined || tag === "Reasoning")
+      if (joins) parts[parts.length - 1] = { _tag: tag, text: last.text + part.text, ...metadataField }
+      else parts.push({ _tag: tag, text: part.text, ...metadataField })
       continue
     }
     const name = part.call.fields["name"]
     if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
     const id = callId(part.call.fields["id"], used, frame.id, used.length)
     used.push(id)
-    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...sealed })
+    parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...metadataField })
   }
   return parts
 }
@@ -302,7 +330,10 @@ export const decode = (
     const parts = responseParts(frame, incoming.text, who.provider)
     if ("wrong" in parts) return malformed(facts, incoming.text, parts.wrong)
     const usage = usageOf(frame.counts)
-    const finishReason = finishReasonOf(frame.finishReason, parts.some((part) => part._tag === "ToolCall"))
+    const finishReason = finishReasonOf(frame.finishReason, {
+      hasCalls: parts.some((part) => part._tag === "ToolCall"),
+      areCallsWhole: true
+    })
     if (finishReason === "content-filter" && !parts.some(saysSomething)) {
       return Either.left(filtered(facts, frame.finishReason, frame.blocked, usage))
     }

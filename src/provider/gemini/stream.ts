@@ -61,7 +61,7 @@ const close = (state: State, provider: string, parts: Array<StreamPart.StreamPar
   const rest = given === undefined ? geminiArguments.rest(pieces) : ""
   const missing = rest === "" && given === undefined ? whole.right : rest
   if (missing !== "") parts.push(StreamPart.toolArgumentsDelta(index, missing))
-  parts.push(StreamPart.toolCall(index, id, name, whole.right, geminiReply.sealOf(signature, provider)))
+  parts.push(StreamPart.toolCall(index, id, name, whole.right, geminiReply.metadataOf(signature, provider)))
   return { ...state, open: undefined }
 }
 
@@ -162,8 +162,14 @@ const take = (
   parts: Array<StreamPart.StreamPart>
 ): Next => {
   if (part.kind === "call") return takeCall(state, part.call, text, provider, parts)
-  const seal = geminiReply.sealOf(part.signature, provider)
-  parts.push(part.kind === "text" ? StreamPart.textDelta(part.text, seal) : StreamPart.reasoningDelta(part.text, seal))
+  if (part.kind === "own") {
+    parts.push(geminiReply.ownPartOf(part, text, provider))
+    return { ...state, hasContent: true }
+  }
+  const metadata = geminiReply.metadataOf(part.signature, provider)
+  parts.push(
+    part.kind === "text" ? StreamPart.textDelta(part.text, metadata) : StreamPart.reasoningDelta(part.text, metadata)
+  )
   return state.hasContent || part.text === "" ? state : { ...state, hasContent: true }
 }
 
@@ -216,7 +222,11 @@ const end = (facts: decode.Facts) =>
   const state = close(before, facts.provider, parts)
   if ("wrong" in state) return decode.malformed(facts, { text: "" }, state.wrong)
   const usage = geminiReply.usageOf(state.counts)
-  const reason = geminiReply.finishReasonOf(state.finishReason, state.ids.length > 0)
+  const reason = geminiReply.finishReasonOf(state.finishReason, {
+    hasCalls: state.ids.length > 0,
+    // A call that is cut in its pieces has been refused by now.
+    areCallsWhole: true
+  })
   if (reason === "content-filter" && !state.hasContent) {
     return geminiReply.filtered(facts, state.finishReason, state.blocked, usage)
   }

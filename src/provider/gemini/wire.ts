@@ -4,9 +4,9 @@ import { definedFields, type Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
-import { type Asked, describedSchema } from "../shared/asked.ts"
 import { exactJson, historicObject } from "../shared/historicArguments.ts"
-import * as opaque from "../shared/opaque.ts"
+import { describedSchema, type PreparedRequest } from "../shared/preparedRequest.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 
 const mediaTypes: ReadonlyMap<string, string> = new Map([
   ["png", "image/png"],
@@ -51,17 +51,31 @@ interface Whom {
   readonly provider: string
 }
 
+/** Code that Google ran, and what came of it, as it stood. */
+const recordIn = (json: string | undefined): Fields | undefined => {
+  try {
+    const read: unknown = json === undefined ? undefined : JSON.parse(json)
+    return isRecord(read) ? read : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Thoughts stay behind: the API takes them back only with their signatures. */
 const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom): ReadonlyArray<Fields> => {
   let isFirstCall = true
   return message.content.flatMap((part): ReadonlyArray<Fields> => {
-    const thoughtSignature = opaque.read("gemini", provider, "signature", part.opaque)
+    const thoughtSignature = providerMetadata.read("gemini", provider, "signature", part.providerMetadata)
     switch (part._tag) {
       case "Reasoning":
         return thoughtSignature === undefined ? [] : [{ text: part.text, thought: true, thoughtSignature }]
       case "Text":
         if (thoughtSignature !== undefined) return [{ text: part.text, thoughtSignature }]
         return part.text === "" ? [] : [{ text: part.text }]
+      case "ProviderPart": {
+        const own = recordIn(providerMetadata.read("gemini", provider, "part", part.providerMetadata))
+        return own === undefined ? [] : [own]
+      }
       case "ToolCall": {
         const functionCall = definedFields({
           id: sentId(part.id),
@@ -177,7 +191,7 @@ const schemaField = (schema: Fields, dialect: Dialect, plain: string, own: strin
   return isRecord(properties) && Object.keys(properties).length > 0 ? { [own]: schema } : {}
 }
 
-const toolFields = ({ dialects, request, tools }: Asked): Fields => {
+const toolFields = ({ dialects, request, tools }: PreparedRequest): Fields => {
   const functionCallingConfig = callingConfig(request.toolChoice)
   return tools.length === 0 ? {} : definedFields({
     tools: [{
@@ -193,7 +207,7 @@ const toolFields = ({ dialects, request, tools }: Asked): Fields => {
   })
 }
 
-const formatFields = ({ dialects, format }: Asked): Fields =>
+const formatFields = ({ dialects, format }: PreparedRequest): Fields =>
   format === undefined ? {} : {
     responseMimeType: "application/json",
     ...schemaField(describedSchema(format), dialects.output, "responseJsonSchema", "responseSchema")
@@ -214,8 +228,8 @@ const spelledOut = ({ thinkingConfig, ...rest }: Fields): Fields =>
   thinkingConfig === undefined ? rest : merge({ generationConfig: { thinkingConfig } }, rest)
 
 /** The body of one request. `providerOptions` are merged into it last and win. */
-export const encode = (model: string, asked: Asked, thinkingConfig: Fields | undefined): Fields => {
-  const { provider, request } = asked
+export const encode = (model: string, prepared: PreparedRequest, thinkingConfig: Fields | undefined): Fields => {
+  const { provider, request } = prepared
   const generationConfig = definedFields({
     temperature: request.temperature,
     topP: request.topP,
@@ -224,12 +238,12 @@ export const encode = (model: string, asked: Asked, thinkingConfig: Fields | und
     seed: request.seed,
     frequencyPenalty: request.frequencyPenalty,
     presencePenalty: request.presencePenalty,
-    ...formatFields(asked),
+    ...formatFields(prepared),
     thinkingConfig
   })
   const body = definedFields({
     ...conversation(Prompt.make(request.prompt), { model, provider }),
-    ...toolFields(asked),
+    ...toolFields(prepared),
     generationConfig: Object.keys(generationConfig).length === 0 ? undefined : generationConfig
   })
   return request.providerOptions === undefined ? body : merge(body, spelledOut(request.providerOptions))

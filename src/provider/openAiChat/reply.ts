@@ -4,19 +4,18 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { isFault } from "../shared/errorBody.ts"
-import { endingWord, finishReasonOf, type Held, readEnding } from "../shared/finishReasons.ts"
+import { endingWord, failureOf, finishReasonOf, type Held } from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
-import * as opaque from "../shared/opaque.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
 const Nullish = <A, I>(schema: Schema.Schema<A, I>) => Schema.optional(Schema.NullOr(schema))
@@ -155,7 +154,7 @@ const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | nu
  */
 export const providerMetadataOf = (extra: unknown, provider: string): string | undefined =>
   isFilled(extra) && isRecord(extra)
-    ? opaque.write("chat", provider, "extra_content", JSON.stringify(extra))
+    ? providerMetadata.write("chat", provider, "extra_content", JSON.stringify(extra))
     : undefined
 
 /** Every call gets an id of its own: absent, blank and repeated ones are made up, the same for the same reply. */
@@ -179,13 +178,13 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
       if (!used.has(`call_${next}`)) id = `call_${next}`
     }
     used.add(id)
-    const seal = providerMetadataOf(call.extra_content, provider)
+    const metadata = providerMetadataOf(call.extra_content, provider)
     return {
       _tag: "ToolCall",
       id,
       name: call.function.name,
       arguments: orEmptyObject(argumentsText(call.function.arguments, raw, ["tool_calls", index])),
-      ...(seal === undefined ? {} : { opaque: seal })
+      ...(metadata === undefined ? {} : { providerMetadata: metadata })
     }
   })
 }
@@ -224,13 +223,16 @@ export const usageOf = (value: unknown): Usage => {
     count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
     count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"])
-  return new Usage({
+  return new Usage(definedFields({
     inputTokens,
     outputTokens,
     totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
-    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
-  })
+    reasoningTokens,
+    cachedInputTokens,
+    // OpenRouter's word, and that of gateways to Anthropic.
+    cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
+      count(usage["cache_creation_input_tokens"])
+  }))
 }
 
 /** The wrong places of a body, on one line. */
@@ -256,24 +258,6 @@ const disguised = (
     now
   }))
 
-/** The server says itself that no reply came of its work. */
-const endedBadly = (
-  facts: Facts,
-  billed: "yes" | "maybe",
-  word: string,
-  because: "server" | "overload" | "call"
-): ModelError.ModelError => {
-  const fields = { ...facts, billed, detail: `finish_reason: ${word}` }
-  switch (because) {
-    case "server":
-      return new ModelError.ServerError(fields)
-    case "overload":
-      return new ModelError.Overloaded(fields)
-    case "call":
-      return new ModelError.InvalidToolCall(fields)
-  }
-}
-
 const fromChoice = (
   choice: WireChoice,
   frame: typeof WireReply.Type,
@@ -284,8 +268,8 @@ const fromChoice = (
   const billed = usage.totalTokens > 0 ? "yes" : "maybe"
   const parts = partsOf(choice.message, raw, facts.provider)
   const word = endingWord(choice.finish_reason)
-  const ending = readEnding(word)
-  if (ending._tag === "Failed") return Either.left(endedBadly(facts, billed, word ?? "", ending.because))
+  const failure = failureOf(word, facts, usage)
+  if (failure !== undefined) return Either.left(failure)
   const finishReason = nonBlank(choice.message.refusal) === undefined
     ? finishReasonOf(word, heldIn(parts))
     : "content-filter"

@@ -2,9 +2,9 @@
 import { definedFields, type Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import type { Asked } from "../shared/asked.ts"
 import { historicArguments } from "../shared/historicArguments.ts"
-import * as opaque from "../shared/opaque.ts"
+import type { PreparedRequest } from "../shared/preparedRequest.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 
 /** How dialects of the same protocol differ. */
 export interface Dialect {
@@ -37,7 +37,7 @@ const joined = (parts: ReadonlyArray<Prompt.AssistantPart>, tag: "Text" | "Reaso
 
 /** What the same server added to the call, as it came. */
 const extraContent = (call: Prompt.ToolCallPart, provider: string): unknown => {
-  const state = opaque.read("chat", provider, "extra_content", call.opaque)
+  const state = providerMetadata.read("chat", provider, "extra_content", call.providerMetadata)
   try {
     return state === undefined ? undefined : JSON.parse(state)
   } catch {
@@ -80,7 +80,7 @@ const messages = (message: Prompt.Message, dialect: Dialect, provider: string): 
 const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", function: { name: choice.tool } } : choice
 
-const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+const toolFields = ({ dialects, request, tools }: PreparedRequest): Fields =>
   tools.length === 0 ? {} : {
     tools: tools.map((definition) => ({
       type: "function",
@@ -91,7 +91,7 @@ const toolFields = ({ dialects, request, tools }: Asked): Fields =>
   }
 
 /** Strict only in its dialect: it takes a part of JSON Schema, and refuses the rest. */
-const responseFormat = ({ dialects, format }: Asked): Fields | undefined =>
+const responseFormat = ({ dialects, format }: PreparedRequest): Fields | undefined =>
   format === undefined
     ? undefined
     : {
@@ -100,14 +100,14 @@ const responseFormat = ({ dialects, format }: Asked): Fields | undefined =>
     }
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
-  const { kind, provider, request } = asked
+export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
+  const { kind, provider, request } = prepared
   return {
     ...definedFields({
       model,
       messages: Prompt.make(request.prompt).messages.flatMap((message) => messages(message, dialect, provider)),
-      ...toolFields(asked),
-      response_format: responseFormat(asked),
+      ...toolFields(prepared),
+      response_format: responseFormat(prepared),
       temperature: request.temperature,
       top_p: request.topP,
       [dialect.maxTokensField]: request.maxOutputTokens,

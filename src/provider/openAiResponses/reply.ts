@@ -2,16 +2,16 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import { finishReasonOf } from "../shared/finishReasons.ts"
 import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
 import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
-import * as opaque from "../shared/opaque.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { withReason } from "../shared/streamError.ts"
 
@@ -32,13 +32,14 @@ export const usageOf = (value: unknown): Usage => {
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
   const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
-  return new Usage({
+  return new Usage(definedFields({
     inputTokens,
     outputTokens,
     totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
-    ...(cachedInputTokens === undefined ? {} : { cachedInputTokens })
-  })
+    reasoningTokens,
+    cachedInputTokens,
+    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
+  }))
 }
 
 /** One piece of content of a message or of reasoning. */
@@ -84,13 +85,10 @@ export const endingOf = (
     return { reason, raw: status }
   }
   const incomplete = response["incomplete_details"]
-  const told = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
-  const reason = told === "max_output_tokens" || told === "max_tokens" || told === "length"
-    ? "length"
-    : told === "content_filter"
-    ? "content-filter"
-    : "unknown"
-  return { reason, raw: told ?? status }
+  const word = isRecord(incomplete) ? nonBlank(incomplete["reason"]) : undefined
+  // An incomplete reply is none that was finished, whatever its word says.
+  const reason = finishReasonOf(word, { hasCalls: false, areCallsWhole: false })
+  return { reason: reason === "length" || reason === "content-filter" ? reason : "unknown", raw: word ?? status }
 }
 
 /** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
@@ -105,11 +103,11 @@ export const argumentsText = (value: unknown, raw: () => string | undefined): st
  * A reasoning item as a part keeps it, to be sent back as it came; none where it holds nothing but its name, which means
  * something only to a server that stored it.
  */
-export const sealOf = (item: Fields, provider: string): string | undefined => {
+export const metadataOf = (item: Fields, provider: string): string | undefined => {
   const encrypted = nonBlank(item["encrypted_content"])
   if (encrypted === undefined) return undefined
   const content = listOf(item["content"])
-  return opaque.write(
+  return providerMetadata.write(
     "responses",
     provider,
     "reasoning",
@@ -211,12 +209,25 @@ const addPiece = (part: unknown, into: Gathered): void => {
 const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
   const pieces = [...listOf(item["summary"]), ...listOf(item["content"])].map(pieceOf)
   const text = pieces.map((piece) => piece?.text ?? "").join("")
-  const seal = sealOf(item, provider)
-  if (text === "" && seal === undefined) return
-  into.parts.push({ _tag: "Reasoning", text, ...(seal === undefined ? {} : { opaque: seal }) })
+  const metadata = metadataOf(item, provider)
+  if (text === "" && metadata === undefined) return
+  into.parts.push({ _tag: "Reasoning", text, ...(metadata === undefined ? {} : { providerMetadata: metadata }) })
 }
 
-/** Items of other kinds are work the server did with tools of its own: they are no part of the answer. */
+/** Items of other kinds are work the server did with tools of its own: no part of the answer, but of its memory. */
+export const ownParts = (
+  item: Fields,
+  json: string | undefined,
+  provider: string
+): ReadonlyArray<Prompt.ProviderPart> => {
+  const kind = nonBlank(item["type"])
+  return kind === undefined ? [] : [{
+    _tag: "ProviderPart",
+    kind,
+    providerMetadata: providerMetadata.write("responses", provider, "item", json ?? JSON.stringify(item))
+  }]
+}
+
 const addItem = (
   item: unknown,
   at: number,
@@ -238,6 +249,7 @@ const addItem = (
     case "function_call":
       return addCall(item, at, text, into)
     default:
+      into.parts.push(...ownParts(item, rawAt(text, ["output", at]), provider))
       return undefined
   }
 }

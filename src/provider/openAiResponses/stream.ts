@@ -12,7 +12,17 @@ import * as decode from "../shared/decode.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
-import { argumentsText, endingOf, filteredOut, freshId, listOf, pieceOf, sealOf, usageOf } from "./reply.ts"
+import {
+  argumentsText,
+  endingOf,
+  filteredOut,
+  freshId,
+  listOf,
+  metadataOf,
+  ownParts,
+  pieceOf,
+  usageOf
+} from "./reply.ts"
 
 type Parts = ReadonlyArray<StreamPart.StreamPart>
 
@@ -43,7 +53,7 @@ export interface State {
   /** Pieces of text that have been sent on, by item, kind and place. */
   readonly told: ReadonlySet<string>
   /** Reasoning items whose state has been sent on. */
-  readonly sealed: ReadonlySet<ItemKey>
+  readonly metadataSent: ReadonlySet<ItemKey>
   readonly calls: ReadonlyMap<ItemKey, Call>
   /** The calls of all replies of the stream. */
   readonly count: number
@@ -58,7 +68,7 @@ export const initial: State = {
   items: false,
   names: new Map(),
   told: new Set(),
-  sealed: new Set(),
+  metadataSent: new Set(),
   calls: new Map(),
   count: 0,
   ids: new Set(),
@@ -271,18 +281,23 @@ const itemDone = (
         : wholeParts(state, key, item["content"])
     case "reasoning": {
       const told = each(state, [item["summary"], item["content"]], (current, parts) => wholeParts(current, key, parts))
-      const seal = told.state.sealed.has(key) ? undefined : sealOf(item, here.facts.provider)
-      return seal === undefined ? told : {
-        state: { ...told.state, sealed: new Set(told.state.sealed).add(key) },
-        parts: [...told.parts, StreamPart.reasoningDelta("", seal)]
+      const metadata = told.state.metadataSent.has(key) ? undefined : metadataOf(item, here.facts.provider)
+      return metadata === undefined ? told : {
+        state: { ...told.state, metadataSent: new Set(told.state.metadataSent).add(key) },
+        parts: [...told.parts, StreamPart.reasoningDelta("", metadata)]
       }
     }
     case "function_call": {
       const [next, call] = callAt(state, key, item)
       return close(next, key, item, wholeArguments(call, item, here, path), item["status"] === "incomplete", here)
     }
-    default:
-      return stay(state)
+    default: {
+      if (state.metadataSent.has(key)) return stay(state)
+      const parts = ownParts(item, rawAt(here.message.text, path), here.facts.provider)
+      return parts.length === 0
+        ? stay(state)
+        : { state: { ...state, items: true, metadataSent: new Set(state.metadataSent).add(key) }, parts }
+    }
   }
 }
 

@@ -3,9 +3,9 @@ import { isRecord } from "../../internal/record.ts"
 import { definedFields, type Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import type { Asked } from "../shared/asked.ts"
 import { historicArguments } from "../shared/historicArguments.ts"
-import * as opaque from "../shared/opaque.ts"
+import type { PreparedRequest } from "../shared/preparedRequest.ts"
+import * as providerMetadata from "../shared/providerMetadata.ts"
 
 /** How requests of one model are written. */
 export interface Dialect {
@@ -43,11 +43,23 @@ const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
 
 /** The item as it came, where it is this provider's own. */
 const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | undefined => {
-  const state = opaque.read("responses", provider, "reasoning", part.opaque)
+  const state = providerMetadata.read("responses", provider, "reasoning", part.providerMetadata)
   if (state === undefined) return undefined
   try {
     const item: unknown = JSON.parse(state)
     return isRecord(item) ? { type: "reasoning", ...item } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What the server did by itself goes back as it came. */
+const ownItem = (part: Prompt.ProviderPart, provider: string): Fields | undefined => {
+  const state = providerMetadata.read("responses", provider, "item", part.providerMetadata)
+  if (state === undefined) return undefined
+  try {
+    const item: unknown = JSON.parse(state)
+    return isRecord(item) ? item : undefined
   } catch {
     return undefined
   }
@@ -89,7 +101,7 @@ const assistantItems = (
         arguments: historicArguments(part.arguments)
       })
     } else {
-      const item = reasoningItem(part, dialect, provider)
+      const item = part._tag === "Reasoning" ? reasoningItem(part, dialect, provider) : ownItem(part, provider)
       if (item === undefined) continue
       flush()
       items.push(item)
@@ -134,7 +146,7 @@ const conversation = (prompt: Prompt.Prompt, dialect: Dialect, provider: string)
 const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", name: choice.tool } : choice
 
-const toolFields = ({ dialects, request, tools }: Asked): Fields =>
+const toolFields = ({ dialects, request, tools }: PreparedRequest): Fields =>
   tools.length === 0 ? {} : {
     // Left out, strict counts as true here and rewrites the schema: every optional parameter becomes required.
     tools: tools.map((definition) => ({
@@ -147,7 +159,7 @@ const toolFields = ({ dialects, request, tools }: Asked): Fields =>
   }
 
 /** What is said of the text stands in one field; `providerOptions` may add to it without taking the rest away. */
-const textField = ({ dialects, format, request }: Asked): Fields => {
+const textField = ({ dialects, format, request }: PreparedRequest): Fields => {
   const given = request.providerOptions?.["text"]
   // Strict only in its dialect: it takes a part of JSON Schema, and refuses the rest.
   const strict = dialects.output === "openai-strict"
@@ -159,7 +171,7 @@ const textField = ({ dialects, format, request }: Asked): Fields => {
 const encryptedContent = "reasoning.encrypted_content"
 
 /** Without it a reasoning item is only a name, which means nothing to a server that stores nothing. */
-const includeField = ({ request }: Asked, dialect: Dialect): Fields => {
+const includeField = ({ request }: PreparedRequest, dialect: Dialect): Fields => {
   const given = request.providerOptions?.["include"] ?? []
   return dialect.encryptedReasoning && Array.isArray(given)
     ? { include: given.includes(encryptedContent) ? given : [...given, encryptedContent] }
@@ -167,8 +179,8 @@ const includeField = ({ request }: Asked, dialect: Dialect): Fields => {
 }
 
 /** The body of one request. `providerOptions` come last and win. */
-export const encode = (model: string, asked: Asked, dialect: Dialect): Fields => {
-  const { kind, provider, request } = asked
+export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
+  const { kind, provider, request } = prepared
   if (request.providerOptions?.["background"] === true) {
     throw new TypeError("background: true asks for a reply that is not finished; leave it out")
   }
@@ -176,7 +188,7 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
     ...definedFields({
       model,
       ...conversation(Prompt.make(request.prompt), dialect, provider),
-      ...toolFields(asked),
+      ...toolFields(prepared),
       temperature: request.temperature,
       top_p: request.topP,
       max_output_tokens: request.maxOutputTokens,
@@ -187,8 +199,8 @@ export const encode = (model: string, asked: Asked, dialect: Dialect): Fields =>
       store: dialect.store
     }),
     ...request.providerOptions,
-    ...textField(asked),
-    ...includeField(asked, dialect),
+    ...textField(prepared),
+    ...includeField(prepared, dialect),
     ...(kind === "stream" ? { stream: true } : {})
   }
 }

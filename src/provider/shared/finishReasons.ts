@@ -4,7 +4,9 @@
  *
  * A word is compared by its letters alone, so `MAX_TOKENS`, `max_tokens` and `maxTokens` are one.
  */
+import * as ModelError from "../../error/ModelError.ts"
 import type * as Response from "../../model/Response.ts"
+import type { Usage } from "../../model/Usage.ts"
 
 /** What a word says: no end yet, a reason to finish, that no reply came of it, or something that nobody knows. */
 export type Ending =
@@ -111,4 +113,29 @@ export const finishReasonOf = (word: unknown, { areCallsWhole, hasCalls }: Held)
   const reason = ending._tag === "Finished" ? ending.reason : "unknown"
   if (!hasCalls) return reason
   return reason === "stop" || (reason === "unknown" && areCallsWhole) ? "tool-calls" : reason
+}
+
+/** The error of a reply whose end says that nothing came of it. */
+export const failureOf = (
+  word: string | undefined,
+  facts: {
+    readonly provider: string
+    readonly model?: string
+    readonly requestId?: string
+    readonly status?: number
+  },
+  usage: Usage
+): ModelError.ModelError | undefined => {
+  const ending = readEnding(word)
+  if (ending._tag !== "Failed") return undefined
+  const billed = usage.totalTokens > 0 ? "yes" : "maybe"
+  const fields = { ...facts, billed, detail: `finish_reason: ${word}` } as const
+  switch (ending.because) {
+    case "server":
+      return new ModelError.ServerError(fields)
+    case "overload":
+      return new ModelError.Overloaded(fields)
+    case "call":
+      return new ModelError.InvalidToolCall(fields)
+  }
 }

@@ -17,12 +17,12 @@ import { type Dialects, Response } from "../../model/Response.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { fromHeaders } from "../RateLimitHeaders.ts"
-import * as asked from "./asked.ts"
 import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
+import * as preparedRequest from "./preparedRequest.ts"
 
-export type { Kind } from "./asked.ts"
+export type { Kind } from "./preparedRequest.ts"
 
 /** A request that would only be refused by the API. */
 export interface Fault {
@@ -33,19 +33,19 @@ export interface Fault {
 /** How one provider is spoken to. */
 export interface Protocol<S> {
   /** Where a request goes. */
-  readonly url: (kind: asked.Kind) => string
-  /** The API as a sentence names it, and the options it has no place for (see `asked.ts`). */
+  readonly url: (kind: preparedRequest.Kind) => string
+  /** The API as a sentence names it, and the options it has no place for (see `preparedRequest.ts`). */
   readonly api: string
-  readonly lacks: ReadonlyArray<asked.Lacking>
+  readonly lacks: ReadonlyArray<preparedRequest.Lacking>
   /** What the wire takes of names and schemas. */
-  readonly wire: asked.Wire
+  readonly wire: preparedRequest.Wire
   /** What this API wants of a request beyond what all of them want. */
   readonly fault?: ((request: LanguageModel.Request) => Fault | undefined) | undefined
   /**
    * The body of a request, to be written as JSON. A `TypeError` that it throws is told as an `InvalidRequest` about
    * `providerOptions`.
    */
-  readonly encode: (asked: asked.Asked) => { readonly [field: string]: unknown }
+  readonly encode: (prepared: preparedRequest.PreparedRequest) => { readonly [field: string]: unknown }
   /** The reply of status 200 to 299, or the error it really is. */
   readonly reply: (
     incoming: httpExchange.Incoming,
@@ -74,13 +74,13 @@ interface Encoded {
   readonly body: string
   /** Absent where all is plain. */
   readonly dialects: Dialects | undefined
-  readonly restoreCall: asked.RestoreCall | undefined
+  readonly restoreCall: preparedRequest.RestoreCall | undefined
 }
 
 /** The body as JSON text. What cannot be written is the request's fault, and is said before anything is sent. */
 const encodeBody = <S>(
   request: LanguageModel.Request,
-  kind: asked.Kind,
+  kind: preparedRequest.Kind,
   { dialects, model, provider }: Settings,
   protocol: Protocol<S>
 ): Effect.Effect<Encoded, ModelError.ModelError> => {
@@ -91,7 +91,7 @@ const encodeBody = <S>(
     return Effect.fail(invalid(fault.param, { name: "RequestCheck", message: fault.message }))
   }
   return Effect.flatMap(
-    asked.prepare(request, kind, {
+    preparedRequest.prepare(request, kind, {
       provider,
       model,
       api: protocol.api,
@@ -124,7 +124,7 @@ const isWhole = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*(application\/(problem\+)?json|text\/html)\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
 /** The reply with its calls in the words of the toolkit. */
-const ownCalls = (response: Response, restoreCall: asked.RestoreCall): Response =>
+const ownCalls = (response: Response, restoreCall: preparedRequest.RestoreCall): Response =>
   response.toolCalls.length === 0 ? response : new Response({
     ...response,
     parts: response.parts.map((part) =>
@@ -133,7 +133,7 @@ const ownCalls = (response: Response, restoreCall: asked.RestoreCall): Response 
   })
 
 /** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
-const ownCall = (part: StreamPart.StreamPart, restoreCall: asked.RestoreCall): StreamPart.StreamPart =>
+const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.RestoreCall): StreamPart.StreamPart =>
   part._tag === "ToolCall"
     ? { ...part, ...restoreCall(part.name, part.arguments) }
     : part._tag === "ToolCallStart"
@@ -181,7 +181,7 @@ export const make = <S>(
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
-    const outgoing = (request: LanguageModel.Request, kind: asked.Kind) =>
+    const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
       Effect.gen(function*() {
         const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
         const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)

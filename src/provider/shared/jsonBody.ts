@@ -54,4 +54,5 @@ export const nonBlank = (value: unknown): string | undefined =>
 export const orEmptyObject = (json: string): string => json.trim() === "" ? "{}" : json
 
 /** Whether a part holds something of the answer; a provider's own state alone is nothing that was said. */
-export const saysSomething = (part: Response.Part): boolean => part._tag === "ToolCall" || part.text !== ""
+export const saysSomething = (part: Response.Part): boolean =>
+  part._tag === "ToolCall" || (part._tag !== "ProviderPart" && part.text !== "")

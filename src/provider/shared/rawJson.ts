@@ -36,11 +36,12 @@ const skipValue = (text: string, from: number): number => {
   return at
 }
 
-/** Where the member or element of the container at `from` starts; of repeated keys the last, as in `JSON.parse`. */
-const enter = (text: string, from: number, step: string | number): number | undefined => {
-  const isObject = text.charAt(from) === "{"
-  if (isObject !== (typeof step === "string") || (!isObject && text.charAt(from) !== "[")) return undefined
-  let found: number | undefined
+/** Where the members or elements of the container at `from` start; of repeated keys the last counts, as in `JSON.parse`. */
+const membersOf = (text: string, from: number): ReadonlyMap<string | number, number> => {
+  const members = new Map<string | number, number>()
+  const opening = text.charAt(from)
+  if (opening !== "{" && opening !== "[") return members
+  const isObject = opening === "{"
   let at = skipBlank(text, from + 1)
   for (let index = 0; at < text.length && text.charAt(at) !== "}" && text.charAt(at) !== "]"; index++) {
     let name: string | number = index
@@ -49,21 +50,46 @@ const enter = (text: string, from: number, step: string | number): number | unde
       name = String(JSON.parse(text.slice(at, end)))
       at = skipBlank(text, skipBlank(text, end) + 1)
     }
-    if (name === step) {
-      found = at
-      if (!isObject) return found
-    }
+    members.set(name, at)
     at = skipBlank(text, skipValue(text, at))
     if (text.charAt(at) === ",") at = skipBlank(text, at + 1)
   }
-  return found
+  return members
+}
+
+/** The places of a document that have been looked for: where each member of a container starts, by the container's place. */
+interface Places {
+  readonly text: string
+  readonly members: Map<number, ReadonlyMap<string | number, number>>
+}
+
+/**
+ * The places of the document read last. A reply asks for one value after the other (the arguments of each of its calls), so
+ * each container is gone through once, and all of it costs no more than reading the text.
+ */
+const noPlaces: Places = { text: "", members: new Map() }
+let places = noPlaces
+
+const membersAt = (text: string, at: number): ReadonlyMap<string | number, number> => {
+  if (places.text !== text) {
+    places = { text, members: new Map() }
+    // A document is read in one go; nothing of it is kept beyond that.
+    queueMicrotask(() => {
+      places = noPlaces
+    })
+  }
+  const known = places.members.get(at)
+  if (known !== undefined) return known
+  const members = membersOf(text, at)
+  places.members.set(at, members)
+  return members
 }
 
 /** The text of the value at a path, or undefined where there is none. */
 export const rawAt = (text: string, path: ReadonlyArray<string | number>): string | undefined => {
   let at: number | undefined = skipBlank(text, 0)
   for (const step of path) {
-    at = enter(text, at, step)
+    at = membersAt(text, at).get(step)
     if (at === undefined) return undefined
   }
   return text.slice(at, skipValue(text, at))

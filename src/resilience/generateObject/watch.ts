@@ -54,6 +54,7 @@ export class Watch<A, I> {
         return this.look()
       case "Finish":
         return this.look()
+      case "ProviderPart":
       case "ReasoningDelta":
       case "Seam":
         return Option.none()

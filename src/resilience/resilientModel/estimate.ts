@@ -26,6 +26,8 @@ const lengthOf = (message: Prompt.Message): number =>
           return sum + tokensPerImage * charactersPerToken
         case "ToolCall":
           return sum + part.name.length + part.arguments.length
+        case "ProviderPart":
+          return sum + part.providerMetadata.length
         case "ToolResult":
           return sum + part.content.length
       }

@@ -1,5 +1,5 @@
 /**
- * How a provider's own state is written into a part (`opaque` of `Prompt.TextPart`, `ReasoningPart` and `ToolCallPart`):
+ * How a provider's own state is written into a part (`providerMetadata` of `Prompt.TextPart`, `ReasoningPart` and `ToolCallPart`):
  *
  *     anthropic/anthropic:signature:EqQBCgIYAhIM…
  *     responses/openai:reasoning:{"id":"rs_1","summary":[],"encrypted_content":"gAAAA…"}
@@ -24,8 +24,8 @@ export const read = (
   protocol: Protocol,
   provider: string,
   kind: string,
-  opaque: string | undefined
+  providerMetadata: string | undefined
 ): string | undefined => {
   const start = `${prefix(protocol, provider)}${kind}:`
-  return opaque?.startsWith(start) === true ? opaque.slice(start.length) : undefined
+  return providerMetadata?.startsWith(start) === true ? providerMetadata.slice(start.length) : undefined
 }

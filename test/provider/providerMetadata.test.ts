@@ -14,7 +14,7 @@ import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
-import * as opaque from "../../src/provider/shared/opaque.ts"
+import * as providerMetadata from "../../src/provider/shared/providerMetadata.ts"
 import { runs } from "../runs.ts"
 import * as anthropic from "./fakeAnthropic.ts"
 import * as gemini from "./fakeGemini.ts"
@@ -75,9 +75,9 @@ const cases: ReadonlyArray<Case> = [
       ...anthropic.ending("tool_use")
     ]),
     parts: [
-      { _tag: "Reasoning", text: "So. ", opaque: "anthropic/anthropic:signature:Eq+/oB==" },
-      { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:redacted:Emw=" },
-      { _tag: "Reasoning", text: "", opaque: "anthropic/anthropic:signature:hidden" },
+      { _tag: "Reasoning", text: "So. ", providerMetadata: "anthropic/anthropic:signature:Eq+/oB==" },
+      { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:redacted:Emw=" },
+      { _tag: "Reasoning", text: "", providerMetadata: "anthropic/anthropic:signature:hidden" },
       { _tag: "Text", text: "Now" },
       weather
     ],
@@ -129,7 +129,7 @@ const cases: ReadonlyArray<Case> = [
       {
         _tag: "Reasoning",
         text: "One. Two.",
-        opaque: `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
+        providerMetadata: `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
       },
       weather
     ],
@@ -159,9 +159,9 @@ const cases: ReadonlyArray<Case> = [
     ),
     parts: [
       { _tag: "Text", text: "Hel" },
-      { _tag: "Text", text: "lo", opaque: "gemini/google:signature:c2ln" },
-      { ...weather, opaque: "gemini/google:signature:Y2Fs" },
-      { _tag: "Text", text: "", opaque: "gemini/google:signature:ZW5k" }
+      { _tag: "Text", text: "lo", providerMetadata: "gemini/google:signature:c2ln" },
+      { ...weather, providerMetadata: "gemini/google:signature:Y2Fs" },
+      { _tag: "Text", text: "", providerMetadata: "gemini/google:signature:ZW5k" }
     ],
     sent: {
       contents: [{ role: "user" }, {
@@ -205,7 +205,10 @@ const cases: ReadonlyArray<Case> = [
         })
       }\n\n`
     ).join(""),
-    parts: [{ ...weather, opaque: "chat/openai:extra_content:{\"google\":{\"thought_signature\":\"Y2Fs\"}}" }],
+    parts: [{
+      ...weather,
+      providerMetadata: "chat/openai:extra_content:{\"google\":{\"thought_signature\":\"Y2Fs\"}}"
+    }],
     sent: {
       messages: [{ role: "user" }, {
         role: "assistant",
@@ -280,7 +283,9 @@ describe("The state of a provider", () => {
       it.effect("is sent to no other provider", () =>
         Effect.gen(function*() {
           const prompt = conversation(yield* generated(each))
-          const states = each.parts.flatMap((part) => part.opaque === undefined ? [] : [part.opaque])
+          const states = each.parts.flatMap((part) =>
+            part.providerMetadata === undefined ? [] : [part.providerMetadata]
+          )
             .map((state) => state.slice(state.indexOf(":", state.indexOf(":") + 1) + 1))
           expect(states.length).toBeGreaterThan(0)
           for (const other of cases.filter((found) => found.name !== each.name)) {
@@ -307,24 +312,73 @@ describe("The state of a provider", () => {
 
   it.effect("is left out where nothing follows it, as a reply ends that was cut in its thoughts", () =>
     Effect.gen(function*() {
-      const seal = `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
+      const metadata = `responses/openai:reasoning:${JSON.stringify(reasoningItem)}`
       expect(
         yield* bodyOf(
           OpenAiResponses.make(responses.options),
           Prompt.make([
             Prompt.user("Hi"),
-            Prompt.assistant([Prompt.text("Well"), { _tag: "Reasoning", text: "", opaque: seal }]),
+            Prompt.assistant([Prompt.text("Well"), { _tag: "Reasoning", text: "", providerMetadata: metadata }]),
             Prompt.user("Go on")
           ])
         )
       ).toMatchObject({ input: [{ role: "user" }, { role: "assistant", content: "Well" }, { role: "user" }] })
-      const thought = { _tag: "Reasoning", text: "So", opaque: "anthropic/anthropic:signature:s" } as const
+      const thought = { _tag: "Reasoning", text: "So", providerMetadata: "anthropic/anthropic:signature:s" } as const
       expect(
         yield* bodyOf(
           Anthropic.make(anthropic.options),
           Prompt.make([Prompt.user("Hi"), Prompt.assistant([Prompt.text("Well"), thought]), Prompt.user("Go on")])
         )
       ).toMatchObject({ messages: [{}, { role: "assistant", content: [{ type: "text", text: "Well" }] }, {}] })
+    }))
+
+  it.effect("of the provider's own work goes back as it came, and to nobody else", () =>
+    Effect.gen(function*() {
+      const use = { type: "server_tool_use", id: "s", name: "web_search", input: { query: "x" } }
+      const result = { type: "web_search_tool_result", tool_use_id: "s", content: [{ type: "web_search_result" }] }
+      const cited = { type: "text", text: "Found.", citations: [{ type: "web_search_result_location", url: "u" }] }
+      const search = {
+        type: "web_search_call",
+        id: "ws_1",
+        status: "completed",
+        action: { type: "search", query: "x" }
+      }
+      const code = { executableCode: { language: "PYTHON", code: "1+1" }, thoughtSignature: "c2ln" }
+      const outcome = { codeExecutionResult: { outcome: "OUTCOME_OK", output: "2" } }
+      const vendors = [
+        {
+          make: Anthropic.make(anthropic.options),
+          reply: anthropic.message([use, result, cited]),
+          sent: { messages: [{}, { role: "assistant", content: [use, result, cited] }, {}] }
+        },
+        {
+          make: OpenAiResponses.make(responses.options),
+          reply: responses.response([search, responses.message("Found.")]),
+          sent: { input: [{}, search, { role: "assistant", content: "Found." }, {}] }
+        },
+        {
+          make: Gemini.make(gemini.options),
+          reply: {
+            candidates: [{
+              content: { role: "model", parts: [code, outcome, { text: "Found." }] },
+              finishReason: "STOP",
+              groundingMetadata: { webSearchQueries: ["x"] }
+            }]
+          },
+          sent: { contents: [{}, { role: "model", parts: [code, outcome, { text: "Found." }] }, {}] }
+        }
+      ]
+      for (const { make, reply, sent } of vendors) {
+        const { result: response } = yield* withClient(
+          () => chat.json(reply),
+          Effect.flatMap(make, (model) => model.generate({ prompt: "Hi" }))
+        )
+        expect(response.text).toBe("Found.")
+        const prompt = Prompt.append("Hi", Response.toMessage(response), Prompt.user("Thanks"))
+        expect(yield* bodyOf(make, prompt)).toMatchObject(sent)
+        const others = JSON.stringify(yield* bodyOf(OpenAiChat.make(chat.options), prompt))
+        expect(others).not.toMatch(/web_search|executableCode/)
+      }
     }))
 
   it.effect("that is not what it should be is left out without a word", () =>
@@ -334,8 +388,8 @@ describe("The state of a provider", () => {
         Prompt.make([
           Prompt.user("Hi"),
           Prompt.assistant([
-            { _tag: "Reasoning", text: "", opaque: "responses/openai:reasoning:{broken" },
-            { _tag: "Reasoning", text: "", opaque: "" },
+            { _tag: "Reasoning", text: "", providerMetadata: "responses/openai:reasoning:{broken" },
+            { _tag: "Reasoning", text: "", providerMetadata: "" },
             Prompt.text("Yes")
           ])
         ])
@@ -346,8 +400,8 @@ describe("The state of a provider", () => {
   it.effect("of Gemini stands in for Google's mark, which is for calls that have none", () =>
     Effect.gen(function*() {
       const make = Gemini.make({ ...gemini.options, model: "gemini-3-pro-preview" })
-      const own = { ...weather, opaque: "gemini/google:signature:Y2Fs" }
-      const foreign = { ...weather, opaque: "chat/openai:extra_content:{}" }
+      const own = { ...weather, providerMetadata: "gemini/google:signature:Y2Fs" }
+      const foreign = { ...weather, providerMetadata: "chat/openai:extra_content:{}" }
       const body = (call: Prompt.ToolCallPart) =>
         bodyOf(make, Prompt.make([Prompt.user("Hi"), Prompt.assistant([call])]))
       expect(yield* body(own)).toMatchObject({ contents: [{}, { parts: [{ thoughtSignature: "Y2Fs" }] }, {}] })
@@ -365,7 +419,9 @@ describe("The state of a provider", () => {
     FastCheck.assert(
       FastCheck.property(names, names, FastCheck.string(), (writer, reader, state) => {
         const same = writer.every((part, at) => part === reader[at])
-        expect(opaque.read(...reader, opaque.write(...writer, state))).toBe(same ? state : undefined)
+        expect(providerMetadata.read(...reader, providerMetadata.write(...writer, state))).toBe(
+          same ? state : undefined
+        )
       }),
       { numRuns: runs(100, 500) }
     )

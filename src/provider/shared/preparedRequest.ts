@@ -33,7 +33,7 @@ export interface Format {
 }
 
 /** A request with its schemas. */
-export interface Asked {
+export interface PreparedRequest {
   readonly request: LanguageModel.Request
   readonly kind: Kind
   /** Whose state in the prompt is ours to send back. */
@@ -259,7 +259,7 @@ export const prepare = (
   request: LanguageModel.Request,
   kind: Kind,
   api: Api
-): Effect.Effect<Asked, ModelError.ModelError> =>
+): Effect.Effect<PreparedRequest, ModelError.ModelError> =>
   Effect.gen(function*() {
     const { responseFormat, tools: toolkit } = request
     const refused = unsupported(request, api)

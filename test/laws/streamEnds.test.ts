@@ -1,0 +1,98 @@
+/** Whatever bytes come, a stream of any protocol ends with its `Finish` or with a failure: never as half a success. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as Stream from "effect/Stream"
+import type * as ModelError from "../../src/error/ModelError.ts"
+import type * as StreamPart from "../../src/model/StreamPart.ts"
+import * as Anthropic from "../../src/provider/Anthropic.ts"
+import * as Gemini from "../../src/provider/Gemini.ts"
+import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
+import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
+import { runs } from "../runs.ts"
+
+type Decode = (
+  bytes: Stream.Stream<Uint8Array>
+) => Stream.Stream<StreamPart.StreamPart, ModelError.ModelError>
+
+const protocols: ReadonlyArray<readonly [name: string, decode: Decode, fields: ReadonlyArray<string>]> = [
+  ["OpenAiChat", OpenAiChat.decodeStream(), [
+    "choices",
+    "delta",
+    "message",
+    "content",
+    "tool_calls",
+    "function",
+    "finish_reason"
+  ]],
+  ["OpenAiResponses", OpenAiResponses.decodeStream(), [
+    "type",
+    "response",
+    "output",
+    "item",
+    "delta",
+    "output_index",
+    "arguments"
+  ]],
+  ["Anthropic", Anthropic.decodeStream(), ["type", "message", "content_block", "delta", "index", "usage", "input"]],
+  ["Gemini", Gemini.decodeStream(), ["candidates", "content", "parts", "functionCall", "partialArgs", "finishReason"]]
+]
+
+const shared = ["error", "code", "status", "details", "metadata", "violations", "quotaValue", "toString", "join", "id"]
+
+const utf8 = new TextEncoder()
+
+const lastOf = (decode: Decode, text: string) =>
+  decode(Stream.make(utf8.encode(text))).pipe(Stream.runLast, Effect.either, Effect.runPromise)
+
+const holds = async (decode: Decode, text: string): Promise<void> => {
+  const last = await lastOf(decode, text)
+  if (Either.isRight(last)) expect(last.right).toMatchObject({ _tag: "Some", value: { _tag: "Finish" } })
+}
+
+describe("a stream ends with its Finish or with a failure", () => {
+  it.each(protocols)("law: of %s, for events of any shape", (_, decode, fields) => {
+    const { json } = FastCheck.letrec((tie) => ({
+      json: FastCheck.oneof(
+        { maxDepth: 6, withCrossShrink: true },
+        FastCheck.constantFrom<unknown>(
+          null,
+          true,
+          0,
+          -1,
+          1e300,
+          "",
+          "x",
+          "stop",
+          "{}",
+          "response.completed",
+          "message_stop"
+        ),
+        FastCheck.array(tie("json"), { maxLength: 3 }),
+        FastCheck.dictionary(FastCheck.constantFrom(...fields, ...shared), tie("json"), { maxKeys: 4 })
+      )
+    }))
+    return FastCheck.assert(
+      FastCheck.asyncProperty(
+        FastCheck.array(json, { maxLength: 4 }),
+        (events) => holds(decode, events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""))
+      ),
+      { numRuns: runs(100, 1_000) }
+    )
+  })
+
+  it.each(protocols)("of %s, for values that cannot be made text, and for deep ones", async (_, decode) => {
+    const violations = [{ quotaValue: { toString: 1 } }]
+    await holds(
+      decode,
+      `data: ${JSON.stringify({ error: { details: [{ "@type": "t", violations }], loc: [{ toString: 1 }] } })}\n\n`
+    )
+    const deep = `${"{\"error\":".repeat(5_000)}1${"}".repeat(5_000)}`
+    await holds(decode, `data: ${deep}\n\n`)
+    await holds(
+      decode,
+      `data: {"choices":[{"delta":{"content":${"[".repeat(5_000)}${"]".repeat(5_000)}}}]}\n\ndata: [DONE]\n\n`
+    )
+  })
+})
