@@ -94,7 +94,7 @@ const foldersOf = (room) => {
 const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
 // The options of a pipeline are data of their own, read by what the pipeline is made of.
-const family = { pipeline: "PolicyConfig[.]ts$|" }
+const readers = { pipeline: "PolicyConfig[.]ts$|" }
 
 // The section of a policy is what the pipeline knows of it.
 const section = (room) => room === "policy" ? { pathNot: "/section[.]ts$" } : {}
@@ -115,7 +115,7 @@ const partRules = rooms.flatMap((room) =>
           moduleOf(folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${family[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
         to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )

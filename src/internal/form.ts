@@ -95,6 +95,7 @@ export {
   fileOnly,
   has,
   hasField,
+  inFieldOrder,
   isText,
   list,
   mapped,

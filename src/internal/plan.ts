@@ -1,6 +1,5 @@
 /** Which alternative is tried next, and where a plan starts: the decisions of `Fallback` and `ModelPlan`. */
-import { fields, list, oneOf, optional, type Reader, text, where } from "./reader.ts"
-import { isRecord } from "./record.ts"
+import * as Form from "./form.ts"
 
 export type Action = "Retry" | "Reask" | "Fallback" | "Fail"
 
@@ -116,32 +115,26 @@ export const settle = (
   return { step: well.step, until: well.step === 0 ? 0 : now + stay, generation: current.generation + 1 }
 }
 
-const action = oneOf("Retry", "Reask", "Fallback", "Fail")
-
-const isPredicate = (value: unknown): value is (error: never) => boolean => typeof value === "function"
-
-/** Checks a condition that somebody wrote; the value itself is used as it stands. */
-export const checkCondition: Reader<true> = (value, path, report) => {
-  const record = fields(
-    value,
-    path,
-    ["tags", "actions", "predicate"],
-    report,
-    "an object with tags, actions or predicate"
-  )
-  if (record === undefined) return undefined
-  optional(record, "tags", path, list(text, "a list of tags that is not empty"), report)
-  optional(record, "actions", path, list(action, "a list of actions that is not empty"), report)
-  optional(record, "predicate", path, where(isPredicate, "a function from an error to true or false"), report)
-  if (isRecord(value) && Object.values(value).every((each) => each === undefined)) {
-    report.problems.push({
-      path,
-      found: value,
-      allowed: "at least one of tags, actions and predicate (leave the condition out to go by verdicts)"
-    })
-  }
-  return true
-}
+/** A condition that somebody wrote. */
+export const conditionForm = Form.of<Condition<unknown>>()(Form.struct(
+  "an object with tags, actions or predicate",
+  {
+    tags: Form.optional(Form.list(Form.text(), { allowed: "a list of tags that is not empty" })),
+    actions: Form.optional(
+      Form.list(Form.oneOf("Retry", "Reask", "Fallback", "Fail"), { allowed: "a list of actions that is not empty" })
+    ),
+    predicate: Form.optional(
+      Form.fn<(error: unknown) => boolean>("a function from an error to true or false", "take errors")
+    )
+  },
+  (_, given) =>
+    Object.values(given).every((each) => each === undefined)
+      ? [{
+        path: [],
+        allowed: "at least one of tags, actions and predicate (leave the condition out to go by verdicts)"
+      }]
+      : []
+))
 
 const told = (names: ReadonlyArray<string> | undefined): ReadonlyArray<string> => names ?? []
 

@@ -18,9 +18,9 @@
  */
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
-import { allowedDuration } from "../internal/reader.ts"
-import { durationInput, readOrThrow } from "./shared/options.ts"
-import * as Json from "./shared/retryJson.ts"
+import * as Form from "../internal/form.ts"
+import { readFormOrThrow } from "./shared/options.ts"
+import * as PolicyForm from "./shared/retryForm.ts"
 import * as Step from "./shared/retryStep.ts"
 import { type GrowthTree, isGrowth, type Jitter as JitterMode, type RetryTree } from "./shared/retryTree.ts"
 import * as Value from "./shared/retryValue.ts"
@@ -53,9 +53,10 @@ const make = (tree: GrowthTree): Backoff => Value.make(tree)
 /** What modifies a policy of any kind gives one of the same kind: limits stay, and a backoff stays one. */
 const modify = <Policy extends Value.RetryPolicy>(tree: RetryTree): Policy => Value.make(tree) as Policy
 
-const millis = (path: string, value: unknown): number => readOrThrow(moduleName, path, value, durationInput())
-const noWait = durationInput(`${allowedDuration} (for no wait at all, use RetryPolicy.immediate)`)
-const delayOf = (path: string, value: unknown): number => readOrThrow(moduleName, path, value, noWait)
+const limit = Form.millis()
+const wait = Form.millis({ allowed: `${Form.allowedDuration} (for no wait at all, use RetryPolicy.immediate)` })
+const millis = (path: string, value: unknown): number => readFormOrThrow(moduleName, path, limit, value)
+const delayOf = (path: string, value: unknown): number => readFormOrThrow(moduleName, path, wait, value)
 
 /**
  * Retries at once, without a wait and without a limit.
@@ -107,7 +108,7 @@ export const exponential = (options: {
   make({
     _tag: "Exponential",
     initial: delayOf("initial", options.initial),
-    factor: readOrThrow(moduleName, "factor", options.factor ?? Json.defaultFactor, Json.ranges.factor)
+    factor: readFormOrThrow(moduleName, "factor", PolicyForm.factor, options.factor ?? PolicyForm.defaultFactor)
   })
 
 /**
@@ -131,7 +132,11 @@ export const jittered: {
 } = dual(
   2,
   <Policy extends Value.RetryPolicy>(self: Policy, mode: Jitter): Policy =>
-    modify({ _tag: "Jittered", policy: self.tree, mode: readOrThrow(moduleName, "jitter", mode, Json.readJitter) })
+    modify({
+      _tag: "Jittered",
+      policy: self.tree,
+      mode: readFormOrThrow(moduleName, "jitter", PolicyForm.jitter, mode)
+    })
 )
 
 /**

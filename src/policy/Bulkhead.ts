@@ -39,8 +39,6 @@ import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
 import { form, type Limits, limitsForm, type Options } from "./bulkhead/options.ts"
 import * as Admission from "./shared/admission.ts"
 import { readForm } from "./shared/options.ts"
-import * as Gate from "./shared/permits.ts"
-import type * as Region from "./shared/region.ts"
 
 /**
  * Marks a bulkhead.
@@ -109,12 +107,36 @@ export const make: {
   (options: Options): Effect.Effect<Bulkhead, InvalidOptions>
 } = (options: Options) =>
   Effect.suspend(() =>
-    Either.map(readForm("Bulkhead", form, options), ({ maxConcurrent, maxQueued, name, queueTimeout }): Bulkhead => ({
+    Either.map(readForm("Bulkhead", form, options), ({ maxConcurrent, name, ...queue }): Bulkhead => ({
       [TypeId]: TypeId,
       name,
-      admission: Admission.make({ name, limit: maxConcurrent, floor: maxConcurrent, maxQueued, queueTimeout })
+      admission: Admission.make({ name, limit: maxConcurrent, floor: maxConcurrent, ...queue })
     })) as Effect.Effect<Bulkhead<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
   )
+
+export {
+  /**
+   * The priority of a call in the queue of a `Bulkhead` or a `ConcurrencyLimit`: a whole number from -100 to 100, higher
+   * goes first. Default: 0. It counts only where the options have a `priorityAgeing`; then a waiter gains one step for
+   * each such time that it waits, so that nobody starves. Calls of equal priority go first come, first served.
+   *
+   * @example
+   * import * as Effect from "effect/Effect"
+   * import * as Bulkhead from "effect-llm-resilience/policy/Bulkhead"
+   *
+   * const program = Effect.gen(function*() {
+   *   const bulkhead = yield* Bulkhead.make({ maxConcurrent: 10, maxQueued: 100, priorityAgeing: "5 seconds" })
+   *   const answer = Effect.succeed("for a person who waits").pipe(Bulkhead.apply(bulkhead))
+   *   return yield* Effect.provideService(answer, Bulkhead.Priority, 3)
+   * })
+   *
+   * Effect.runPromise(program).then(console.log) // for a person who waits
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  Priority
+} from "./shared/admission.ts"
 
 /**
  * Provides a bulkhead to everything below.
@@ -123,67 +145,6 @@ export const make: {
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Bulkhead, InvalidOptions> => Layer.effect(Bulkhead, make(options))
-
-/**
- * Proof that a call may run. It is given back exactly once, by {@link unsafeSettle}.
- *
- * @since 0.1.0
- * @category models
- */
-export type Permit = Gate.Permit
-
-/**
- * The first half of {@link apply}, for whoever fuses several policies into one step: a permit at once, or nothing. To
- * be called in an uninterruptible region that ends with {@link unsafeSettle}. Without a permit go on with
- * {@link queue}.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeAdmit = <Refused>(self: Bulkhead<Refused>): Permit | undefined => Gate.admit(self.admission.gate)
-
-/**
- * The `restore` of `Effect.uninterruptibleMask`.
- *
- * @since 0.1.0
- * @category low level
- */
-export type Restore = Region.Restore
-
-/**
- * The way to a permit after {@link unsafeAdmit} gave none: waits in the queue, or refuses. To be run in an
- * uninterruptible region; `restore` comes from its `Effect.uninterruptibleMask`, so that the wait alone can be
- * interrupted.
- *
- * @since 0.1.0
- * @category low level
- */
-export const queue = <Refused>(
-  self: Bulkhead<Refused>,
-  restore: Restore
-): Effect.Effect<Permit, Refused> => self.admission.queue(restore)
-
-/**
- * The effect to run with a permit: it knows, where that matters, that it holds it.
- *
- * @since 0.1.0
- * @category low level
- */
-export const protect = <A, E, R, Refused>(
-  self: Bulkhead<Refused>,
-  permit: Permit,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Admission.protect(self.admission, permit, effect)
-
-/**
- * The second half of {@link apply}: gives a permit back, to the first who waits if there is one. A second time does
- * nothing.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeSettle = <Refused>(self: Bulkhead<Refused>, permit: Permit): void =>
-  Admission.release(self.admission, permit)
 
 /**
  * Runs the effect when there is room. Fails with `BulkheadFull` at once if as many run and wait as allowed, and with
@@ -200,22 +161,7 @@ export const apply: {
 } = dual(
   2,
   <A, E, R, Refused>(effect: Effect.Effect<A, E, R>, self: Bulkhead<Refused>): Effect.Effect<A, E | Refused, R> =>
-    Effect.uninterruptibleMask((restore) => {
-      // By hand, not `Effect.onExit`: this is already uninterruptible, and giving back is a plain function.
-      const run = (permit: Permit): Effect.Effect<A, E, R> =>
-        Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
-          onFailure: (cause) => {
-            unsafeSettle(self, permit)
-            return Effect.failCause(cause)
-          },
-          onSuccess: (value) => {
-            unsafeSettle(self, permit)
-            return Effect.succeed(value)
-          }
-        })
-      const permit = unsafeAdmit(self)
-      return permit === undefined ? Effect.flatMap(queue(self, restore), run) : run(permit)
-    })
+    Admission.apply(self.admission, effect)
 )
 
 /**

@@ -25,25 +25,22 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { BulkheadFull, TimedOut } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { elapsedMillis } from "../internal/elapsed.ts"
-import { at, fields, integer, judge, optional, type Problem } from "../internal/reader.ts"
 import { words } from "../internal/words.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
 import * as Kernel from "./concurrencyLimit/kernel.ts"
-import { defaultStrategies, readStrategy } from "./concurrencyLimit/strategy.ts"
+import { boundsOf, form, type Limits, limitsForm, type Options } from "./concurrencyLimit/options.ts"
 import * as Admission from "./shared/admission.ts"
-import { policyName, readAll } from "./shared/options.ts"
-import * as Gate from "./shared/permits.ts"
-import type * as Region from "./shared/region.ts"
+import { readForm } from "./shared/options.ts"
+import type * as Gate from "./shared/permits.ts"
 
 /**
  * Marks an adaptive limit.
@@ -78,85 +75,40 @@ export const ConcurrencyLimit: Context.Tag<ConcurrencyLimit, ConcurrencyLimit> =
   "effect-llm-resilience/ConcurrencyLimit"
 )
 
-/**
- * How the limit moves, as data: JSON can say it, with durations as text. A name alone means its defaults.
- *
- * @since 0.1.0
- * @category models
- */
-export type Strategy = "aimd" | "gradient" | {
-  readonly kind: "aimd"
-  /** What is left of the limit after an overload: 0.01 to 0.99. Default: 0.9. */
-  readonly backoffRatio?: number | undefined
-  /** A call that takes longer counts as overload, however it ends. Default: 1 minute. */
-  readonly timeout?: Duration.DurationInput | undefined
-} | {
-  readonly kind: "gradient"
-  /** What is left of the limit after an overload: 0.01 to 0.99. Default: 0.9. */
-  readonly backoffRatio?: number | undefined
-  /** How many times the latency at rest is still in order: 1 to 1.99. Default: 1.5. */
-  readonly tolerance?: number | undefined
-  /** How much of a change each step makes: 0.01 to 1. Default: 0.2. */
-  readonly smoothing?: number | undefined
-  /** Calls that may wait at the other side without being taken for overload: 1 to 1000. Default: 4. */
-  readonly queueSize?: number | undefined
+export type {
   /**
-   * After so many calls under load the latency at rest is measured anew, at half the limit: 100 to 1 000 000.
-   * Default: 600.
+   * The bounds that may change while it is in use.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly remeasureEvery?: number | undefined
-}
-
-/**
- * What an adaptive limit is made from.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events and errors carry. Default: `"concurrency limit"`. */
-  readonly name?: string | undefined
-  /** The limit to start with, from `floor` to `ceiling`. Default: 20, or what of it lies between the two. */
-  readonly initial?: number | undefined
-  /** The limit never falls below: 1 to 1 000 000. Default: 1. */
-  readonly floor?: number | undefined
-  /** The limit never rises above: `floor` to 1 000 000. Default: 200, or `floor` if that is higher. */
-  readonly ceiling?: number | undefined
-  /** How the limit moves. Default: `"aimd"`. */
-  readonly strategy?: Strategy | undefined
-  /** Calls that may wait at a time: 0 to 1 000 000. Default: 0, whoever finds no room is refused. */
-  readonly maxQueued?: number | undefined
-  /** How long a call may wait before it fails with `TimedOut`; needs `maxQueued`. Default: without end. */
-  readonly queueTimeout?: Duration.DurationInput | undefined
-  /** Judges an error; one that is throttled or weighs is an overload. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
-
-/**
- * What holds where an option is left out; durations in milliseconds.
- *
- * @since 0.1.0
- * @category defaults
- */
-export const defaults = {
-  name: "concurrency limit",
-  initial: 20,
-  floor: 1,
-  ceiling: 200,
-  maxQueued: 0,
-  strategy: "aimd",
-  strategies: defaultStrategies
-} as const
-
-const known = ["name", "initial", "floor", "ceiling", "strategy", "maxQueued", "queueTimeout", "verdict"]
-
-const crossed = (path: string, floor: number, ceiling: number): Problem => ({
-  path: at(path, "ceiling"),
-  found: ceiling,
-  allowed: `at least floor, which is ${floor}`
-})
-
-const count = integer(1, Admission.most, `a whole number, 1 to ${Admission.most}`)
+  Limits,
+  /**
+   * What an adaptive limit is made from.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Options
+} from "./concurrencyLimit/options.ts"
+export {
+  /**
+   * What holds where an option is left out; durations in milliseconds.
+   *
+   * @since 0.1.0
+   * @category defaults
+   */
+  defaults
+} from "./concurrencyLimit/options.ts"
+export type {
+  /**
+   * How the limit moves, as data: JSON can say it, with durations as text. A name alone means its defaults.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Strategy
+} from "./concurrencyLimit/strategy.ts"
 
 /**
  * An adaptive limit; without a queue time-out its type has no `TimedOut`. Fails with `InvalidOptions` that lists every
@@ -172,38 +124,26 @@ export const make: {
   (options: Options): Effect.Effect<ConcurrencyLimit, InvalidOptions>
 } = (options: Options) =>
   Effect.suspend(() =>
-    readAll("ConcurrencyLimit", options, (value, path, report): ConcurrencyLimit | undefined => {
-      const given = fields(value, path, known, report, "an object with the options of an adaptive limit")
-      if (given === undefined) return undefined
-      const name = optional(given, "name", path, policyName, report) ?? defaults.name
-      const floor = optional(given, "floor", path, count, report) ?? defaults.floor
-      const ceiling = optional(given, "ceiling", path, count, report) ?? Math.max(floor, defaults.ceiling)
-      const initial = optional(given, "initial", path, count, report) ??
-        Math.min(ceiling, Math.max(floor, defaults.initial))
-      const strategy = optional(given, "strategy", path, readStrategy, report) ?? defaultStrategies[defaults.strategy]
-      const { maxQueued = defaults.maxQueued, queueTimeout } = Admission.readQueue(given, path, report)
-      optional(given, "verdict", path, judge, report)
-      if (ceiling < floor) {
-        report.problems.push({
-          path: at(path, "ceiling"),
-          found: ceiling,
-          allowed: `at least floor, which is ${floor}`
-        })
-      } else if (initial < floor || initial > ceiling) {
-        report.problems.push({
-          path: at(path, "initial"),
-          found: initial,
-          allowed: `from floor, which is ${floor}, to ceiling, which is ${ceiling}`
-        })
-      }
+    Either.map(readForm("ConcurrencyLimit", form, options), (read): ConcurrencyLimit => {
+      const { maxQueued, name, priorityAgeing, queueTimeout, strategy, verdict = Verdict.of } = read
+      const { ceiling, floor, initial } = boundsOf(read)
       const settings: Kernel.Settings = { strategy, floor, ceiling }
-      return {
+      const self: ConcurrencyLimit = {
         [TypeId]: TypeId,
         name,
-        verdict: options.verdict ?? Verdict.of,
-        admission: Admission.make({ name, limit: initial, floor, maxQueued, queueTimeout }),
+        verdict,
+        admission: Admission.make({
+          name,
+          limit: initial,
+          floor,
+          maxQueued,
+          queueTimeout,
+          priorityAgeing,
+          learn: (permit, cause, now) => learn(self, permit, cause, now)
+        }),
         cell: { settings, current: Kernel.start(settings, initial) }
       }
+      return self
     }) as Effect.Effect<ConcurrencyLimit<BulkheadFull>, InvalidOptions> // Without a queue time-out nobody is ever late.
   )
 
@@ -216,66 +156,6 @@ export const make: {
 export const layer = (options: Options): Layer.Layer<ConcurrencyLimit, InvalidOptions> =>
   Layer.effect(ConcurrencyLimit, make(options))
 
-/**
- * Proof that a call may run, with what is measured of it. It is given back exactly once, by {@link unsafeSettle}.
- *
- * @since 0.1.0
- * @category models
- */
-export type Permit = Gate.Permit
-
-/**
- * The first half of {@link apply}, for whoever fuses several policies into one step: a permit at once, or nothing. To
- * be called in an uninterruptible region that ends with {@link unsafeSettle}. Without a permit go on with
- * {@link queue}. `now` is elapsed milliseconds.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeAdmit = <Refused>(self: ConcurrencyLimit<Refused>, now: number): Permit | undefined => {
-  const permit = Gate.admit(self.admission.gate)
-  if (permit !== undefined) permit.since = now
-  return permit
-}
-
-/**
- * The `restore` of `Effect.uninterruptibleMask`.
- *
- * @since 0.1.0
- * @category low level
- */
-export type Restore = Region.Restore
-
-/**
- * The way to a permit after {@link unsafeAdmit} gave none: waits in the queue, or refuses. To be run in an
- * uninterruptible region; `restore` comes from its `Effect.uninterruptibleMask`, so that the wait alone can be
- * interrupted.
- *
- * @since 0.1.0
- * @category low level
- */
-export const queue = <Refused>(
-  self: ConcurrencyLimit<Refused>,
-  restore: Restore
-): Effect.Effect<Permit, Refused> =>
-  Effect.flatMap(self.admission.queue(restore), (permit) =>
-    Effect.clockWith((clock) => {
-      permit.since = elapsedMillis(clock)
-      return Effect.succeed(permit)
-    }))
-
-/**
- * The effect to run with a permit: it knows, where that matters, that it holds it.
- *
- * @since 0.1.0
- * @category low level
- */
-export const protect = <A, E, R, Refused>(
-  self: ConcurrencyLimit<Refused>,
-  permit: Permit,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Admission.protect(self.admission, permit, effect)
-
 const outcomeOf = (
   cause: Cause.Cause<unknown> | undefined,
   verdict: (error: unknown) => Verdict.Verdict
@@ -287,37 +167,25 @@ const outcomeOf = (
   return throttled || weighs ? "overload" : "ignored"
 }
 
-/**
- * The second half of {@link apply}: moves the limit by how the call ended (`cause` is nothing for a success), gives the
- * permit back, and lets in who waits. Returns the report to make if the limit changed. A second time does nothing.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeSettle = <Refused>(
-  self: ConcurrencyLimit<Refused>,
-  permit: Permit,
+/** Moves the limit by how a call ended; `cause` is nothing for a success. Gives the report to make if it changed. */
+const learn = (
+  self: ConcurrencyLimit,
+  permit: Gate.Permit,
   cause: Cause.Cause<unknown> | undefined,
   now: number
 ): Effect.Effect<void> | undefined => {
-  if (!permit.held) return undefined
   const { gate } = self.admission
   const from = gate.limit
-  try {
-    self.cell.current = Kernel.observe(self.cell.settings, self.cell.current, {
-      outcome: outcomeOf(cause, self.verdict),
-      latency: Math.max(0, now - permit.since),
-      // The first call of a burst began alone and did not stay so.
-      inFlight: Math.max(permit.inFlight, gate.running),
-      epoch: permit.epoch
-    })
-    gate.limit = Kernel.limitOf(self.cell.current)
-    gate.epoch = self.cell.current.epoch
-  } finally {
-    // A verdict is somebody else's code; if it throws, that is a defect of the call, and the permit is given back.
-    Admission.release(self.admission, permit)
-  }
-  const to = gate.limit
+  self.cell.current = Kernel.observe(self.cell.settings, self.cell.current, {
+    outcome: outcomeOf(cause, self.verdict),
+    latency: Math.max(0, now - permit.since),
+    // The first call of a burst began alone and did not stay so.
+    inFlight: Math.max(permit.inFlight, gate.running),
+    epoch: permit.epoch
+  })
+  const to = Kernel.limitOf(self.cell.current)
+  gate.limit = to
+  gate.epoch = self.cell.current.epoch
   return from === to ? undefined : Effect.clockWith((clock) =>
     Monitor.emit(
       Event.ConcurrencyLimitChanged({ at: clock.unsafeCurrentTimeMillis(), name: self.name, from, to })
@@ -345,26 +213,7 @@ export const apply: {
   <A, E, R, Refused>(
     effect: Effect.Effect<A, E, R>,
     self: ConcurrencyLimit<Refused>
-  ): Effect.Effect<A, E | Refused, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.clockWith((clock) => {
-        const settle = <A2, E2>(
-          permit: Permit,
-          cause: Cause.Cause<unknown> | undefined,
-          end: Effect.Effect<A2, E2>
-        ): Effect.Effect<A2, E2> => {
-          const report = unsafeSettle(self, permit, cause, elapsedMillis(clock))
-          return report === undefined ? end : Effect.zipRight(report, end)
-        }
-        const run = (permit: Permit): Effect.Effect<A, E, R> =>
-          Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
-            onFailure: (cause) => settle(permit, cause, Effect.failCause(cause)),
-            onSuccess: (value) => settle(permit, undefined, Effect.succeed(value))
-          })
-        const permit = unsafeAdmit(self, elapsedMillis(clock))
-        return permit === undefined ? Effect.flatMap(queue(self, restore), run) : run(permit)
-      })
-    )
+  ): Effect.Effect<A, E | Refused, R> => Admission.apply(self.admission, effect)
 )
 
 /**
@@ -402,31 +251,18 @@ export const stats = <Refused>(self: ConcurrencyLimit<Refused>): Effect.Effect<S
  */
 export const resize = <Refused>(
   self: ConcurrencyLimit<Refused>,
-  options: {
-    readonly floor?: number | undefined
-    readonly ceiling?: number | undefined
-    readonly maxQueued?: number | undefined
-  }
+  limits: Limits
 ): Effect.Effect<void, InvalidOptions> =>
   Effect.suspend(() =>
-    Effect.map(
-      readAll("ConcurrencyLimit", options, (value, path, report) => {
-        const given = fields(value, path, ["floor", "ceiling", "maxQueued"], report, "an object with the new bounds")
-        if (given === undefined) return undefined
-        const floor = optional(given, "floor", path, count, report) ?? self.cell.settings.floor
-        const ceiling = optional(given, "ceiling", path, count, report) ?? self.cell.settings.ceiling
-        if (ceiling < floor) report.problems.push(crossed(path, floor, ceiling))
-        return { floor, ceiling, maxQueued: Admission.readQueue(given, path, report).maxQueued }
-      }),
-      ({ ceiling, floor, maxQueued }) => {
-        const { cell } = self
-        const { gate } = self.admission
-        cell.settings = { ...cell.settings, floor, ceiling }
-        cell.current = Kernel.adjust(cell.settings, cell.current)
-        gate.floor = Math.min(gate.floor, floor)
-        Admission.resize(self.admission, Kernel.limitOf(cell.current), maxQueued ?? gate.maxQueued)
-      }
-    )
+    Either.map(readForm("ConcurrencyLimit", limitsForm(self.cell.settings), limits), (read) => {
+      const { cell } = self
+      const { gate } = self.admission
+      const { ceiling = cell.settings.ceiling, floor = cell.settings.floor, maxQueued = gate.maxQueued } = read
+      cell.settings = { ...cell.settings, floor, ceiling }
+      cell.current = Kernel.adjust(cell.settings, cell.current)
+      gate.floor = Math.min(gate.floor, floor)
+      Admission.resize(self.admission, Kernel.limitOf(cell.current), maxQueued)
+    })
   )
 
 const strategyText = (strategy: Kernel.Strategy): string =>

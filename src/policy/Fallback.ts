@@ -6,6 +6,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
  * import * as Fallback from "effect-llm-resilience/policy/Fallback"
  *
  * const live = Effect.fail("the index is down")
@@ -25,16 +26,17 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import * as Form from "../internal/form.ts"
 import * as Plan from "../internal/plan.ts"
-import { fields, judge, optional, text } from "../internal/reader.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
-import { readAll } from "./shared/options.ts"
+import { judge, readForm } from "./shared/options.ts"
 
 /**
  * The mark of fallbacks.
@@ -135,13 +137,12 @@ export interface Report<out A, out E> {
   readonly skipped: ReadonlyArray<string>
 }
 
-const build = (options: Options): Fallback => ({
-  [TypeId]: TypeId,
-  name: options.name ?? defaults.name,
-  primary: options.primary ?? defaults.primary,
-  when: options.when,
-  verdict: options.verdict ?? Verdict.of
-})
+const form = Form.of<Options>()(Form.struct("an object with the options of a fallback", {
+  name: Form.withDefault(Form.name, () => defaults.name),
+  primary: Form.withDefault(Form.name, () => defaults.primary),
+  when: Form.optional(Plan.conditionForm),
+  verdict: Form.optional(judge)
+}))
 
 /**
  * A fallback. Fails with one `InvalidOptions` that lists every wrong option.
@@ -151,15 +152,13 @@ const build = (options: Options): Fallback => ({
  */
 export const make = (options: Options = {}): Effect.Effect<Fallback, InvalidOptions> =>
   Effect.suspend(() =>
-    readAll("Fallback", options, (value, path, report) => {
-      const record = fields(value, path, ["name", "primary", "when", "verdict"], report, "an object with options")
-      if (record === undefined) return undefined
-      optional(record, "name", path, text, report)
-      optional(record, "primary", path, text, report)
-      optional(record, "when", path, Plan.checkCondition, report)
-      optional(record, "verdict", path, judge, report)
-      return build(options)
-    })
+    Either.map(readForm("Fallback", form, options), ({ name, primary, verdict, when }): Fallback => ({
+      [TypeId]: TypeId,
+      name,
+      primary,
+      when,
+      verdict: verdict ?? Verdict.of
+    }))
   )
 
 /**
@@ -168,7 +167,7 @@ export const make = (options: Options = {}): Effect.Effect<Fallback, InvalidOpti
  * @since 0.1.0
  * @category constructors
  */
-export const standard: Fallback = build({})
+export const standard: Fallback = { [TypeId]: TypeId, ...defaults, when: undefined, verdict: Verdict.of }
 
 /**
  * Provides a fallback under its tag.

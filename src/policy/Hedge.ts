@@ -54,6 +54,13 @@ export const TypeId: unique symbol = Symbol.for("effect-llm-resilience/Hedge")
 
 export type {
   /**
+   * What a hedge of a pipeline is made from: it uses the pipeline's `retryBudget`, unless it says `budget: "none"`.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Input,
+  /**
    * A delay that is learned: as long as the given share of recent calls took at most.
    *
    * @since 0.1.0

@@ -1,13 +1,14 @@
 /**
- * All policies of a call as one value, in the one order that works, from the outside in: total time-out · retry (with
- * its budget) · hedge · circuit breaker · rate limiter · limits of calls in flight · attempt time-out · the call. A
- * fallback stands round a pipeline. It is made from options in code or from a policy file, checked as a whole, prints
- * itself with its worst case, and can take over another configuration while it runs.
+ * All policies of a call in one value. Each call goes through them in this order, from the outside in: total time-out,
+ * retry (with its budget), hedge, circuit breaker, rate limiter, limits of the calls in flight, attempt time-out. A
+ * pipeline is made from options in code or from a policy file. It is checked as a whole, describes itself with its worst
+ * case, and can take over other options while calls run.
  *
- * What is not a matter of order: no wait for a retry is begun that would end after the total time-out, so the caller gets
- * the error that was to be retried, with its hint, and gets it at once. A call that was given up by a time-out but goes
- * on behind (because it cannot be interrupted) keeps its place in the bulkhead until it has really ended. One child fiber
- * serves all time-outs of an attempt.
+ * Two things do not follow from the order. A retry does not begin a wait that would end after the total time-out: the
+ * caller gets the error of the last attempt, and gets it at once. And where a time-out ends a call whose work cannot be
+ * interrupted, that work keeps its permit of the bulkhead until it has really ended.
+ *
+ * Which policies there are is a list in `pipeline/sections.ts`; a new one is a line in it.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -37,11 +38,11 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
-import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../error/PolicyError.ts"
 import { type PipelineOf, pipelineOf, TypeId as mark } from "./pipeline/pipelineOf.ts"
-import { sections } from "./pipeline/sections.ts"
+import { type Known, sections } from "./pipeline/sections.ts"
 import type * as PolicyConfig from "./PolicyConfig.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
+import type { RefusedBy } from "./shared/section.ts"
 
 const operations = pipelineOf(sections)
 
@@ -54,7 +55,7 @@ const operations = pipelineOf(sections)
 export const TypeId: typeof mark = mark
 
 /**
- * What a pipeline is made from. Everything may be left out; a pipeline of nothing changes nothing.
+ * What a pipeline is made from. Everything may be left out; a pipeline without policies changes nothing.
  *
  * @since 0.1.0
  * @category models
@@ -62,12 +63,13 @@ export const TypeId: typeof mark = mark
 export interface Options extends PolicyConfig.Options {}
 
 /**
- * Everything that a pipeline can refuse.
+ * Everything that a call through a pipeline can be refused with. It is the same for every pipeline, because new options
+ * may bring any policy while it runs.
  *
  * @since 0.1.0
  * @category errors
  */
-export type AnyRefusal = CircuitOpen | RateLimitExceeded | BulkheadFull | TimedOut
+export type AnyRefusal = RefusedBy<Known>
 
 /**
  * A pipeline: all policies of a call.
@@ -96,8 +98,9 @@ export const isPipeline = (value: unknown): value is Pipeline =>
 
 /**
  * A pipeline. Fails with one `InvalidOptions` that lists everything that is wrong with the options, also where two of
- * them contradict each other: an attempt's time-out must be less than the total one, the retry must not be able to wait
- * longer than that, a hedge must be able to start within an attempt, and so on.
+ * them contradict each other: the attempt time-out must be less than the total one, the retry must not be able to wait
+ * longer than the total one, a hedge must be able to start within an attempt, and so on. A field that no policy has does
+ * not compile.
  *
  * @since 0.1.0
  * @category constructors
@@ -116,8 +119,8 @@ export const make = <Field extends string = never>(
 export const decode = (json: unknown): Effect.Effect<Pipeline, InvalidOptions> => operations.decode(json)
 
 /**
- * The pipeline as JSON; {@link decode} gives a pipeline alike. A policy that was given as a value is shared with others
- * and is left out.
+ * The pipeline as JSON, from which {@link decode} makes an equal one. A policy that was given as a value is shared with
+ * others and is left out.
  *
  * @since 0.1.0
  * @category conversions
@@ -134,10 +137,10 @@ export const layer = (options: Options): Layer.Layer<Pipeline, InvalidOptions> =
   Layer.effect(Pipeline, operations.make(options))
 
 /**
- * Takes over another configuration, for the calls that begin from now on; those that run end under the old one. The
- * whole of it is checked before anything changes. Breaker, limiter and bulkhead keep their state and only take over new
- * numbers, and so does a budget of the same form; a policy that is given as a value is used in place of the one before.
- * The name, the queue time-outs and the strategy of an adaptive limit stay.
+ * Takes over other options, for the calls that begin from now on; those that run end under the old ones. All of them are
+ * checked before anything changes. A circuit breaker, a rate limiter and the limits of calls in flight keep their state
+ * and take over the new numbers, and so does a budget of the same form. A policy that is given as a value replaces the
+ * one before. The name, the queue time-outs and the strategy of an adaptive limit cannot change.
  *
  * @since 0.1.0
  * @category operations
@@ -148,7 +151,7 @@ export const reconfigure: {
 } = operations.reconfigure
 
 /**
- * {@link reconfigure} from a policy file that was read anew.
+ * {@link reconfigure} with the JSON of a policy file, for example after it has changed.
  *
  * @since 0.1.0
  * @category operations
@@ -159,7 +162,7 @@ export const reload: {
 } = operations.reload
 
 /**
- * Strengthens an effect by all policies of the pipeline.
+ * Runs an effect within all policies of the pipeline.
  *
  * @since 0.1.0
  * @category combinators
@@ -170,8 +173,8 @@ export const apply: {
 } = operations.apply
 
 /**
- * Like {@link apply}, telling the rate limiter what the call costs: tokens expected, and how to read the tokens used from
- * the result.
+ * Like {@link apply}, with what the call costs, for the rate limiter: the tokens that are expected, and how to read the
+ * tokens that were used from the result.
  *
  * @since 0.1.0
  * @category combinators
@@ -188,7 +191,7 @@ export const applyCost: {
 } = operations.applyCost
 
 /**
- * The policies of a pipeline as they are now: read their state with their own modules.
+ * The policies of a pipeline as they are now. Their own modules read their state.
  *
  * @since 0.1.0
  * @category getters
@@ -196,8 +199,8 @@ export const applyCost: {
 export const policies = (self: Pipeline): PolicyConfig.Policies => operations.policies(self)
 
 /**
- * The worst that a call through the pipeline can do: attempts in sequence, calls at the other side (hedges included),
- * time spent waiting between attempts, and time in all.
+ * The worst case of one call through the pipeline: `attempts` in sequence, `calls` that the other side gets (hedges
+ * included), the time between attempts (`wait`), and the time in all (`duration`).
  *
  * @since 0.1.0
  * @category interpreters

@@ -1,6 +1,6 @@
 /**
- * All policies of a call as data: what a policy file holds, and what `Pipeline.make` takes. It is read as a whole, so
- * that one error lists everything that is wrong, also where two fields contradict each other.
+ * The policies of a call as data: what a policy file holds, and what `Pipeline.make` takes. The options are read as a
+ * whole, so one error lists everything that is wrong with them, also where two fields contradict each other.
  *
  * @example
  * import * as PolicyConfig from "effect-llm-resilience/policy/PolicyConfig"
@@ -40,8 +40,9 @@ import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { RefusedBy } from "./shared/section.ts"
 
 /**
- * The policies of a pipeline, outermost first. Everything may be left out. A policy that keeps a state (budget, breaker,
- * limiter, bulkhead, …) is given as data, and then made for this pipeline alone, or as a value that others share.
+ * The policies of a pipeline, outermost first. Everything may be left out. A policy that has a state (a budget, a circuit
+ * breaker, a limiter, a bulkhead) is given as data, and then made for this pipeline alone, or as a value that others
+ * share.
  *
  * @since 0.1.0
  * @category models
@@ -49,53 +50,32 @@ import type { RefusedBy } from "./shared/section.ts"
 export interface Options {
   /** The name that events and errors carry. Default: `"pipeline"`. */
   readonly name?: string | undefined
-  /** For the call with all its attempts and waits: above zero and finite. */
+  /** How long the call may take with all its attempts and waits: above zero and finite. */
   readonly totalTimeout?: Duration.DurationInput | undefined
-  /** A policy, or one as JSON in the spelling of `RetryPolicy.decode`. */
-  readonly retry?: RetryPolicy.RetryPolicy | { readonly [field: string]: unknown } | undefined
+  /** A policy, or one as data in the spelling of `RetryPolicy.decode`, where code may give any `DurationInput`. */
+  readonly retry?: RetryPolicy.RetryPolicy | RetryPolicy.PolicyData | undefined
   /** Bounds retries and hedges together. `"standard"` is a share of 20 % of the calls in flight, at least 3. */
-  readonly retryBudget?: RetryBudget.RetryBudget | BudgetForm | undefined
+  readonly retryBudget?: RetryBudget.RetryBudget | RetryBudget.Input | undefined
   /** Stretches the waits between attempts while much fails. */
   readonly adaptiveRetry?: AdaptiveRetry.AdaptiveRetry | AdaptiveRetry.Options | undefined
   /** A further attempt beside one that takes long. It uses `retryBudget`, unless it says `budget: "none"`. */
-  readonly hedge?: Hedge.Hedge | HedgeForm | undefined
+  readonly hedge?: Hedge.Hedge | Hedge.Input | undefined
+  /** Refuses calls for a while when many have failed. Its name is that of the pipeline, if it has none of its own. */
   readonly circuitBreaker?: CircuitBreaker.CircuitBreaker | Form.MayLeaveOut<CircuitBreaker.Options, "name"> | undefined
+  /** Keeps calls within requests and tokens a minute. */
   readonly rateLimiter?: RateLimiter.RateLimiter | Form.MayLeaveOut<RateLimiter.Options, "name"> | undefined
   /** An adaptive limit of the calls in flight. */
   readonly concurrencyLimit?: ConcurrencyLimit.ConcurrencyLimit | ConcurrencyLimit.Options | undefined
   /** A fixed limit of the calls in flight. */
   readonly bulkhead?: Bulkhead.Bulkhead | Bulkhead.Options | undefined
-  /** For each attempt, from when it was admitted: above zero, finite and less than `totalTimeout`. */
+  /** How long an attempt may take once it is admitted: above zero, finite and less than `totalTimeout`. */
   readonly attemptTimeout?: Duration.DurationInput | undefined
   /** Judges errors that do not know their own verdict, for all policies. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
 }
 
 /**
- * A budget as data; what is left out of a form has the defaults of `RetryBudget`.
- *
- * @since 0.1.0
- * @category models
- */
-export type BudgetForm =
-  | "standard"
-  | { readonly share: RetryBudget.Partly<RetryBudget.Share> }
-  | { readonly tokens: RetryBudget.Partly<RetryBudget.Tokens> }
-  | { readonly deposits: RetryBudget.Partly<RetryBudget.Deposits> }
-  | { readonly throttle: RetryBudget.Partly<RetryBudget.Throttle> }
-
-/**
- * A hedge as data: it uses the `retryBudget` of the pipeline, unless it says `"none"`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface HedgeForm extends Omit<Hedge.Options, "budget"> {
-  readonly budget?: "shared" | "none" | undefined
-}
-
-/**
- * Options that were read: every policy ready to be used, under the name of its field; time-outs are milliseconds.
+ * The policies that were made from options, each under the name of its field. Time-outs are milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -130,7 +110,7 @@ const readAs = (options: unknown, mode: "code" | "file"): Effect.Effect<Policies
   )
 
 /**
- * Reads options written in code. Fails with one `InvalidOptions` that lists everything that is wrong.
+ * Makes the policies from options in code. Fails with one `InvalidOptions` that lists everything that is wrong.
  *
  * @since 0.1.0
  * @category conversions
@@ -138,7 +118,8 @@ const readAs = (options: unknown, mode: "code" | "file"): Effect.Effect<Policies
 export const read = (options: Options): Effect.Effect<Policies, InvalidOptions> => readAs(options, "code")
 
 /**
- * Reads a policy file: JSON with the fields of {@link Options} except `verdict`, durations written like `"8 seconds"`.
+ * Makes the policies from a policy file: JSON with the fields of {@link Options} but `verdict`, and durations written like
+ * `"8 seconds"`.
  *
  * @since 0.1.0
  * @category conversions
@@ -146,7 +127,7 @@ export const read = (options: Options): Effect.Effect<Policies, InvalidOptions> 
 export const decode = (json: unknown): Effect.Effect<Policies, InvalidOptions> => readAs(json, "file")
 
 /**
- * Whether a policy file is right, without making anything of it: fails with everything that is wrong.
+ * Checks a policy file: fails with everything that is wrong with it.
  *
  * @since 0.1.0
  * @category conversions
@@ -168,8 +149,8 @@ export const config = (name: string): Config.Config<unknown> =>
     }))
 
 /**
- * The policies as JSON: name and numbers, and every section that was given as data. One that was given as a value is
- * shared with others and is not repeated here.
+ * The policies as JSON, from which {@link decode} makes equal ones: the name and what was given as data. A policy that was
+ * given as a value is shared with others and is left out.
  *
  * @since 0.1.0
  * @category conversions
@@ -179,7 +160,8 @@ export const encode = (policies: Policies): { readonly [field: string]: unknown 
 
 /**
  * The JSON Schema (2020-12) of a policy file, for editors: point `$schema` of the file, or the editor, at
- * `effect-llm-resilience/policy.schema.json`. It says what the fields are; what they may be together, {@link check} says.
+ * `effect-llm-resilience/policy.schema.json`. It describes each field; which of them contradict each other, {@link check}
+ * tells.
  *
  * @since 0.1.0
  * @category schemas

@@ -23,27 +23,23 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { RateLimitExceeded } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { elapsedMillis } from "../internal/elapsed.ts"
 import type { Headers } from "../internal/hints.ts"
 import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
+import * as Call from "./rateLimiter/call.ts"
 import * as Correction from "./rateLimiter/correction.ts"
-import { describeSettings, readSettings, type Settings } from "./rateLimiter/options.ts"
-import * as Turn from "./rateLimiter/turn.ts"
+import { describeSettings, form, type Options, settingsOf } from "./rateLimiter/options.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
-import { readAll } from "./shared/options.ts"
-import type * as Region from "./shared/region.ts"
+import { readForm } from "./shared/options.ts"
 
 /**
  * Marks a limiter.
@@ -81,49 +77,18 @@ export interface RateLimiter {
  */
 export const RateLimiter = Context.GenericTag<RateLimiter>("effect-llm-resilience/RateLimiter")
 
-/**
- * What a limiter is made of.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** The name its events and refusals carry. */
-  readonly name: string
+export type {
   /**
-   * Requests a minute: at least 0.0001, which is one in a week. `"learned"` has no limit until {@link learn} is told one.
-   * Without it requests are not limited. At least one of the two limits must be given.
+   * What a limiter is made of.
+   *
+   * @since 0.1.0
+   * @category models
    */
-  readonly requestsPerMinute?: number | "learned" | undefined
-  /** Tokens a minute: at least 0.0001, or `"learned"`. Without it tokens are not limited. */
-  readonly tokensPerMinute?: number | "learned" | undefined
-  /**
-   * The share of a minute's limit that may go at once when it was saved up, from 0 to 1. Default: 1, which mirrors the
-   * token buckets of OpenAI and Anthropic. With 0 calls go evenly spaced. In any time t, at most `burst` (or the largest
-   * single cost) plus what refills in t goes out.
-   */
-  readonly burst?: number | undefined
-  /** What a call does that has no room: wait its turn, or fail with `RateLimitExceeded`. Default: `"delay"`. */
-  readonly onExceeded?: "delay" | "fail" | undefined
-  /**
-   * With `"delay"`: a call that would have to wait longer fails at once, and so does one that waits when a pause makes
-   * it wait longer. Default: no limit, so that only a time-out round the call ends the wait.
-   */
-  readonly maxWait?: Duration.DurationInput | undefined
-  /**
-   * The longest pause that a hint of the other side (a failure's `retryAfter`) makes: a longer one is cut to it, so that
-   * one wrong reply cannot stop a key for days. {@link pause} has no such limit. Default: 1 hour.
-   */
-  readonly longestHint?: Duration.DurationInput | undefined
-  /** Who shares the limits, for example one API key. Default: the name. */
-  readonly key?: string | undefined
-  /** Judges an error: who was throttled, and what was billed. Default: `Verdict.of`. */
-  readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-}
-
+  Options
+} from "./rateLimiter/options.ts"
 export {
   /**
-   * The numbers used where the options leave them out.
+   * What holds where an option is left out; durations in milliseconds.
    *
    * @since 0.1.0
    * @category defaults
@@ -146,13 +111,6 @@ export interface Cost<in A> {
   readonly actual?: ((value: A) => number) | undefined
 }
 
-const build = (settings: Settings, options: Options, store: RateLimitStore.RateLimitStore): RateLimiter => ({
-  [TypeId]: TypeId,
-  ...settings,
-  verdict: options.verdict ?? Verdict.of,
-  store
-})
-
 /**
  * A limiter over a store, which it shares with other limiters of the same key.
  *
@@ -163,9 +121,14 @@ export const makeWithStore = (
   options: Options
 ): Effect.Effect<RateLimiter, InvalidOptions, RateLimitStore.RateLimitStore> =>
   Effect.zipWith(
-    Effect.suspend(() => readAll("RateLimiter", options, readSettings)),
+    Effect.suspend(() => readForm("RateLimiter", form, options)),
     RateLimitStore.RateLimitStore,
-    (settings, store) => build(settings, options, store)
+    (read, store) => ({
+      [TypeId]: TypeId,
+      ...settingsOf(read, options.name),
+      verdict: read.verdict ?? Verdict.of,
+      store
+    })
   )
 
 /**
@@ -206,51 +169,6 @@ export const layerWithStore = (
  */
 export const keyed = (self: RateLimiter, key: string): RateLimiter => ({ ...self, key })
 
-const requestOf = (self: RateLimiter, cost: Cost<never>): RateLimitStore.Request => ({
-  key: self.key,
-  limits: self.limits,
-  maxWait: self.maxWait,
-  requests: cost.requests === undefined ? 1 : Correction.clean(cost.requests),
-  tokens: cost.tokens === undefined ? 0 : Correction.clean(cost.tokens)
-})
-
-const oneRequest: Cost<unknown> = {}
-
-/**
- * Makes a part of an uninterruptible region interruptible again: what `Effect.uninterruptibleMask` gives.
- *
- * @since 0.1.0
- * @category low level
- */
-export type Restore = Region.Restore
-
-/**
- * For a step that fuses several policies: what the limiter says to a call at `now` (elapsed milliseconds of the running
- * `Clock`). `Granted` must be given to {@link settleExit} when the call has ended; anything else to
- * {@link enter}. `undefined` where the store does not live in this process: use {@link reserve}.
- *
- * @since 0.1.0
- * @category low level
- */
-export const unsafeAdmit = (
-  self: RateLimiter,
-  now: number,
-  cost: Cost<never> = oneRequest
-): RateLimitStore.Admission | undefined => self.store.local?.reserve(requestOf(self, cost), now)
-
-/**
- * What follows an admission. Goes on when granted, waits for the turn (and gives the place back when
- * interrupted), or fails. Run it in an uninterruptible region whose mask gave `restore`.
- *
- * @since 0.1.0
- * @category low level
- */
-export const enter = (
-  self: RateLimiter,
-  admission: RateLimitStore.Admission,
-  restore: Restore
-): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> => Turn.enter(self, admission, restore)
-
 /**
  * Takes the cost of a call, waiting for its turn where the limiter delays. Whoever has it calls {@link settle} when the
  * tokens used are known, or {@link release} when nothing was sent. {@link apply} does all that.
@@ -260,22 +178,9 @@ export const enter = (
  */
 export const reserve = (
   self: RateLimiter,
-  cost: Cost<never> = oneRequest
+  cost: Cost<never> = Call.oneRequest
 ): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> =>
-  Effect.uninterruptibleMask((restore) => reserveWith(self, cost, restore))
-
-/**
- * {@link reserve} within an uninterruptible region whose mask gave `restore`.
- *
- * @since 0.1.0
- * @category low level
- */
-export const reserveWith = (
-  self: RateLimiter,
-  cost: Cost<never>,
-  restore: Restore
-): Effect.Effect<RateLimitStore.Granted, RateLimitExceeded> =>
-  Effect.flatMap(self.store.reserve(requestOf(self, cost)), (admission) => enter(self, admission, restore))
+  Effect.uninterruptibleMask((restore) => Call.reserve(self, cost, restore))
 
 /**
  * Corrects a reservation to the tokens that were used.
@@ -299,61 +204,6 @@ export const release = (self: RateLimiter, granted: RateLimitStore.Granted): Eff
   self.store.release(granted)
 
 /**
- * What follows the end of a granted call that was begun, for any store.
- *
- * @since 0.1.0
- * @category low level
- */
-export const settleExit = <A, E>(
-  self: RateLimiter,
-  granted: RateLimitStore.Granted,
-  exit: Exit.Exit<A, E>,
-  actual?: ((value: A) => number) | undefined
-): Effect.Effect<void> =>
-  Turn.settle(
-    self,
-    granted,
-    exit._tag === "Failure"
-      ? Correction.ofCause(exit.cause, self)
-      : actual === undefined
-      ? undefined
-      : Correction.ofUsage(exit.value, actual)
-  )
-
-const applied = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  self: RateLimiter,
-  request: RateLimitStore.Request,
-  actual: ((value: A) => number) | undefined
-): Effect.Effect<A, E | RateLimitExceeded, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    const run = (granted: RateLimitStore.Granted): Effect.Effect<A, E, R> => {
-      let begun = false
-      const body = restore(Effect.suspend(() => {
-        begun = true
-        return effect
-      }))
-      const failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> =>
-        Effect.zipRight(
-          Turn.settle(self, granted, begun ? Correction.ofCause(cause, self) : Correction.unsent),
-          Effect.failCause(cause)
-        )
-      return actual === undefined
-        ? Effect.catchAllCause(body, failed)
-        : Effect.matchCauseEffect(body, {
-          onFailure: failed,
-          onSuccess: (value) => Effect.as(Turn.settle(self, granted, Correction.ofUsage(value, actual)), value)
-        })
-    }
-    const go = (admission: RateLimitStore.Admission): Effect.Effect<A, E | RateLimitExceeded, R> =>
-      admission._tag === "Granted" ? run(admission) : Effect.flatMap(enter(self, admission, restore), run)
-    const { local } = self.store
-    return local === undefined
-      ? Effect.flatMap(self.store.reserve(request), go)
-      : Effect.clockWith((clock) => go(local.reserve(request, elapsedMillis(clock))))
-  })
-
-/**
  * Runs the effect when the limiter admits it, at the cost of one request and no tokens. Fails with `RateLimitExceeded`
  * when it may not go.
  *
@@ -366,7 +216,7 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: RateLimiter): Effect.Effect<A, E | RateLimitExceeded, R> =>
-    applied(effect, self, requestOf(self, oneRequest), undefined)
+    Call.apply(effect, self, Call.oneRequest)
 )
 
 /**
@@ -392,7 +242,7 @@ export const applyCost: {
     effect: Effect.Effect<A, E, R>,
     self: RateLimiter,
     cost: Cost<A>
-  ): Effect.Effect<A, E | RateLimitExceeded, R> => applied(effect, self, requestOf(self, cost), cost.actual)
+  ): Effect.Effect<A, E | RateLimitExceeded, R> => Call.apply(effect, self, cost)
 )
 
 // What the other side says --------------------------------------------------------------------------------------------
@@ -446,7 +296,7 @@ export const pause = (self: RateLimiter, duration: Duration.DurationInput): Effe
     const millis = Duration.toMillis(duration)
     return Effect.flatMap(
       self.store.pause(self.key, self.limits, millis),
-      (extended) => extended ? Turn.tellPaused(self, millis) : Effect.void
+      (extended) => extended ? Call.reportPause(self, millis) : Effect.void
     )
   })
 

@@ -63,6 +63,14 @@ export type {
    */
   Deposits,
   /**
+   * A budget as data, for a pipeline and its file. What is left out of a kind has its default; `"standard"` is a share with
+   * its defaults.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Input,
+  /**
    * What a budget is made from; everything may be left out.
    *
    * @since 0.1.0

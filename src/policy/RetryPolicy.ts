@@ -1,18 +1,17 @@
 /**
- * When to try again, as data. A policy is a value: it is built by constructors and modifiers that read like a sentence,
- * it decodes from JSON, prints itself, lists its delays and states its worst case. Only then it becomes a `Schedule`,
- * or is run by `Retry`.
+ * When to try again, as data. A policy is a value: constructors and modifiers read like a sentence, and it decodes from
+ * JSON, prints itself, lists its delays and states its worst case. Only then it becomes a `Schedule`, or is run by `Retry`.
  *
- * After each failure a policy accepts a set of waits, and the least of them is waited: `union` is set union, `intersect`
- * set intersection. So both are commutative, associative and idempotent, absorb each other and distribute over each
- * other, with `never` at one end; `andThen` is associative. Modifiers distribute over both. What does not hold by
- * nature: the reason given for a stop is that of the left side; decorrelated jitter of a union is not the union of
- * decorrelated jitters, because it starts from the shorter first delay; a cap bounds the backoff it is put on, while a
- * hint and the other side of an `intersect` may ask for longer; `ignoreHints(immediate)` is the other end only for errors
- * that may be retried, because a rule of `byError` retries others too.
+ * After each failure a policy accepts a set of waits, and the least of them is waited. In numbers: `constant(100)` accepts
+ * 100 ms and more; `within(constant(100), 150)` at 80 ms after the start accepts 100 to 70 ms, which is none, so it stops;
+ * its `union` with `constant(300)` then waits 300 ms. `union` is set union and `intersect` set intersection, so both are
+ * commutative, associative and idempotent, absorb each other and distribute over each other, with `never` at one end
+ * and, for errors that may be retried, `ignoreHints(immediate)` at the other. `andThen` is associative, and modifiers
+ * distribute over union and intersect. What does not hold: the reason for a stop is that of the left side; decorrelated
+ * jitter of a union starts from the shorter first delay; a cap bounds its own backoff, not a hint or the other side.
  *
  * Hints of the other side (`Retry-After`) are honoured up to 60 seconds in every policy: a retry is never earlier than
- * asked, and one that would have to be later than that is not made. `honourHints` sets another limit, `ignoreHints` none.
+ * asked, and after a longer hint there is none. `honourHints` sets another limit, `ignoreHints` none.
  *
  * @example
  * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
@@ -38,7 +37,6 @@
  * import * as RetryPolicy from "effect-llm-resilience/policy/RetryPolicy"
  * import * as Either from "effect/Either"
  *
- * // In a file, a policy is one flat object.
  * const policy = RetryPolicy.decode({ backoff: "exponential", initial: "500 millis", cap: "8 seconds", attempts: 4 })
  * console.log(Either.map(policy, String))
  *
@@ -49,16 +47,18 @@
  */
 import * as Duration from "effect/Duration"
 import { dual } from "effect/Function"
+import * as Form from "../internal/form.ts"
 import { capped, exponential, jittered } from "./Backoff.ts"
 import * as Bounds from "./retryPolicy/bounds.ts"
 import { canRetry as canRetryTree } from "./retryPolicy/canRetry.ts"
-import { durationInput, readOrThrow } from "./shared/options.ts"
-import * as Json from "./shared/retryJson.ts"
+import { readFormOrThrow } from "./shared/options.ts"
+import * as PolicyForm from "./shared/retryForm.ts"
 import { describe as describeTree } from "./shared/retryText.ts"
 import { longestHint } from "./shared/retryTree.ts"
 import * as Value from "./shared/retryValue.ts"
 
 const moduleName = "RetryPolicy"
+
 export {
   /**
    * Whether a value is a retry policy.
@@ -79,8 +79,8 @@ export {
 export interface RetryPolicy extends Value.RetryPolicy {}
 
 const { isRetryPolicy, make } = Value
-
-const millis = (path: string, value: unknown): number => readOrThrow(moduleName, path, value, durationInput())
+const duration = Form.millis()
+const millis = (path: string, value: unknown): number => readFormOrThrow(moduleName, path, duration, value)
 
 /**
  * No retry at all.
@@ -172,7 +172,7 @@ export const attempts: {
   make({
     _tag: "Attempts",
     policy: self.tree,
-    max: readOrThrow(moduleName, "attempts", max, Json.ranges.attempts)
+    max: readFormOrThrow(moduleName, "attempts", PolicyForm.attempts, max)
   }))
 
 /**
@@ -267,6 +267,16 @@ export const andThen: {
   (self: RetryPolicy, that: RetryPolicy): RetryPolicy => make({ _tag: "AndThen", first: self.tree, second: that.tree })
 )
 
+export type {
+  /**
+   * A policy as data: what a file holds, and what code may write inline (with any `DurationInput`).
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  PolicyData
+} from "./shared/retryData.ts"
+
 /**
  * One rule of {@link byError}: errors with one of these tags are retried by this policy, whatever their verdict.
  *
@@ -282,7 +292,7 @@ export interface Rule {
  * A policy for each kind of error, told by `_tag`. Each rule counts its own failures: its attempts, its growing delays,
  * its jitter. Errors that no rule names go to `otherwise` (default `"fail"`: they are not retried). With
  * `growth: "call"` delays grow with all failures of the call, as in the AWS SDKs; limits stay with the rule. A tag in
- * two rules, an empty list of tags or of rules throws `InvalidOptions`.
+ * two rules, a misspelt tag of ours, an empty list of tags or of rules throws `InvalidOptions`.
  *
  * @since 0.1.0
  * @category constructors
@@ -294,23 +304,13 @@ export const byError = (
     readonly growth?: "rule" | "call" | undefined
   }
 ): RetryPolicy => {
-  const all = rules.map((rule, i) => ({
-    on: readOrThrow(moduleName, `rules.${i}.on`, rule.on, Json.ranges.tags),
-    use: rule.use.tree
+  const { growth = "rule", otherwise = "fail" } = options ?? {}
+  const all = rules.map(({ on, use }, i) => ({
+    on: readFormOrThrow(moduleName, `rules.${i}.on`, PolicyForm.tags, on),
+    use: use.tree
   }))
-  readOrThrow(moduleName, "rules", all, (value, path, report) => {
-    const twice = Json.repeated(all)
-    if (all.length === 0) report.problems.push({ path, found: value, allowed: "a list of rules that is not empty" })
-    if (twice !== undefined) report.problems.push({ path, found: twice, allowed: "each tag in one rule only" })
-    return all
-  })
-  const otherwise = options?.otherwise ?? "fail"
-  return make({
-    _tag: "ByError",
-    rules: all,
-    otherwise: otherwise === "fail" ? "fail" : otherwise.tree,
-    growth: options?.growth ?? "rule"
-  })
+  readFormOrThrow(moduleName, "rules", PolicyForm.distinctRules, all)
+  return make({ _tag: "ByError", rules: all, otherwise: otherwise === "fail" ? "fail" : otherwise.tree, growth })
 }
 
 /**

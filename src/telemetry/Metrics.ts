@@ -2,6 +2,10 @@
  * Events as Effect metrics: what any exporter of Effect's `Metric` shows. Metrics are a fold over events, so every
  * policy has them and none has code for them.
  *
+ * Effect keeps a metric for ever once it was used, so names are bounded: the first {@link defaults}.maxPolicies policies
+ * and {@link defaults}.maxErrors kinds of error have metrics of their own, all further ones share those named `other`.
+ * A family whose keys are tenants or users does not grow the memory of a process.
+ *
  * | metric | kind | tags |
  * |---|---|---|
  * | `llm_resilience.events` | counter | `event` (the event's `_tag`), `policy` (its name) |
@@ -69,34 +73,72 @@ export const events = (event: Event.Tag, policy: string): Metric.Metric.Counter<
 export const errors = (errorTag: string, policy: string): Metric.Metric.Counter<number> =>
   Metric.tagged(ofPolicy(failed, policy), "error", errorTag)
 
-const measured = (event: Event.Event): Effect.Effect<void> => {
+/**
+ * How many names have metrics of their own.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { maxPolicies: 200, maxErrors: 100 } as const
+
+/** What stands for all names beyond the bound. */
+const other = "other"
+
+/** The first `most` names as they are, and `other` for all that follow. */
+const bounded = (most: number): (name: string) => string => {
+  const known = new Set<string>()
+  return (name) => {
+    if (known.has(name)) return name
+    if (known.size >= most) return other
+    known.add(name)
+    return name
+  }
+}
+
+const measured = (event: Event.Event, policy: string): Effect.Effect<void> => {
   switch (event._tag) {
     case "Retried":
-      return Metric.update(ofPolicy(retryDelay, event.name), Duration.toMillis(event.delay))
+      return Metric.update(ofPolicy(retryDelay, policy), Duration.toMillis(event.delay))
     case "GaveUp":
     case "Recovered":
-      return Metric.update(ofPolicy(retryAttempts, event.name), event.attempt)
+      return Metric.update(ofPolicy(retryAttempts, policy), event.attempt)
     case "RateLimitDelayed":
-      return Metric.update(ofPolicy(limitWait, event.name), Duration.toMillis(event.wait))
+      return Metric.update(ofPolicy(limitWait, policy), Duration.toMillis(event.wait))
     default:
       return Effect.void
   }
 }
 
 /**
- * A monitor that keeps the metrics. Put it beside your own with `Monitor.both`.
+ * A monitor that keeps the metrics, with bounds of its own. Put it beside your own with `Monitor.both`.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const monitor: Monitor.Service = Monitor.make((event) =>
-  Metric.increment(events(event._tag, event.name)).pipe(
-    Effect.zipRight(
-      "error" in event ? Metric.increment(errors(Event.errorTag(event.error), event.name)) : Effect.void
-    ),
-    Effect.zipRight(measured(event))
-  )
-)
+export const make = (options?: {
+  readonly maxPolicies?: number | undefined
+  readonly maxErrors?: number | undefined
+}): Monitor.Service => {
+  const policyOf = bounded(options?.maxPolicies ?? defaults.maxPolicies)
+  const errorOf = bounded(options?.maxErrors ?? defaults.maxErrors)
+  return Monitor.make((event) => {
+    const policy = policyOf(event.name)
+    return Metric.increment(events(event._tag, policy)).pipe(
+      Effect.zipRight(
+        "error" in event ? Metric.increment(errors(errorOf(Event.errorTag(event.error)), policy)) : Effect.void
+      ),
+      Effect.zipRight(measured(event, policy))
+    )
+  })
+}
+
+/**
+ * The monitor that {@link layer} provides. All who use it share its bounds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const monitor: Monitor.Service = make()
 
 /**
  * Keeps the metrics of everything below.

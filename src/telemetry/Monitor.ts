@@ -1,7 +1,11 @@
 /**
  * Where events go. A `Context.Reference` that is silent by default: nothing has to be provided, and a program that
- * wants to know provides a sink, a stream or hooks. A sink that fails or throws changes nothing for the call that
- * reported to it.
+ * wants to know provides a sink, a stream or hooks.
+ *
+ * A monitor runs beside the call that reports: in a fiber of its own, which nothing waits for. What it does without
+ * waiting (a counter, a log line) is done before the call goes on. While it waits (a request, a full queue), the call
+ * goes on, and later events of that monitor queue up behind it in order, up to {@link defaults}.capacity; beyond that
+ * they are dropped, which is logged once. A monitor that fails is logged once, too, and harms nothing.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -29,9 +33,10 @@ import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Event from "./Event.ts"
+import * as Delivery from "./monitor/delivery.ts"
 
 /**
- * Takes events. It is run on the reporting fiber, so let it be quick.
+ * Takes events.
  *
  * @since 0.1.0
  * @category models
@@ -39,6 +44,14 @@ import type * as Event from "./Event.ts"
 export interface Service {
   readonly emit: (event: Event.Event) => Effect.Effect<void>
 }
+
+/**
+ * `capacity`: so many events may wait for one monitor.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaults = { capacity: Delivery.capacity } as const
 
 /**
  * Takes events and drops them: the default.
@@ -95,13 +108,13 @@ export const fromHooks = (hooks: Hooks): Service => {
 }
 
 /**
- * A monitor that tells both.
+ * A monitor that passes every event to both. Each goes its own pace.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const both = (first: Service, second: Service): Service => ({
-  emit: (event) => Effect.zipRight(guarded(first, event), guarded(second, event))
+  emit: (event) => Effect.zipRight(Delivery.deliver(first, event), Delivery.deliver(second, event))
 })
 
 /**
@@ -150,14 +163,28 @@ export const layer = (monitor: Service): Layer.Layer<never> => Layer.succeed(Mon
  */
 export const layerHooks = (hooks: Hooks): Layer.Layer<never> => layer(fromHooks(hooks))
 
-const guarded = (monitor: Service, event: Event.Event): Effect.Effect<void> =>
-  Effect.catchAllCause(Effect.suspend(() => monitor.emit(event)), () => Effect.void)
+/**
+ * Waits until a monitor has done with every event that it was given so far: at the end of a program, before a report is
+ * read. A monitor that never ends makes this wait for ever, so give it a time-out of your own.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const flush = (monitor: Service): Effect.Effect<void> => Delivery.flush(monitor)
 
 /**
- * Reports an event to the monitor of the running program. Never fails: a sink that fails or throws is ignored.
+ * How many events a monitor lost because too many waited for it.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const dropped = (monitor: Service): Effect.Effect<number> => Delivery.dropped(monitor)
+
+/**
+ * Reports an event to the monitor of the running program. It never fails, and never waits for the monitor.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const emit = (event: Event.Event): Effect.Effect<void> =>
-  Effect.flatMap(Monitor, (monitor) => monitor === silent ? Effect.void : guarded(monitor, event))
+  Effect.flatMap(Monitor, (monitor) => monitor === silent ? Effect.void : Delivery.deliver(monitor, event))

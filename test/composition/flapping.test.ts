@@ -88,7 +88,7 @@ describe(`${hours} hours of a flapping provider`, () => {
         adaptiveRetry?.cell,
         hedge?.delay,
         bulkhead?.admission.gate.running,
-        bulkhead?.admission.gate.waiters.size,
+        bulkhead?.admission.gate.queued,
         rateLimiter === undefined ? 0 : world.ask(rateLimiter.store.state(rateLimiter.key, rateLimiter.limits))
       ]).length
     const sizes: Array<number> = []

@@ -60,7 +60,7 @@ const expectFree = (pipeline: Pipeline.Pipeline, why: string): void => {
   if (all.retryBudget !== undefined) {
     expect(Effect.runSync(RetryBudget.stats(all.retryBudget)), why).toMatchObject({ calls: 0, retries: 0, hedges: 0 })
   }
-  expect(must(all.bulkhead).admission.sweeper, why).toBeUndefined()
+  expect(must(all.bulkhead).admission.sweepers.size, why).toBe(0)
 }
 
 const kill = (fiber: Fiber.RuntimeFiber<unknown, unknown>): void => fiber.unsafeInterruptAsFork(fiber.id())

@@ -9,12 +9,13 @@ import * as Form from "../../src/internal/form.ts"
 import { formOf } from "../../src/policy/pipeline/configuration.ts"
 import { pipelineOf } from "../../src/policy/pipeline/pipelineOf.ts"
 import { sections } from "../../src/policy/pipeline/sections.ts"
+import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import { make, section as allowance } from "./support/allowance/section.ts"
 
 const all = [...sections, allowance] as const
 const Pipeline = pipelineOf(all)
 
-const retry = { backoff: "immediate", attempts: 3 } as const
+const retry = RetryPolicy.immediate.pipe(RetryPolicy.attempts(3), RetryPolicy.ignoreHints)
 
 describe("a policy that is one folder and one line", () => {
   it.effect("stands round the call and refuses", () =>
@@ -40,13 +41,13 @@ describe("a policy that is one folder and one line", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline.make({
         name: "chat",
-        retry,
+        retry: { ...retry, honourHints: "never" },
         attemptTimeout: "10 seconds",
         allowance: { attempts: 9, pause: 500 }
       })
       expect(Pipeline.describe(pipeline)).toBe(
         [
-          "chat: retry: retry at once, 3 attempts in total",
+          "chat: retry: retry at once, 3 attempts in total, ignoring hints",
           "allowance chat: 9 attempts, each after 500ms",
           "attempt time-out 10s",
           "call"

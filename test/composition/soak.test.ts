@@ -149,15 +149,16 @@ const always = [
 ]
 
 const forms = [
-  ["everything but a hedge", base, runs(10_000, 100_000), 12, ["RateLimitExceeded"]],
-  ["with hedges, an adaptive limit and client-side rate", more, runs(6_000, 30_000), 7, ["TimedOut queue"]]
+  ["everything but a hedge", base, runs(10_000, 100_000), ["RateLimitExceeded"]],
+  ["with hedges, an adaptive limit and client-side rate", more, runs(6_000, 30_000), ["TimedOut queue"]]
 ] as const
 
-describe.each(forms)("a soak of many calls, %s", (_, options, calls, seed, own) => {
-  const happens = [...always, ...own]
+describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {
+  // What is rare needs the long run.
+  const happens = runs(always.filter((name) => name !== "TimedOut total"), [...always, ...own])
 
   it("every call has one outcome and nothing is left behind", async () => {
-    const { attempts, ends, outcomes, pipeline, world } = await soak(options, calls, seed)
+    const { attempts, ends, outcomes, pipeline, world } = await soak(options, calls, 7)
     const work = world.work()
     const { adaptiveRetry, bulkhead, circuitBreaker, concurrencyLimit, rateLimiter, retryBudget } = Pipeline.policies(
       pipeline
@@ -182,7 +183,7 @@ describe.each(forms)("a soak of many calls, %s", (_, options, calls, seed, own) 
     }
     // A minute of rest fills the limiter up: a reservation that nobody gave back would stay in the line or in debt.
     await world.run(world.now() + 120_000)
-    // The last break is over by then, too.
+    // The last break is over, too, and no probe holds its place.
     const circuit = world.ask(CircuitBreaker.state(circuitBreaker))
     expect(["Closed", "HalfOpen"]).toContain(circuit._tag)
     if (circuit._tag === "HalfOpen") expect(circuit.probing).toBe(0)
@@ -193,7 +194,7 @@ describe.each(forms)("a soak of many calls, %s", (_, options, calls, seed, own) 
     })
 
     // The run was worth its time: everything that can happen did, if not to every call in it.
-    for (const name of happens) expect(outcomes.get(name), name).toBeGreaterThan(0)
+    for (const name of happens) expect(outcomes.get(name) ?? 0, name).toBeGreaterThan(0)
     // Work is counted, not timed, since machines differ.
     expect(work.timers / calls).toBeLessThan(15)
     expect(work.tasks / calls).toBeLessThan(30)

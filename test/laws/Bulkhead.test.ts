@@ -164,7 +164,7 @@ const play = (maxConcurrent: number, maxQueued: number, commands: ReadonlyArray<
     }
     for (const { fiber } of calls) yield* Fiber.interrupt(fiber)
     expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 0, queued: 0 })
-    expect(bulkhead.admission.sweeper).toBeUndefined()
+    expect(bulkhead.admission.sweepers.size).toBe(0)
     expect([...started].sort((a, b) => a - b), "first come, first served").toEqual(started)
   })
 

@@ -9,6 +9,7 @@ import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Hedge from "../../src/policy/Hedge.ts"
 import * as Timeout from "../../src/policy/Timeout.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
+import { jumpingClock } from "./support/jumpingClock.ts"
 import * as Sweep from "./support/sweep.ts"
 
 /** A call that notes when it starts and runs until it is told to end. */
@@ -129,7 +130,7 @@ describe("Bulkhead", () => {
       yield* TestClock.adjust("1 second")
       expect((yield* Fiber.join(late))._tag).toBe("TimedOut")
       yield* Fiber.interrupt(blocker)
-      expect(bulkhead.admission.sweeper).toBeUndefined()
+      expect(bulkhead.admission.sweepers.size).toBe(0)
     }))
 
   it.effect("an interrupted waiter leaves at once, an interrupted call gives its permit to the next", () =>
@@ -248,6 +249,98 @@ describe("Bulkhead", () => {
       }))
   })
 
+  describe("a queue with priorities", () => {
+    /** Calls of these priorities wait; gives the order in which they ran. */
+    const ordered = (options: Bulkhead.Options, priorities: ReadonlyArray<number>) =>
+      Effect.gen(function*() {
+        const bulkhead = yield* Bulkhead.make(options)
+        const log: Array<string> = []
+        const holder = yield* call(log, "holder")
+        const fibers = [yield* Effect.fork(Bulkhead.apply(holder.run, bulkhead))]
+        yield* settled
+        for (const priority of priorities) {
+          fibers.push(
+            yield* Effect.sync(() => log.push(String(priority))).pipe(
+              Bulkhead.apply(bulkhead),
+              Effect.provideService(Bulkhead.Priority, priority),
+              Effect.asVoid,
+              Effect.fork
+            )
+          )
+          yield* TestClock.adjust("1 second")
+        }
+        yield* holder.end
+        yield* Fiber.joinAll(fibers)
+        return log.slice(1)
+      })
+
+    it.effect("lets the higher go first, and whoever waits gains a step for each ageing", () =>
+      Effect.gen(function*() {
+        const options = { maxConcurrent: 1, maxQueued: 9, priorityAgeing: "10 seconds" } as const
+        expect(yield* ordered(options, [0, 3, -1, 3, 0])).toEqual(["3", "3", "0", "0", "-1"])
+        expect(yield* ordered({ ...options, priorityAgeing: "1 second" }, [0, 1, 3])).toEqual(["3", "0", "1"])
+      }))
+
+    it.effect("is off where the options have no ageing", () =>
+      Effect.gen(function*() {
+        expect(yield* ordered({ maxConcurrent: 1, maxQueued: 9 }, [0, 3, -1])).toEqual(["0", "3", "-1"])
+      }))
+
+    it.effect("takes a priority that is none for the nearest that is", () =>
+      Effect.gen(function*() {
+        const options = { maxConcurrent: 1, maxQueued: 9, priorityAgeing: "10 seconds" } as const
+        expect(yield* ordered(options, [NaN, -Infinity, 1e9, 0.2, 101])).toEqual([
+          "1000000000",
+          "101",
+          "NaN",
+          "0.2",
+          "-Infinity"
+        ])
+      }))
+
+    it.effect("is refused where nobody waits", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Bulkhead.make({ maxConcurrent: 1, priorityAgeing: "1 second" }))
+        expect(error.issues).toMatchObject([{ path: "priorityAgeing", allowed: expect.stringContaining("maxQueued") }])
+      }))
+  })
+
+  it.effect("each waiter's own clock decides how long it waits", () =>
+    Effect.gen(function*() {
+      const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 5, queueTimeout: "5 seconds" })
+      const holder = yield* Effect.fork(Bulkhead.apply(Effect.never, bulkhead))
+      yield* settled
+      const { clock: still } = yield* jumpingClock
+      const standing = { ...still, unsafeCurrentTimeNanos: () => 0n, sleep: () => Effect.never }
+      const patient = yield* Effect.fork(Effect.withClock(Bulkhead.apply(Effect.void, bulkhead), standing))
+      yield* settled
+      const late = yield* Effect.fork(Effect.flip(Bulkhead.apply(Effect.void, bulkhead)))
+      yield* TestClock.adjust("5 seconds")
+      expect(yield* Fiber.join(late)).toMatchObject({ _tag: "TimedOut", phase: "queue" })
+      expect(yield* Bulkhead.stats(bulkhead)).toMatchObject({ running: 1, queued: 1 })
+      yield* Fiber.interrupt(holder)
+      yield* Fiber.join(patient)
+      expect(bulkhead.admission.sweepers.size).toBe(0)
+    }))
+
+  it.effect("a system clock that is set back or forth changes no wait", () =>
+    Effect.gen(function*() {
+      for (const millis of [-86_400_000, 86_400_000]) {
+        const { clock, jump } = yield* jumpingClock
+        const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 5, queueTimeout: "5 seconds" })
+        const holder = yield* Effect.fork(Bulkhead.apply(Effect.never, bulkhead))
+        yield* settled
+        const late = yield* Effect.fork(Effect.withClock(Effect.flip(Bulkhead.apply(Effect.void, bulkhead)), clock))
+        yield* settled
+        yield* jump(millis)
+        yield* TestClock.adjust("4999 millis")
+        expect(late.unsafePoll()).toBeNull()
+        yield* TestClock.adjust("1 millis")
+        expect((yield* Fiber.join(late))._tag).toBe("TimedOut")
+        yield* Fiber.interrupt(holder)
+      }
+    }))
+
   it.effect("resize lets in who waits, and above a lower limit nobody", () =>
     Effect.gen(function*() {
       const bulkhead = yield* Bulkhead.make({ maxConcurrent: 1, maxQueued: 5 })
@@ -355,7 +448,7 @@ describe.each(kinds)("interrupted at any operation, with %s, it leaks nothing", 
     for (const each of [before, behind]) {
       if (each !== undefined) expect(each.unsafePoll(), `operation ${k}`).toEqual(Exit.void)
     }
-    expect(bulkhead.admission.sweeper).toBeUndefined()
+    expect(bulkhead.admission.sweepers.size).toBe(0)
     return parked
   }
 

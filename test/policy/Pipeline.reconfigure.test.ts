@@ -232,7 +232,7 @@ describe("calls and a new configuration", () => {
 
   it.effect("the retry that runs keeps its attempts", () =>
     Effect.gen(function*() {
-      const retry = (attempts: number) => ({ backoff: "constant", delay: "1 second", attempts })
+      const retry = (attempts: number) => ({ backoff: "constant", delay: "1 second", attempts }) as const
       const pipeline = yield* Pipeline.make({ retry: retry(3) })
       let tries = 0
       const call = Effect.suspend(() => {

@@ -149,7 +149,7 @@ describe("the order of the policies", () => {
 describe("Pipeline.make", () => {
   it.effect("takes the retry as a policy or as JSON", () =>
     Effect.gen(function*() {
-      const json = { backoff: "constant", delay: "1 second", attempts: 3 }
+      const json = { backoff: "constant", delay: "1 second", attempts: 3 } as const
       const read = yield* Pipeline.make({ retry: json })
       const built = yield* Pipeline.make({ retry: everySecond })
       expect(Pipeline.encode(read)).toEqual(Pipeline.encode(built))

@@ -141,7 +141,6 @@ describe("Limiters over a store", () => {
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.RateLimiter
       expect(limiter.store.local).toBeUndefined()
-      expect(RateLimiter.unsafeAdmit(limiter, 0)).toBeUndefined()
       const times: Array<number> = []
       yield* callers(limiter, 3, times)
       const leaving = yield* callers(limiter, 1, times)

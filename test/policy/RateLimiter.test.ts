@@ -9,6 +9,7 @@ import { RateLimited, ServerError } from "../../src/error/ModelError.ts"
 import { BulkheadFull, RateLimitExceeded, TimedOut } from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
+import * as Call from "../../src/policy/rateLimiter/call.ts"
 import type * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 
@@ -54,7 +55,7 @@ describe("A rate limiter", () => {
 
   it.effect("mirrors the provider's bucket by default: a minute's limit may go at once", () =>
     Effect.gen(function*() {
-      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay", longestHint: "1 hour" })
+      expect(RateLimiter.defaults).toEqual({ burst: 1, onExceeded: "delay", longestHint: 3_600_000 })
       const limiter = yield* RateLimiter.make({ name: "a", requestsPerMinute: 60, tokensPerMinute: 1_000 })
       expect(yield* RateLimiter.state(limiter)).toEqual({
         requestsPerMinute: 60,
@@ -463,17 +464,17 @@ describe("The halves of a call", () => {
   it.effect("admit and settle in one step, without an effect round each", () =>
     Effect.gen(function*() {
       const limiter = yield* RateLimiter.make({ ...smooth, tokensPerMinute: 60_000 })
-      const granted = RateLimiter.unsafeAdmit(limiter, 0, { tokens: 1 })
+      const granted = Call.admit(limiter, 0, { tokens: 1 })
       if (granted?._tag !== "Granted") return expect(granted).toBe("granted")
       const fiber = yield* Effect.fork(Effect.uninterruptibleMask((restore) => {
-        const admission = RateLimiter.unsafeAdmit(limiter, 0)
-        return admission === undefined ? Effect.die("no store here") : RateLimiter.enter(limiter, admission, restore)
+        const admission = Call.admit(limiter, 0)
+        return admission === undefined ? Effect.die("no store here") : Call.enter(limiter, admission, restore)
       }))
       yield* Effect.yieldNow()
-      yield* RateLimiter.settleExit(limiter, granted, Exit.succeed(1))
+      yield* Call.settleExit(limiter, granted, Exit.succeed(1))
       const hint = new RateLimited({ provider: "p", retryAfter: Duration.seconds(4) })
       const { events, monitor } = yield* Monitor.recorder
-      yield* Effect.provide(RateLimiter.settleExit(limiter, granted, Exit.fail(hint)), Monitor.layer(monitor))
+      yield* Effect.provide(Call.settleExit(limiter, granted, Exit.fail(hint)), Monitor.layer(monitor))
       expect(yield* events).toMatchObject([{ _tag: "RateLimitPaused", until: 4_000 }])
       yield* TestClock.adjust("4 seconds")
       expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "Granted" })

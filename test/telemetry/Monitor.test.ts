@@ -1,11 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as Timeout from "../../src/policy/Timeout.ts"
 import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 
@@ -98,14 +101,115 @@ describe("Monitor", () => {
         expect(exit).toEqual(Exit.succeed("done"))
       }
     }))
+})
 
-  it.effect("an interruption of the caller is not swallowed by a slow sink", () =>
+/** What is logged while it runs. */
+const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    return Effect.as(Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)), lines)
+  })
+
+describe("A monitor that waits", () => {
+  it.effect("does not hold the call up, not even where that cannot be interrupted", () =>
     Effect.gen(function*() {
-      const fiber = yield* Effect.fork(
-        Effect.provide(Monitor.emit(timedOut), Monitor.layer(Monitor.make(() => Effect.never)))
+      for (const wait of [Effect.never, Effect.uninterruptible(Effect.never), Effect.sleep("1 hour")]) {
+        const report = Effect.as(Monitor.emit(timedOut), "done")
+        for (const call of [report, Effect.uninterruptible(report)]) {
+          const sink = Monitor.layer(Monitor.make(() => wait))
+          expect(yield* Effect.all([call, call]).pipe(Effect.provide(sink))).toEqual(["done", "done"])
+        }
+      }
+    }))
+
+  it.effect("ends a call with a total time-out no later", () =>
+    Effect.gen(function*() {
+      const timeout = yield* Timeout.make({ limit: "2 seconds" })
+      const call = Effect.repeatN(Monitor.emit(timedOut), 9).pipe(
+        Effect.zipRight(Effect.never),
+        Timeout.apply(timeout),
+        Effect.provide(Monitor.layer(Monitor.make(() => Effect.uninterruptible(Effect.sleep("1 hour")))))
       )
-      yield* Effect.yieldNow()
-      expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+      const fiber = yield* Effect.fork(Effect.flip(call))
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "TimedOut" })
+    }))
+
+  it.effect("gets its events in order, one after the other", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const sink = Monitor.make((event) =>
+        Effect.sync(() => void told.push(`begins ${event.at}`)).pipe(
+          Effect.zipRight(Effect.sleep("1 second")),
+          Effect.zipRight(Effect.sync(() => void told.push(`ends ${event.at}`)))
+        )
+      )
+      yield* Effect.forEach([1, 2, 3], (at) => Monitor.emit(Event.ConfigSwapped({ at, name: "p" }))).pipe(
+        Effect.provide(Monitor.layer(sink))
+      )
+      expect(told).toEqual(["begins 1"])
+      const flushed = yield* Effect.fork(Monitor.flush(sink))
+      yield* TestClock.adjust("2 seconds")
+      expect(flushed.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(flushed)
+      expect(told).toEqual(["begins 1", "ends 1", "begins 2", "ends 2", "begins 3", "ends 3"])
+      yield* Monitor.flush(sink)
+    }))
+
+  it.effect("loses what comes when too much waits, and says so once", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      let told = 0
+      const sink = Monitor.make(() => Effect.zipRight(Deferred.await(gate), Effect.sync(() => void told++)))
+      const { capacity } = Monitor.defaults
+      const lines = yield* logged(
+        Effect.repeatN(Monitor.emit(timedOut), capacity + 9).pipe(Effect.provide(Monitor.layer(sink)))
+      )
+      expect(lines).toEqual([expect.stringContaining("too slow: 1024 events wait")])
+      expect(yield* Monitor.dropped(sink)).toBe(9)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Monitor.flush(sink)
+      expect(told).toBe(capacity + 1)
+    }))
+
+  it.effect("that reports to itself keeps nobody else busy", () =>
+    Effect.gen(function*() {
+      let told = 0
+      const sink: Monitor.Service = Monitor.make(() =>
+        Effect.suspend(() => ++told < 1_000 ? Monitor.emit(timedOut) : Effect.void)
+      )
+      yield* Effect.provide(Monitor.emit(timedOut), Monitor.layer(sink))
+      expect(told).toBeLessThan(3)
+      yield* Monitor.flush(sink)
+      expect(told).toBe(1_000)
+    }))
+})
+
+describe("A monitor that fails", () => {
+  it.effect("is logged once, without what must not be seen, and goes on", () =>
+    Effect.gen(function*() {
+      let told = 0
+      const sink = Monitor.make(() => {
+        told++
+        throw new Error("cannot send with sk-proj-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+      })
+      const lines = yield* logged(Effect.repeatN(Monitor.emit(timedOut), 4).pipe(Effect.provide(Monitor.layer(sink))))
+      expect(told).toBe(5)
+      expect(lines).toEqual([expect.stringContaining("A monitor of policies failed: cannot send with")])
+      expect(lines.join()).not.toContain("aaaaaaaa")
+    }))
+
+  it.effect("later than at once is logged, too", () =>
+    Effect.gen(function*() {
+      const sink = Monitor.make(() => Effect.zipRight(Effect.sleep("1 second"), Effect.die("broken")))
+      const lines = yield* logged(Effect.gen(function*() {
+        yield* Effect.repeatN(Monitor.emit(timedOut), 2).pipe(Effect.provide(Monitor.layer(sink)))
+        yield* TestClock.adjust("3 seconds")
+        yield* Monitor.flush(sink)
+      }))
+      expect(lines).toEqual([expect.stringContaining("A monitor of policies failed: broken")])
     }))
 })
 

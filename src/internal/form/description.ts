@@ -56,6 +56,8 @@ export interface Struct {
   readonly what: string
   readonly fields: { readonly [name: string]: Node }
   readonly checks: ReadonlyArray<StructCheck>
+  /** Whether what the checks find is told in the order of the fields, and not after what is wrong with single fields. */
+  readonly isInFieldOrder?: boolean
 }
 
 /** A method, so that a check of the fields it knows can stand for one of any fields. */

@@ -56,7 +56,8 @@ export const read = <Read>(
     : Either.left(reading.faults)
 }
 
-const walk = (node: Node, value: unknown, path: string, reading: Reading): Result => {
+const walk = (form: Node, value: unknown, path: string, reading: Reading): Result => {
+  const node = memberFor(form, value, reading.mode)
   switch (node.kind) {
     case "leaf": {
       const result = node.decode(value, reading.mode)
@@ -90,10 +91,35 @@ const walk = (node: Node, value: unknown, path: string, reading: Reading): Resul
     case "list":
       return readList(node, value, path, reading)
     case "choose":
-      return readChoice(node, value, path, reading)
+      return refuse(reading, path, value, node.allowed)
     case "tagged":
-      return readTagged(node, value, path, reading)
+      return refuseTagged(node, value, path, reading)
   }
+}
+
+/**
+ * The node that reads a value: of a choice the member that is meant, or the choice itself where none is. A loop, because
+ * a form that contains itself is read by recursion, and every call between two of its levels takes from the stack.
+ */
+const memberFor = (form: Node, value: unknown, mode: Mode): Node => {
+  let node = form
+  for (;;) {
+    const member = node.kind === "annotated" ? node.inner : node.kind === "choose"
+      ? meantBy(node, value, mode)
+      : node.kind === "tagged"
+      ? taggedBy(node, value)
+      : undefined
+    if (member === undefined) return node
+    node = member
+  }
+}
+
+const meantBy = ({ cases }: Choose, value: unknown, mode: Mode): Node | undefined =>
+  cases.find((each) => each.means(value) && (mode === "code" || !isCodeOnly(each.node)))?.node
+
+const taggedBy = ({ field, members }: Tagged, value: unknown): Node | undefined => {
+  const tag = isRecord(value) ? own(value, field) : undefined
+  return typeof tag === "string" ? members.get(tag) : undefined
 }
 
 /** What a check finds wrong; the value found is the one at its path, where the check names no other. */
@@ -146,7 +172,21 @@ const readStruct = (node: Struct, given: unknown, path: string, reading: Reading
     if (Option.isSome(result)) right[name] = result.value
   }
   for (const { check } of node.checks) report(check(right, given), given, path, reading)
+  if (node.isInFieldOrder === true) inFieldOrder(node, path, before, reading)
   return reading.faults.length === before ? Option.some(right) : Option.none()
+}
+
+/** What a check found of a field stands with what is wrong with that field, and what it found of the whole at the end. */
+const inFieldOrder = ({ fields }: Struct, path: string, from: number, { faults }: Reading): void => {
+  const places = new Map(Object.keys(fields).map((name, place) => [name, place]))
+  const placeOf = (fault: Fault): number => {
+    if (fault.path === path) return places.size
+    const [name = ""] = (path === "" ? fault.path : fault.path.slice(path.length + 1)).split(".", 1)
+    // Fields that nobody knows come first.
+    return places.get(name) ?? -1
+  }
+  const own = faults.splice(from).sort((one, other) => placeOf(one) - placeOf(other))
+  for (const fault of own) faults.push(fault)
 }
 
 const omit = (given: Given, names: ReadonlyArray<string>): Given =>
@@ -165,19 +205,9 @@ const readList = (node: List, value: unknown, path: string, reading: Reading): R
   return reading.faults.length === before ? Option.some(all) : Option.none()
 }
 
-const readChoice = (node: Choose, value: unknown, path: string, reading: Reading): Result => {
-  const meant = node.cases.find((each) => each.means(value) && (reading.mode === "code" || !isCodeOnly(each.node)))
-  return meant === undefined
-    ? refuse(reading, path, value, node.allowed)
-    : walk(meant.node, value, path, reading)
-}
-
-const readTagged = (node: Tagged, value: unknown, path: string, reading: Reading): Result => {
+const refuseTagged = (node: Tagged, value: unknown, path: string, reading: Reading): Result => {
   if (!isRecord(value)) return refuse(reading, path, value, node.what)
-  const tag = own(value, node.field)
-  const member = typeof tag === "string" ? node.members.get(tag) : undefined
-  if (member !== undefined) return walk(member, value, path, reading)
-  refuse(reading, at(path, node.field), tag, node.allowed)
+  refuse(reading, at(path, node.field), own(value, node.field), node.allowed)
   return readUnknownMember(node, value, path, reading)
 }
 

@@ -203,6 +203,10 @@ export const annotate = <Read, Given, P extends Presence>(
   node: { kind: "annotated", inner: form.node, keywords }
 })
 
+/** The same object: what its checks find of a field is told with what is wrong with that field, not after all fields. */
+export const inFieldOrder = <Read, Given>(form: Form<Read, Given>): Form<Read, Given, "required"> =>
+  make(form.node.kind === "struct" ? { ...form.node, isInFieldOrder: true } : form.node)
+
 /** Whether the form is that of an object with such a field. */
 export const hasField = (form: Form<unknown, unknown>, name: string): boolean => {
   const struct = core(form.node)

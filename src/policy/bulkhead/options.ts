@@ -1,17 +1,12 @@
 /** The options of a bulkhead. */
-import type * as Duration from "effect/Duration"
 import * as Form from "../../internal/form.ts"
 import * as Admission from "../shared/admission.ts"
 
-export interface Options {
+export interface Options extends Admission.QueueOptions {
   /** The name its events and errors carry. Default: `"bulkhead"`. */
   readonly name?: string | undefined
   /** Calls that may run at a time: 1 to 1 000 000. */
   readonly maxConcurrent: number
-  /** Calls that may wait at a time: 0 to 1 000 000. Default: 0, whoever finds no room is refused. */
-  readonly maxQueued?: number | undefined
-  /** How long a call may wait before it fails with `TimedOut`; needs `maxQueued`. Default: without end. */
-  readonly queueTimeout?: Duration.DurationInput | undefined
 }
 
 const maxConcurrent = Form.count(1, Admission.most)

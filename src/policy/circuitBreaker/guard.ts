@@ -10,7 +10,7 @@ import type { CircuitOpen } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Ended, Entered, Gate } from "../shared/attempt.ts"
+import type { Ended, Entered, Gate, Refused } from "../shared/attempt.ts"
 import * as Cell from "./cell.ts"
 
 /** A call that was let through a half-open circuit, and has no result yet. */
@@ -163,13 +163,19 @@ const partOfProbe: Entered<unknown> = { _tag: "Entered", leave: () => undefined 
 
 const noProbes: ReadonlyArray<HeldProbe> = []
 
+/** A shut circuit asks nothing of the fiber. */
+const refusedAt = (self: Cell.CircuitBreaker, now: number): Refused<CircuitOpen> => {
+  Cell.admit(self, now)
+  return { _tag: "Refused", refuse: refuse(self, now) }
+}
+
 /** The circuit as a gate of an attempt. A closed circuit lets a call through in no time. */
 export const gate = (self: Cell.CircuitBreaker): Gate<unknown, CircuitOpen> => ({
   enter: (now) =>
     Cell.isWideOpen(self.cell)
       ? new BehindBreaker(self, Cell.admit(self, now), noProbes)
       : Cell.isShut(self.cell, now)
-      ? { _tag: "Refused", refuse: (Cell.admit(self, now), refuse(self, now)) }
+      ? refusedAt(self, now)
       : {
         _tag: "Slow",
         enter: Effect.flatMap(HeldProbes, (held): Effect.Effect<Entered<unknown>, CircuitOpen> => {

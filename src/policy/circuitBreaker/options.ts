@@ -142,7 +142,7 @@ const writtenPolicy: Form.Form<RetryPolicy.RetryPolicy, Backoff.Backoff | Backof
       allowed: allowedBreaks,
       jsonSchema: { type: "object", description: "a backoff, written as a retry policy is" },
       decode: Option.liftPredicate(isRecord),
-      encode: (given) => given
+      encode: (given) => RetryPolicy.isRetryPolicy(given) ? RetryPolicy.encode(given) : given
     }),
     (given) =>
       RetryPolicy.isRetryPolicy(given) ? [] : Either.match(RetryPolicy.decode(given), {
@@ -190,7 +190,11 @@ const count = Form.count(1, most, `a whole number from 1 to ${most}`)
 
 const tripping = Form.choose(
   "a Tripping, or one written inline",
-  Form.when(isTripping, Form.value<Tripping.Tripping>(isTripping, "a Tripping"), () => false),
+  Form.when(
+    isTripping,
+    Form.value<Tripping.Tripping>(isTripping, "a Tripping", { encode: Tripping.encode }),
+    () => false
+  ),
   Form.otherwise(valueForm)
 )
 

@@ -1,21 +1,18 @@
 /** The circuit breaker of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { CircuitOpen } from "../../error/PolicyError.ts"
 import { words } from "../../internal/words.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
-import { gate } from "./guard.ts"
+import * as Guard from "./guard.ts"
+import { form } from "./options.ts"
 
-type Given = Named<CircuitBreaker.Options>
-
-export const section = Section.make<"circuitBreaker", Given, Given, CircuitBreaker.CircuitBreaker, CircuitOpen>({
-  options: readByConstructor("circuitBreaker", ["openFor", "longestHint", "probeLimit"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "circuitBreaker",
   is: CircuitBreaker.isCircuitBreaker,
-  make: (own, peers) => CircuitBreaker.make({ ...own, ...fromPipeline(own, peers) }),
-  stage: { _tag: "Gate", gate },
+  make: CircuitBreaker.make,
+  stage: { _tag: "Gate", gate: Guard.gate },
   // An open circuit stays open, and counts go on.
   keep: (now, next) =>
     now === undefined ? Effect.succeed(next) : CircuitBreaker.reconfigure(now, {

@@ -1,8 +1,33 @@
-/** How an adaptive limit moves, read from options in code or from JSON. */
-import { fields, integer, number, oneOf, optional, type Reader, required } from "../../internal/reader.ts"
-import { isRecord } from "../../internal/record.ts"
-import { durationInput } from "../shared/options.ts"
-import type { Aimd, Gradient, Strategy } from "./kernel.ts"
+/** How an adaptive limit moves, as options in code and in a file. */
+import type * as Duration from "effect/Duration"
+import * as Form from "../../internal/form.ts"
+
+export type Strategy = "aimd" | "gradient" | AimdOptions | GradientOptions
+
+interface AimdOptions {
+  readonly kind: "aimd"
+  /** What is left of the limit after an overload: 0.01 to 0.99. Default: 0.9. */
+  readonly backoffRatio?: number | undefined
+  /** A call that takes longer counts as overload, however it ends. Default: 1 minute. */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+interface GradientOptions {
+  readonly kind: "gradient"
+  /** What is left of the limit after an overload: 0.01 to 0.99. Default: 0.9. */
+  readonly backoffRatio?: number | undefined
+  /** How many times the latency at rest is still in order: 1 to 1.99. Default: 1.5. */
+  readonly tolerance?: number | undefined
+  /** How much of a change each step makes: 0.01 to 1. Default: 0.2. */
+  readonly smoothing?: number | undefined
+  /** Calls that may wait at the other side without being taken for overload: 1 to 1000. Default: 4. */
+  readonly queueSize?: number | undefined
+  /**
+   * After so many calls under load the latency at rest is measured anew, at half the limit: 100 to 1 000 000.
+   * Default: 600.
+   */
+  readonly remeasureEvery?: number | undefined
+}
 
 /** The numbers of Netflix's concurrency-limits, except for its time-out of 5 s, which is too short for a model call. */
 export const defaultStrategies = {
@@ -10,53 +35,40 @@ export const defaultStrategies = {
   gradient: { kind: "gradient", backoffRatio: 0.9, tolerance: 1.5, smoothing: 0.2, queueSize: 4, remeasureEvery: 600 }
 } as const
 
-const kind = oneOf("aimd", "gradient")
+const { aimd, gradient } = defaultStrategies
 
-const ratio = number(0.01, 0.99, "a number from 0.01 to 0.99: what is left of the limit")
+const backoffRatio = Form.number({ min: 0.01, max: 0.99 }, "a number from 0.01 to 0.99: what is left of the limit")
 
-const aimd: Reader<Aimd> = (value, path, report) => {
-  const given = fields(value, path, ["kind", "backoffRatio", "timeout"], report, "an object")
-  if (given === undefined) return undefined
-  const defaults = defaultStrategies.aimd
-  return {
-    kind: "aimd",
-    backoffRatio: optional(given, "backoffRatio", path, ratio, report) ?? defaults.backoffRatio,
-    timeout: optional(given, "timeout", path, durationInput(), report) ?? defaults.timeout
-  }
-}
+const aimdForm = Form.of<AimdOptions>()(Form.struct("an object", {
+  kind: Form.oneOf("aimd"),
+  backoffRatio: Form.withDefault(backoffRatio, () => aimd.backoffRatio),
+  timeout: Form.withDefault(Form.millis(), () => aimd.timeout)
+}))
 
-const gradientFields = ["kind", "backoffRatio", "tolerance", "smoothing", "queueSize", "remeasureEvery"]
+const gradientForm = Form.of<GradientOptions>()(Form.struct("an object", {
+  kind: Form.oneOf("gradient"),
+  backoffRatio: Form.withDefault(backoffRatio, () => gradient.backoffRatio),
+  // From 2 on, the latency at half the limit could no longer tell overload from rest.
+  tolerance: Form.withDefault(Form.number({ min: 1, max: 1.99 }), () => gradient.tolerance),
+  smoothing: Form.withDefault(Form.number({ min: 0.01, max: 1 }), () => gradient.smoothing),
+  queueSize: Form.withDefault(Form.count(1, 1_000), () => gradient.queueSize),
+  remeasureEvery: Form.withDefault(Form.count(100, 1_000_000), () => gradient.remeasureEvery)
+}))
 
-const gradient: Reader<Gradient> = (value, path, report) => {
-  const given = fields(value, path, gradientFields, report, "an object")
-  if (given === undefined) return undefined
-  const defaults = defaultStrategies.gradient
-  return {
-    kind: "gradient",
-    backoffRatio: optional(given, "backoffRatio", path, ratio, report) ?? defaults.backoffRatio,
-    // From 2 on, the latency at half the limit could no longer tell overload from rest.
-    tolerance: optional(given, "tolerance", path, number(1, 1.99, "a number from 1 to 1.99"), report) ??
-      defaults.tolerance,
-    smoothing: optional(given, "smoothing", path, number(0.01, 1, "a number from 0.01 to 1"), report) ??
-      defaults.smoothing,
-    queueSize: optional(given, "queueSize", path, integer(1, 1000, "a whole number, 1 to 1000"), report) ??
-      defaults.queueSize,
-    remeasureEvery:
-      optional(given, "remeasureEvery", path, integer(100, 1_000_000, "a whole number, 100 to 1000000"), report) ??
-        defaults.remeasureEvery
-  }
-}
+const allowed = "\"aimd\", \"gradient\", or an object with its \"kind\""
 
-/** "aimd", or { "kind": "aimd", "backoffRatio": 0.9, "timeout": "1 minute" } */
-export const readStrategy: Reader<Strategy> = (value, path, report) => {
-  if (typeof value === "string") {
-    const name = kind(value, path, report)
-    return name === undefined ? undefined : defaultStrategies[name]
-  }
-  if (!isRecord(value)) {
-    report.problems.push({ path, found: value, allowed: "\"aimd\", \"gradient\", or an object with its \"kind\"" })
-    return undefined
-  }
-  const name = required(value, "kind", path, kind, report)
-  return name === undefined ? undefined : name === "aimd" ? aimd(value, path, report) : gradient(value, path, report)
-}
+type Read = Form.Output<typeof aimdForm> | Form.Output<typeof gradientForm>
+
+/** A name alone stands for its defaults: "aimd", or { "kind": "aimd", "backoffRatio": 0.9, "timeout": "1 minute" } */
+export const strategyForm = Form.choose(
+  allowed,
+  Form.when(
+    Form.isText,
+    Form.mapped(Form.oneOf("aimd", "gradient"), {
+      decode: (name): Read => defaultStrategies[name],
+      encode: ({ kind }) => kind
+    }),
+    () => false
+  ),
+  Form.otherwise(Form.tagged(allowed, "kind", aimdForm, gradientForm))
+)

@@ -36,7 +36,7 @@ export interface Options {
 }
 
 /** In a pipeline a hedge shares the budget of the retry, unless it says `"none"`. */
-export interface PipelineOptions extends Omit<Options, "budget"> {
+export interface Input extends Omit<Options, "budget"> {
   readonly budget?: "shared" | "none" | undefined
 }
 
@@ -107,7 +107,7 @@ export const form = Form.of<Options>()(Form.struct(what, {
   verdict: Form.optional(judge)
 }))
 
-export const pipelineForm = Form.of<PipelineOptions>()(Form.struct(what, {
+export const pipelineForm = Form.of<Input>()(Form.struct(what, {
   ...fields,
   budget: Form.optional(
     Form.oneOfWith(["shared", "none"], "\"shared\" (the pipeline's retryBudget) or \"none\"")

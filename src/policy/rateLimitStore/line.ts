@@ -36,7 +36,7 @@ export interface Waiter {
   wake: (() => void) | undefined
 }
 
-export type Place = waiters.Place<Waiter>
+export type Place = waiters.Entry<Waiter>
 
 export interface Cell {
   limits: bucket.Limits
@@ -56,7 +56,7 @@ const wake = (waiter: Waiter): void => {
 }
 
 const end = (cell: Cell, place: Place, turn: "granted" | Refusal): void => {
-  waiters.leave(cell.line, place)
+  waiters.remove(cell.line, place)
   place.value.turn = turn
   wake(place.value)
 }
@@ -88,13 +88,13 @@ const replan = (cell: Cell, now: number): void => {
   let plan = cell.state
   let place = cell.line.first
   while (place !== undefined) {
-    const { behind, value } = place
+    const { next, value } = place
     const excess = bucket.excess(cell.limits, plan, value, now)
     const start = bucket.earliest(cell.limits, plan, value)
     if (excess !== undefined) end(cell, place, { _tag: "Refused", reason: "cost", ...excess })
     else if (!bucket.isDue(start, value.deadline)) refuse(cell, place, start, now)
     else plan = bucket.take(cell.limits, plan, value, start)
-    place = behind
+    place = next
   }
   cell.planned = plan
   advance(cell, now)
@@ -155,7 +155,7 @@ export const plannedState = (cell: Cell): bucket.State => {
   let plan = cell.planned
   if (plan === undefined) {
     plan = cell.state
-    for (let place: Place | undefined = cell.line.first; place !== undefined; place = place.behind) {
+    for (let place: Place | undefined = cell.line.first; place !== undefined; place = place.next) {
       plan = bucket.take(cell.limits, plan, place.value, bucket.earliest(cell.limits, plan, place.value))
     }
     cell.planned = plan
@@ -169,13 +169,13 @@ export const join = (cell: Cell, { requests, tokens }: bucket.Cost, deadline: nu
   const waiter: Waiter = { requests, tokens, deadline, turn: "waiting", looksAt: Infinity, wake: undefined }
   cell.planned = bucket.take(cell.limits, plan, waiter, bucket.earliest(cell.limits, plan, waiter))
   cell.impatient = cell.impatient || deadline !== Infinity
-  return waiters.join(cell.line, waiter)
+  return waiters.add(cell.line, waiter)
 }
 
 /** Leaves the line. False if it no longer stands there. */
 export const leave = (cell: Cell, place: Place, now: number): boolean => {
   advance(cell, now)
-  if (!waiters.leave(cell.line, place)) return false
+  if (!waiters.remove(cell.line, place)) return false
   cell.planned = undefined
   advance(cell, now)
   return true

@@ -1,97 +1,117 @@
-/** The options of a rate limiter, read and checked. */
-import * as Duration from "effect/Duration"
+/** The options of a rate limiter. */
+import type * as Duration from "effect/Duration"
+import type { Verdict } from "../../error/Verdict.ts"
 import { lowestRate } from "../../internal/bucket.ts"
-import {
-  fields,
-  number,
-  oneOf,
-  optional,
-  type Reader,
-  type Report,
-  required,
-  text,
-  where
-} from "../../internal/reader.ts"
-import { excerpt } from "../../internal/redact.ts"
+import * as Form from "../../internal/form.ts"
 import { words } from "../../internal/words.ts"
 import type { Limits } from "../RateLimitStore.ts"
-import { durationInput } from "../shared/options.ts"
 
+export interface Options {
+  /** The name its events and refusals carry. */
+  readonly name: string
+  /**
+   * Requests a minute: at least 0.0001, which is one in a week. `"learned"` has no limit until `learn` is given one.
+   * Without it requests are not limited. At least one of the two limits must be given.
+   */
+  readonly requestsPerMinute?: number | "learned" | undefined
+  /** Tokens a minute: at least 0.0001, or `"learned"`. Without it tokens are not limited. */
+  readonly tokensPerMinute?: number | "learned" | undefined
+  /**
+   * The share of a minute's limit that may go at once when it was saved up, from 0 to 1. Default: 1, which mirrors the
+   * token buckets of OpenAI and Anthropic. With 0 calls go evenly spaced. In any time t, at most `burst` (or the largest
+   * single cost) plus what refills in t goes out.
+   */
+  readonly burst?: number | undefined
+  /** What a call does that has no room: wait its turn, or fail with `RateLimitExceeded`. Default: `"delay"`. */
+  readonly onExceeded?: "delay" | "fail" | undefined
+  /**
+   * With `"delay"`: a call that would have to wait longer fails at once, and so does one that waits when a pause makes
+   * it wait longer. Default: no limit, so that only a time-out round the call ends the wait.
+   */
+  readonly maxWait?: Duration.DurationInput | undefined
+  /**
+   * The longest pause that a hint of the other side (a failure's `retryAfter`) makes: a longer one is cut to it, so that
+   * one wrong reply cannot stop a key for days. `pause` has no such limit. Default: 1 hour.
+   */
+  readonly longestHint?: Duration.DurationInput | undefined
+  /** Who shares the limits, for example one API key. Default: the name. */
+  readonly key?: string | undefined
+  /** Judges an error: who was throttled, and what was billed. Default: `Verdict.of`. */
+  readonly verdict?: ((error: unknown) => Verdict) | undefined
+}
+
+const rate = (unit: string) => {
+  const allowed = `${unit} a minute, above zero (at least ${lowestRate}) and finite: to let nothing through, do not ` +
+    "call; for no limit, leave the field out; for the limit the other side tells, \"learned\""
+  return Form.choose(
+    allowed,
+    Form.when(Form.isText, Form.oneOfWith(["learned"], allowed)),
+    Form.otherwise(Form.number({ min: lowestRate }, allowed))
+  )
+}
+
+const hourMillis = 3_600_000
+
+/** Here and not above, because the type of a check is that of its fields. */
+const fields = {
+  name: Form.name,
+  requestsPerMinute: Form.optional(rate("requests")),
+  tokensPerMinute: Form.optional(rate("tokens")),
+  burst: Form.withDefault(Form.share("a share of a minute's limit, from 0 to 1"), () => 1),
+  onExceeded: Form.withDefault(Form.oneOf("delay", "fail"), () => "delay" as const),
+  maxWait: Form.optional(Form.millis()),
+  longestHint: Form.withDefault(Form.millis(), () => hourMillis),
+  key: Form.optional(Form.text()),
+  verdict: Form.optional(Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors"))
+}
+
+const limitsCheck: Form.Check<typeof fields> = (_, { requestsPerMinute, tokensPerMinute }) =>
+  requestsPerMinute !== undefined || tokensPerMinute !== undefined ? [] : [{
+    path: [],
+    found: undefined,
+    allowed: "requestsPerMinute, tokensPerMinute or both (\"learned\" takes a limit from the reply headers)"
+  }]
+
+const waitCheck: Form.Check<typeof fields> = ({ onExceeded }, { maxWait }) =>
+  onExceeded !== "fail" || maxWait === undefined ? [] : [{
+    path: ["maxWait"],
+    allowed: "nothing together with onExceeded \"fail\", which never waits: leave it out, or use onExceeded \"delay\""
+  }]
+
+export const form = Form.of<Options>()(Form.annotate(
+  Form.struct("an object of options", fields, limitsCheck, waitCheck),
+  { anyOf: [{ required: ["requestsPerMinute"] }, { required: ["tokensPerMinute"] }] }
+))
+
+export const defaults = Form.defaults(form)
+
+/** What a limiter works by. Times are milliseconds, and `Infinity` is no limit. */
 export interface Settings {
   readonly name: string
   readonly key: string
   readonly limits: Limits
   readonly maxWait: number
-  /** Milliseconds that a hint of the other side may pause the key. */
   readonly longestHint: number
 }
-
-/** The numbers used where the options leave them out. */
-export const defaults = { burst: 1, onExceeded: "delay", longestHint: "1 hour" } as const
-
-const known = [
-  "name",
-  "requestsPerMinute",
-  "tokensPerMinute",
-  "burst",
-  "onExceeded",
-  "maxWait",
-  "longestHint",
-  "key",
-  "verdict"
-]
-
-const rate = (what: string): Reader<number | "learned"> =>
-  where(
-    (value): value is number | "learned" =>
-      value === "learned" || (typeof value === "number" && value >= lowestRate && Number.isFinite(value)),
-    `${what} a minute, above zero (at least ${lowestRate}) and finite: to let nothing through, do not call; for no limit, ` +
-      "leave the field out; for the limit the other side tells, \"learned\""
-  )
 
 const perMinute = (given: number | "learned" | undefined): number =>
   given === undefined || given === "learned" ? Infinity : given
 
-const remedyOfNone = "requestsPerMinute, tokensPerMinute or both (\"learned\" takes a limit from the reply headers)"
+/** `key` is that of a limiter whose options give none: the name as it was written, for `name` may be clipped. */
+export const settingsOf = (read: Form.Output<typeof form>, key: string): Settings => ({
+  name: read.name,
+  key: read.key ?? key,
+  limits: {
+    requestsPerMinute: perMinute(read.requestsPerMinute),
+    tokensPerMinute: perMinute(read.tokensPerMinute),
+    burst: read.burst
+  },
+  maxWait: read.onExceeded === "fail" ? 0 : read.maxWait ?? Infinity,
+  longestHint: read.longestHint
+})
 
-/** Everything wrong goes into the report. The mode literals and the ratio are those of `RateLimiter.Options`. */
-export const readSettings = (value: unknown, path: string, report: Report): Settings | undefined => {
-  const given = fields(value, path, known, report, "an object of options")
-  if (given === undefined) return undefined
-  const name = required(given, "name", path, text, report)
-  const requests = optional(given, "requestsPerMinute", path, rate("requests"), report)
-  const tokens = optional(given, "tokensPerMinute", path, rate("tokens"), report)
-  const burst = optional(given, "burst", path, number(0, 1, "a share of a minute's limit, from 0 to 1"), report)
-  const onExceeded = optional(given, "onExceeded", path, oneOf("delay", "fail"), report)
-  const maxWait = optional(given, "maxWait", path, durationInput(), report)
-  const longestHint = optional(given, "longestHint", path, durationInput(), report)
-  const key = optional(given, "key", path, text, report)
-  if (given["requestsPerMinute"] === undefined && given["tokensPerMinute"] === undefined) {
-    report.problems.push({ path, found: undefined, allowed: remedyOfNone })
-  }
-  if (onExceeded === "fail" && given["maxWait"] !== undefined) {
-    report.problems.push({
-      path: "maxWait",
-      found: given["maxWait"],
-      allowed: "nothing together with onExceeded \"fail\", which never waits: leave it out, or use onExceeded \"delay\""
-    })
-  }
-  return name === undefined ? undefined : {
-    // Refusals carry it, too many to redact each of them.
-    name: excerpt(name),
-    key: key ?? name,
-    limits: {
-      requestsPerMinute: perMinute(requests),
-      tokensPerMinute: perMinute(tokens),
-      burst: burst ?? defaults.burst
-    },
-    maxWait: onExceeded === "fail" ? 0 : maxWait ?? Infinity,
-    longestHint: longestHint ?? Duration.toMillis(defaults.longestHint)
-  }
-}
-
-const spokenLimit = (limit: number, what: string): string =>
-  limit === Infinity ? `any number of ${what}` : `${limit} ${what}`
+const limitText = (limit: number, unit: string): string =>
+  limit === Infinity ? `any number of ${unit}` : `${limit} ${unit}`
 
 export const describeSettings = ({ limits, maxWait }: Settings): string => {
   const wait = maxWait === 0
@@ -99,6 +119,6 @@ export const describeSettings = ({ limits, maxWait }: Settings): string => {
     : maxWait === Infinity
     ? "waits as long as it takes"
     : `waits at most ${words(maxWait)}`
-  return `${spokenLimit(limits.requestsPerMinute, "requests")} and ${spokenLimit(limits.tokensPerMinute, "tokens")} ` +
+  return `${limitText(limits.requestsPerMinute, "requests")} and ${limitText(limits.tokensPerMinute, "tokens")} ` +
     `a minute, burst ${limits.burst}, ${wait}`
 }

@@ -6,9 +6,8 @@ import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
 import type { Ended, Entered, Gate } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
-import { fromPipeline, type Named, readByConstructor } from "../shared/sectionOptions.ts"
-
-type Given = Named<RateLimiter.Options>
+import * as Call from "./call.ts"
+import { form } from "./options.ts"
 
 class BehindLimiter<in A> implements Entered<A> {
   readonly _tag = "Entered"
@@ -25,7 +24,7 @@ class BehindLimiter<in A> implements Entered<A> {
       ? RateLimiter.release(this.self, this.granted)
       : Exit.isSuccess(exit) && this.actual === undefined
       ? undefined
-      : RateLimiter.settleExit(this.self, this.granted, exit, this.actual)
+      : Call.settleExit(this.self, this.granted, exit, this.actual)
   }
 }
 
@@ -33,13 +32,13 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
   const entered = (granted: Granted): Entered<A> => new BehindLimiter(self, cost.actual, granted)
   return {
     enter: (now, restore) => {
-      const admission = RateLimiter.unsafeAdmit(self, now, cost)
+      const admission = Call.admit(self, now, cost)
       return admission?._tag === "Granted" ? entered(admission) : {
         _tag: "Slow",
         enter: Effect.map(
           admission === undefined
-            ? RateLimiter.reserveWith(self, cost, restore)
-            : RateLimiter.enter(self, admission, restore),
+            ? Call.reserve(self, cost, restore)
+            : Call.enter(self, admission, restore),
           entered
         )
       }
@@ -47,11 +46,11 @@ const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate
   }
 }
 
-export const section = Section.make<"rateLimiter", Given, Given, RateLimiter.RateLimiter, RateLimitExceeded>({
-  options: readByConstructor("rateLimiter", ["maxWait"]),
+export const section = Section.make({
+  options: Section.options(form),
   name: "rateLimiter",
-  is: Section.marked(RateLimiter.TypeId),
-  make: (own, peers) => RateLimiter.make({ ...own, ...fromPipeline(own, peers) }),
+  is: Section.marked<RateLimiter.RateLimiter>(RateLimiter.TypeId),
+  make: RateLimiter.make,
   stage: { _tag: "Gate", gate: (self) => gate(self, {}), gateAtCost: gate },
   // The store knows what was used; it is told the limits with every call.
   keep: (now, next, _, { key }) =>

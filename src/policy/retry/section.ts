@@ -1,15 +1,15 @@
 /** The retry of a pipeline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { found } from "../../error/InvalidOptions.ts"
 import * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
-import { formatDuration, type Reader } from "../../internal/reader.ts"
 import { words } from "../../internal/words.ts"
 import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
-import { emptyReport, refusal } from "../shared/options.ts"
-import * as Json from "../shared/retryJson.ts"
+import { policyForm } from "../shared/retryForm.ts"
 import * as Loop from "../shared/retryLoop.ts"
 import { outerLimit } from "../shared/retryTree.ts"
 import { make as fromTree } from "../shared/retryValue.ts"
@@ -18,18 +18,44 @@ import * as Section from "../shared/section.ts"
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)
 
-const readPolicy: Reader<RetryPolicy.RetryPolicy> = (value, path, report) => {
-  const tree = RetryPolicy.isRetryPolicy(value) ? value.tree : Json.read(value, path, report)
-  if (tree === undefined) return undefined
-  const policy = RetryPolicy.isRetryPolicy(value) ? value : fromTree(tree)
-  if (tree._tag !== "Never" && !RetryPolicy.canRetry(policy)) {
-    report.problems.push({
-      path,
-      found: String(policy),
-      allowed: "a policy whose first wait ends within its deadline (for no retry at all, leave it out)"
-    })
+/** A policy that was made before, or one as data. */
+const form = Form.choose(
+  "a policy",
+  Form.when(
+    RetryPolicy.isRetryPolicy,
+    Form.value(RetryPolicy.isRetryPolicy, "a policy", { encode: RetryPolicy.encode })
+  ),
+  Form.otherwise(Form.mapped(policyForm, {
+    decode: (tree) => fromTree(tree),
+    encode: (policy: RetryPolicy.RetryPolicy) => policy.tree
+  }))
+)
+
+const allowed = "a policy whose first wait ends within its deadline (for no retry at all, leave it out)"
+
+/** A bare number is most likely meant as the attempts. */
+const allowedForNumber = "a policy; for that many attempts in total, say " +
+  "{ \"backoff\": \"exponential\", \"initial\": \"500 millis\", \"attempts\": 3 }"
+
+const read: Section.Options<unknown, RetryPolicy.RetryPolicy>["read"] = (given, mode) => {
+  if (typeof given === "number") {
+    return { read: undefined, issues: [{ path: "", found: found(given), allowed: allowedForNumber }] }
   }
-  return policy
+  return Either.match(Form.read(form, given, mode), {
+    onLeft: (faults) => ({ read: undefined, issues: faults.map(Section.issueOf) }),
+    onRight: (policy) => ({
+      read: policy,
+      issues: policy.tree._tag === "Never" || RetryPolicy.canRetry(policy)
+        ? []
+        : [{ path: "", found: found(String(policy)), allowed }]
+    })
+  })
+}
+
+const options: Section.Options<RetryPolicy.RetryPolicy | RetryPolicy.PolicyData, RetryPolicy.RetryPolicy> = {
+  form,
+  read,
+  toFile: () => undefined
 }
 
 const wait = (policy: RetryPolicy.RetryPolicy): number => Duration.toMillis(RetryPolicy.bounds(policy).wait)
@@ -45,21 +71,13 @@ const longestStretch = (policy: RetryPolicy.RetryPolicy, adaptive: AdaptiveRetry
 
 export const section = Section.make<
   "retry",
-  RetryPolicy.RetryPolicy | { readonly [field: string]: unknown },
+  RetryPolicy.RetryPolicy | RetryPolicy.PolicyData,
   RetryPolicy.RetryPolicy,
   RetryPolicy.RetryPolicy,
   never
 >({
   name: "retry",
-  options: {
-    form: { node: { kind: "annotated", inner: Form.anything.node, keywords: { $ref: "retry" } }, presence: "required" },
-    read: (given) => {
-      const report = emptyReport()
-      const read = readPolicy(given, "", report)
-      return { read, issues: refusal("RetryPolicy", report).issues }
-    },
-    toFile: () => undefined
-  },
+  options,
   // A policy has no state, so nothing is shared: what is given is always options, and checked as such.
   is: (_: unknown): _ is never => false,
   make: (policy) => Effect.succeed(policy),
@@ -85,7 +103,7 @@ export const section = Section.make<
       path: "",
       found: `a worst-case wait of ${longest === Infinity ? "for ever" : words(longest)}`,
       allowed: `at most totalTimeout, which is ${words(total)}: lower attempts, cap or honourHints, ` +
-        `or add "within": "${formatDuration(total)}" so that a wait that cannot end in time is not begun`
+        `or add "within": "${Form.formatMillis(total)}" so that a wait that cannot end in time is not begun`
     }]
   },
   describe: (policy) => `retry: ${String(policy)}`,

@@ -127,7 +127,7 @@ const fileForms = {
 }
 
 /** In a pipeline a budget has the pipeline's name. `"standard"` is a share with its defaults. */
-export type PipelineOptions =
+export type Input =
   | "standard"
   | { readonly share: Partly<Share> }
   | { readonly tokens: Partly<Tokens> }
@@ -139,7 +139,7 @@ const kinds = "\"standard\", or one of { \"share\": {...} }, { \"tokens\": {...}
 
 const only = (name: string) => (value: unknown): boolean => isRecord(value) && Object.keys(value).join() === name
 
-export const pipelineForm = Form.of<PipelineOptions>()(Form.choose(
+export const pipelineForm = Form.of<Input>()(Form.choose(
   kinds,
   Form.when((value) => value === "standard", Form.oneOf("standard")),
   Form.when(only("share"), Form.struct(kinds, { share: fileForms.share })),

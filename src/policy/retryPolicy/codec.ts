@@ -3,8 +3,9 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { InvalidOptions } from "../../error/InvalidOptions.ts"
-import { readAll } from "../shared/options.ts"
-import * as Json from "../shared/retryJson.ts"
+import * as Form from "../../internal/form.ts"
+import { readForm } from "../shared/options.ts"
+import { policyForm, write, writeTree } from "../shared/retryForm.ts"
 import { describePart } from "../shared/retryText.ts"
 import type { RetryTree } from "../shared/retryTree.ts"
 import { isRetryPolicy, make, type RetryPolicy } from "../shared/retryValue.ts"
@@ -17,7 +18,7 @@ import { canRetry } from "./canRetry.ts"
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (self: RetryPolicy): { readonly [field: string]: unknown } => Json.write(self.tree)
+export const encode = (self: RetryPolicy): { readonly [field: string]: unknown } => write(self.tree)
 
 /**
  * The policy as JSON in the spelling for programs: one object for each constructor and modifier.
@@ -25,12 +26,23 @@ export const encode = (self: RetryPolicy): { readonly [field: string]: unknown }
  * @since 0.1.0
  * @category conversions
  */
-export const encodeTree = (self: RetryPolicy): { readonly [field: string]: unknown } => Json.writeTree(self.tree)
+export const encodeTree = (self: RetryPolicy): { readonly [field: string]: unknown } => writeTree(self.tree)
 
-const neverRetries = (tree: RetryTree): string =>
-  maxRetries(tree) > 0
+/** What is wrong with a tree that can never retry although it does not say so; `undefined` for one that can. */
+const neverRetries = (tree: RetryTree): string | undefined =>
+  tree._tag === "Never" || canRetry(tree)
+    ? undefined
+    : maxRetries(tree) > 0
     ? "a first wait that ends within the deadline: wait less, or allow more with \"within\""
     : "a policy that can retry at least once (for none at all, use { \"backoff\": \"never\" })"
+
+const form = Form.checked(
+  Form.mapped(policyForm, { decode: (tree) => make(tree), encode: (policy: RetryPolicy) => policy.tree }),
+  ({ tree }) => {
+    const allowed = neverRetries(tree)
+    return allowed === undefined ? [] : [{ path: [], found: describePart(tree), allowed }]
+  }
+)
 
 /**
  * Reads a policy from JSON, in either spelling or both mixed. Fails with one `InvalidOptions` that lists every wrong
@@ -43,16 +55,7 @@ const neverRetries = (tree: RetryTree): string =>
 export const decode = (
   json: unknown,
   options?: { readonly path?: string | undefined }
-): Either.Either<RetryPolicy, InvalidOptions> =>
-  readAll("RetryPolicy", json, (value, _, report) => {
-    const path = options?.path ?? ""
-    const tree = Json.read(value, path, report)
-    if (tree === undefined) return undefined
-    if (report.problems.length === 0 && tree._tag !== "Never" && !canRetry(tree)) {
-      report.problems.push({ path, found: describePart(tree), allowed: neverRetries(tree) })
-    }
-    return make(tree)
-  })
+): Either.Either<RetryPolicy, InvalidOptions> => readForm("RetryPolicy", form, json, "file", options?.path)
 
 /**
  * A policy within a Schema of your own, such as that of a config file: reads as {@link decode}, writes as

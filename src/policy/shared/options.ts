@@ -1,13 +1,10 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
 import * as Either from "effect/Either"
 import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
-import type { Verdict } from "../../error/Verdict.ts"
+import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { type Reader, type Report, text } from "../../internal/reader.ts"
 import { excerpt } from "../../internal/redact.ts"
-
-/** Who judges errors in place of their own verdicts. */
-export const judge = Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors")
 
 export const emptyReport = (): Report => ({ problems: [] })
 
@@ -42,6 +39,12 @@ export const readFormOrThrow = <Read>(
   if (Either.isLeft(read)) throw refusal(module, { problems: [...read.left] })
   return read.right
 }
+
+/** Who judges errors that do not know their own verdict. */
+export const judge = Form.fn<(error: unknown) => Verdict.Verdict>(
+  "a function from an error to a verdict",
+  "judge errors"
+)
 
 /** Runs a reader over options; every problem it reports is in the one error. */
 export const readAll = <A>(module: string, value: unknown, read: Reader<A>): Either.Either<A, InvalidOptions> => {

@@ -3,9 +3,15 @@
  * by one call of a function here at a time, each to its end, so it holds between any two of them that
  *
  * - `running` is the number of permits that are held;
- * - nobody waits while there is room: a permit that is given back goes to the first waiter in the same step, so a
+ * - nobody waits while there is room: a permit that is given back goes to the next waiter in the same step, so a
  *   newcomer never overtakes a waiter;
  * - every permit is given back once, however often it is tried.
+ *
+ * The next waiter is the one that came first. Where priorities count, a waiter gains one step of priority for each
+ * `ageing` milliseconds that it waits. Everybody ages alike, so who is ahead of whom does not change with time: a waiter
+ * of priority 3 that came at 1 000 ms with an ageing of 500 ms stands where one of priority 0 would that came at
+ * 1 000 - 3 × 500 = -500 ms. That number is its rank, and the lowest rank is next. So whoever waits is overtaken only by
+ * waiters that come less than (their priority - its own) × ageing after it: nobody starves.
  */
 import * as Waiters from "./waiters.ts"
 
@@ -24,35 +30,71 @@ export interface Permit {
   held: boolean
 }
 
+/** Calls that wait with one priority, first come first served. */
+interface Level {
+  readonly priority: number
+  readonly waiters: Waiters.Waiters<Waiter>
+}
+
+/** Calls that wait with a time-out on one clock. All have the same, so the first to come is the first that is late. */
+export type Timeouts = Waiters.Waiters<Waiter>
+
+/** A call that waits, waited, or gave up. Times are elapsed milliseconds on its own clock. */
 export interface Waiter {
-  /** When it is no longer willing to wait, elapsed milliseconds; `Infinity` for never. */
+  /** Who is next: see above. */
+  readonly rank: number
+  /** When it is no longer willing to wait; `Infinity` for never. */
   readonly deadline: number
+  readonly level: Level
+  readonly timeouts: Timeouts | undefined
+  /** Where it stands in its level and among the time-outs; nothing when it stands there no more. */
+  entry: Waiters.Entry<Waiter> | undefined
+  timeout: Waiters.Entry<Waiter> | undefined
   /** What it got: nothing while it waits, and nothing when its time was up. */
   permit: Permit | undefined
-  /** Told once: when it got its permit, or when its time is up. */
+  /** Called once: when it got its permit, or when its time is up. */
   wake: (() => void) | undefined
 }
 
-export type Place = Waiters.Place<Waiter>
+/** How a call comes to wait. */
+export interface Arrival {
+  readonly at: number
+  readonly priority: number
+  readonly deadline: number
+  readonly timeouts: Timeouts | undefined
+}
 
 export interface Gate {
   limit: number
   maxQueued: number
-  /** The lowest limit there was or can be; a holder above it is tracked. See {@link admit}. */
+  /** Milliseconds for a step of priority; nothing where priorities do not count. */
+  readonly ageing: number | undefined
+  /** The lowest limit there was or can be; a holder above it is tracked. See {@link give}. */
   floor: number
   running: number
+  queued: number
   /** Raised by whoever wants to tell permits given before a moment from those given after it. */
   epoch: number
-  readonly waiters: Waiters.Waiters<Waiter>
+  /** From the highest priority down. */
+  readonly levels: Array<Level>
 }
 
-export const make = (limit: number, maxQueued: number, floor: number): Gate => ({
-  limit,
-  maxQueued,
-  floor,
+export const make = (
+  options: {
+    readonly limit: number
+    readonly maxQueued: number
+    readonly floor: number
+    readonly ageing?: number | undefined
+  }
+): Gate => ({
+  limit: options.limit,
+  maxQueued: options.maxQueued,
+  ageing: options.ageing,
+  floor: options.floor,
   running: 0,
+  queued: 0,
   epoch: 0,
-  waiters: Waiters.make()
+  levels: [{ priority: 0, waiters: Waiters.make() }]
 })
 
 /**
@@ -75,23 +117,74 @@ const give = (self: Gate): Permit => {
 /** A permit at once, or nothing. */
 export const admit = (self: Gate): Permit | undefined => self.running < self.limit ? give(self) : undefined
 
-/** A place in the queue, or nothing when it is full. Only for whoever was not admitted. */
-export const enqueue = (self: Gate, deadline: number): Place | undefined =>
-  self.waiters.size < self.maxQueued
-    ? Waiters.join(self.waiters, { deadline, permit: undefined, wake: undefined })
-    : undefined
+const levelOf = (self: Gate, priority: number): Level => {
+  let index = 0
+  for (const level of self.levels) {
+    if (level.priority === priority) return level
+    if (level.priority < priority) break
+    index++
+  }
+  const level = { priority, waiters: Waiters.make<Waiter>() }
+  self.levels.splice(index, 0, level)
+  return level
+}
 
-/** Gives what is free to those who wait, first come first served. */
+/** Joins the queue; nothing when it is full. Only for whoever was not admitted. */
+export const enqueue = (self: Gate, { at, deadline, priority, timeouts }: Arrival): Waiter | undefined => {
+  if (self.queued >= self.maxQueued) return undefined
+  const level = levelOf(self, self.ageing === undefined ? 0 : priority)
+  const rank = at - level.priority * (self.ageing ?? 0)
+  const waiter: Waiter = {
+    rank,
+    deadline,
+    level,
+    timeouts,
+    entry: undefined,
+    timeout: undefined,
+    permit: undefined,
+    wake: undefined
+  }
+  waiter.entry = Waiters.add(level.waiters, waiter)
+  if (timeouts !== undefined) waiter.timeout = Waiters.add(timeouts, waiter)
+  self.queued++
+  return waiter
+}
+
+export const isWaiting = (waiter: Waiter): boolean => waiter.entry !== undefined
+
+/** Leaves the queue. False if it no longer waits. */
+const dequeue = (self: Gate, waiter: Waiter): boolean => {
+  if (waiter.entry === undefined) return false
+  Waiters.remove(waiter.level.waiters, waiter.entry)
+  waiter.entry = undefined
+  if (waiter.timeouts !== undefined && waiter.timeout !== undefined) Waiters.remove(waiter.timeouts, waiter.timeout)
+  waiter.timeout = undefined
+  self.queued--
+  return true
+}
+
+/** The one with the lowest rank, of equal ones the first to come. In a level ranks rise with time. */
+const nextWaiter = (self: Gate): Waiter | undefined => {
+  let next: Waiter | undefined
+  for (const { waiters } of self.levels) {
+    const first = waiters.first?.value
+    if (first !== undefined && (next === undefined || first.rank <= next.rank)) next = first
+  }
+  return next
+}
+
+/** Gives what is free to those who wait. */
 export const handOver = (self: Gate): void => {
   while (self.running < self.limit) {
-    const waiter = Waiters.next(self.waiters)
+    const waiter = nextWaiter(self)
     if (waiter === undefined) return
+    dequeue(self, waiter)
     waiter.permit = give(self)
     waiter.wake?.()
   }
 }
 
-/** Gives a permit back, and to the first waiter if the limit allows. A permit that was given back is worth nothing. */
+/** Gives a permit back, and to the next waiter if the limit allows. A permit that was given back is worth nothing. */
 export const release = (self: Gate, permit: Permit): void => {
   if (!permit.held) return
   permit.held = false
@@ -99,21 +192,21 @@ export const release = (self: Gate, permit: Permit): void => {
   handOver(self)
 }
 
-/** A waiter goes away: its place, or the permit it was handed in the meantime, is free at once. */
-export const abandon = (self: Gate, place: Place): void => {
-  if (Waiters.leave(self.waiters, place)) return
-  if (place.value.permit !== undefined) release(self, place.value.permit)
+/** A waiter goes away: its place in the queue, or the permit it was handed in the meantime, is free at once. */
+export const abandon = (self: Gate, waiter: Waiter): void => {
+  if (dequeue(self, waiter)) return
+  if (waiter.permit !== undefined) release(self, waiter.permit)
 }
 
 /**
- * Sends away everybody whose time is up, and tells when to look again: the deadline of the first who waits on, or
- * nothing if nobody does. Deadlines must not fall from one waiter to the next.
+ * Sends away everybody whose time is up on one clock, and gives the moment to look again: the deadline of the first who
+ * waits on, or nothing if nobody does.
  */
-export const expire = (self: Gate, now: number): number | undefined => {
-  for (let place = self.waiters.first; place !== undefined; place = self.waiters.first) {
-    if (place.value.deadline > now) return place.value.deadline
-    Waiters.leave(self.waiters, place)
-    place.value.wake?.()
+export const expire = (self: Gate, timeouts: Timeouts, now: number): number | undefined => {
+  for (let entry = timeouts.first; entry !== undefined; entry = timeouts.first) {
+    if (entry.value.deadline > now) return entry.value.deadline
+    dequeue(self, entry.value)
+    entry.value.wake?.()
   }
   return undefined
 }

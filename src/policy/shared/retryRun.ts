@@ -9,9 +9,9 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis, isLive } from "../../internal/elapsed.ts"
-import { integer, number } from "../../internal/reader.ts"
+import * as Form from "../../internal/form.ts"
 import { errorTag } from "../../telemetry/Event.ts"
-import { readOrThrow } from "./options.ts"
+import { readFormOrThrow } from "./options.ts"
 import * as Step from "./retryStep.ts"
 import { words } from "./retryText.ts"
 import type { RetryTree } from "./retryTree.ts"
@@ -77,8 +77,8 @@ export interface Preview {
   readonly elapsed: Duration.Duration
 }
 
-const rows = integer(1, 100_000, "a whole number from 1 to 100000")
-const draw = number(0, 1, "a number from 0 to 1")
+const rows = Form.count(1, 100_000, "a whole number from 1 to 100000")
+const draw = Form.share()
 const anyFailure: Step.Failure = { tag: "ServerError", retryable: true, forbidden: false }
 
 /**
@@ -100,8 +100,8 @@ export const preview = (policy: HasTree, options?: {
 }): ReadonlyArray<Preview> => {
   const failure = options?.error === undefined ? anyFailure : failureOf(options.error)
   const takes = Duration.toMillis(options?.attemptTakes ?? 0)
-  const limit = readOrThrow("RetryPolicy", "limit", options?.limit ?? 20, rows)
-  const random = readOrThrow("RetryPolicy", "random", options?.random ?? 0.5, draw)
+  const limit = readFormOrThrow("RetryPolicy", "limit", rows, options?.limit ?? 20)
+  const random = readFormOrThrow("RetryPolicy", "random", draw, options?.random ?? 0.5)
   const found: Array<Preview> = []
   let state = Step.start(policy.tree, 0)
   let now = takes

@@ -90,8 +90,11 @@ export type HintRule = "default" | "limit" | "never"
 export const hintRuleWithin = (above: HintRule, { max }: HonourHints): HintRule =>
   above !== "default" ? above : max === "never" ? "never" : "limit"
 
-/** How many policies may be in one another, the innermost included: in code, in a file and in a tree. */
-export const maxDepth = 500
+/**
+ * How many policies may be in one another, the innermost included: in code, in a file and in a tree. As many as 65
+ * objects of a file are with all six modifiers round each, and half of what the stack bears.
+ */
+export const maxDepth = 65 * 7
 
 export const allowedDepth = `at most ${maxDepth} levels of policies in one another`
 

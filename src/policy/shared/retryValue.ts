@@ -1,7 +1,7 @@
 /** The value a retry policy is: a tree of data that knows how to print, compare and write itself. */
 import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { type DataValue, prototypeOf } from "./dataValue.ts"
-import * as Json from "./retryJson.ts"
+import { write, writeTree } from "./retryForm.ts"
 import { describe } from "./retryText.ts"
 import { allowedDepth, depthOf, maxDepth, type RetryTree } from "./retryTree.ts"
 
@@ -26,9 +26,9 @@ const proto: Omit<RetryPolicy, "tree"> = {
   [TypeId]: TypeId,
   ...prototypeOf("RetryPolicy", {
     is: isRetryPolicy,
-    write: (self) => Json.writeTree(self.tree),
+    write: (self) => writeTree(self.tree),
     describe: (self) => describe(self.tree),
-    encode: (self) => Json.write(self.tree)
+    encode: (self) => write(self.tree)
   })
 }
 

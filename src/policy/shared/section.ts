@@ -17,7 +17,7 @@ import * as Exit from "effect/Exit"
 import { found, type InvalidOptions } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
-import { definedFields, isRecord } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
 import type { Ended, Gate, Run } from "./attempt.ts"
@@ -93,6 +93,8 @@ export interface Spec<Name extends string, Given, Read, Self, Refused> {
   readonly options: Options<Given, Read>
   /** Whether a value is such a policy: a shared one may stand in place of options. */
   readonly is: (value: unknown) => value is Self
+  /** What its options need of the pipeline and do not find there, be they right in themselves or not. */
+  readonly missing?: (given: Fields, peers: Peers) => ReadonlyArray<Issue>
   /** Makes the policy for this pipeline alone. */
   readonly make: (read: Read, peers: Peers) => Effect.Effect<Self, InvalidOptions>
   /** How it stands round a call; left out by what only serves its peers. */
@@ -210,7 +212,9 @@ export const make = <const Name extends string, Given, Read, Self, Refused = nev
     mode === "code" && spec.is(given)
       ? Effect.succeed(install(spec, given, undefined))
       : Effect.gen(function*() {
-        const { issues, read } = spec.options.read(given, mode, peers)
+        const { read, ...wrong } = spec.options.read(given, mode, peers)
+        const missing = isRecord(given) ? spec.missing?.(given, peers) ?? [] : []
+        const issues = merged(wrong.issues, missing)
         if (read === undefined) return yield* Effect.fail(within(spec.name, issues))
         const made = yield* Effect.mapError(
           spec.make(read, peers),

@@ -1,58 +1,50 @@
-/** A first-in-first-out queue that a waiter may leave from any place: every operation takes constant time. */
+/** A first-in-first-out queue that an entry may leave from anywhere: every operation takes constant time. */
 
-/** A place in a queue. It is in at most one queue, and in it once. */
-export interface Place<A> {
+/** An entry of a queue. It is in at most one queue, and in it once. */
+export interface Entry<A> {
   readonly value: A
-  /** Whether it still waits: false once it was taken or has left. */
-  waiting: boolean
-  before: Place<A> | undefined
-  behind: Place<A> | undefined
+  /** False once it was taken or removed. */
+  isWaiting: boolean
+  previous: Entry<A> | undefined
+  next: Entry<A> | undefined
 }
 
 export interface Waiters<A> {
   size: number
-  first: Place<A> | undefined
-  last: Place<A> | undefined
+  first: Entry<A> | undefined
+  last: Entry<A> | undefined
 }
 
 export const make = <A>(): Waiters<A> => ({ size: 0, first: undefined, last: undefined })
 
-/** Joins at the end. */
-export const join = <A>(self: Waiters<A>, value: A): Place<A> => {
-  const place: Place<A> = { value, waiting: true, before: self.last, behind: undefined }
-  if (self.last === undefined) self.first = place
-  else self.last.behind = place
-  self.last = place
+/** Adds to the end. */
+export const add = <A>(self: Waiters<A>, value: A): Entry<A> => {
+  const entry: Entry<A> = { value, isWaiting: true, previous: self.last, next: undefined }
+  if (self.last === undefined) self.first = entry
+  else self.last.next = entry
+  self.last = entry
   self.size++
-  return place
+  return entry
 }
 
-/** Takes a place out, wherever it stands. False, and nothing happens, if it no longer waits. */
-export const leave = <A>(self: Waiters<A>, place: Place<A>): boolean => {
-  if (!place.waiting) return false
-  if (place.before === undefined) self.first = place.behind
-  else place.before.behind = place.behind
-  if (place.behind === undefined) self.last = place.before
-  else place.behind.before = place.before
-  // A place that is kept by its owner must not keep its old neighbours alive.
-  place.before = undefined
-  place.behind = undefined
-  place.waiting = false
+/** Takes an entry out, wherever it stands. False, and nothing happens, if it no longer waits. */
+export const remove = <A>(self: Waiters<A>, entry: Entry<A>): boolean => {
+  if (!entry.isWaiting) return false
+  if (entry.previous === undefined) self.first = entry.next
+  else entry.previous.next = entry.next
+  if (entry.next === undefined) self.last = entry.previous
+  else entry.next.previous = entry.previous
+  // An entry that is kept by its owner must not keep its old neighbours alive.
+  entry.previous = undefined
+  entry.next = undefined
+  entry.isWaiting = false
   self.size--
   return true
-}
-
-/** Takes the first. */
-export const next = <A>(self: Waiters<A>): A | undefined => {
-  const place = self.first
-  if (place === undefined) return undefined
-  leave(self, place)
-  return place.value
 }
 
 /** All that wait, first to last. */
 export const toArray = <A>(self: Waiters<A>): ReadonlyArray<A> => {
   const all: Array<A> = []
-  for (let place = self.first; place !== undefined; place = place.behind) all.push(place.value)
+  for (let entry = self.first; entry !== undefined; entry = entry.next) all.push(entry.value)
   return all
 }

@@ -1,77 +1,66 @@
 /** What somebody wrote as the options of a plan, checked before anything of it is built. */
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { found, type Issue } from "../../error/InvalidOptions.ts"
-import { checkCondition } from "../../internal/plan.ts"
-import {
-  allowedDuration,
-  at,
-  durationInput,
-  fields,
-  isFunction,
-  judge,
-  optional,
-  type Reader,
-  type Report,
-  required,
-  text,
-  where
-} from "../../internal/reader.ts"
+import type * as Verdict from "../../error/Verdict.ts"
+import * as Form from "../../internal/form.ts"
+import { conditionForm } from "../../internal/plan.ts"
 import { isRecord } from "../../internal/record.ts"
 
 const isModel = (value: unknown): value is object =>
-  Layer.isLayer(value) || (isRecord(value) && isFunction(value["generate"]))
+  Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
 
-/** How long a plan stays with the step that answered, in milliseconds. */
-export const stay: Reader<number> = durationInput(`${allowedDuration} (leave it out to start at the first step)`)
-
-const checkStep = (value: unknown, path: string, position: number, report: Report): void => {
-  const record = fields(value, path, ["name", "model", "pipeline", "when"], report, "a step with a name and a model")
-  if (record === undefined) return
-  required(record, "name", path, text, report)
-  required(record, "model", path, where(isModel, "a LanguageModel service, or a layer that provides one"), report)
-  optional(record, "pipeline", path, where(isRecord, "a pipeline, or the options of one"), report)
-  if (position > 0) optional(record, "when", path, checkCondition, report)
-  else if (record["when"] !== undefined) {
-    report.problems.push({
-      path: at(path, "when"),
-      found: record["when"],
-      allowed: "no condition: nothing has failed before the first step"
-    })
-  }
+const stepFields = {
+  name: Form.text(),
+  model: Form.value(isModel, "a LanguageModel service, or a layer that provides one"),
+  pipeline: Form.optional(Form.value(isRecord, "a pipeline, or the options of one"))
 }
 
-/** Every problem of the options, but for those of the pipelines, which a pipeline finds by itself. */
+const isNothing = (value: unknown): value is undefined => value === undefined
+
+const whatStep = "a step with a name and a model"
+
+const firstStep = Form.struct(whatStep, {
+  ...stepFields,
+  when: Form.optional(Form.value(isNothing, "no condition: nothing has failed before the first step"))
+})
+
+const laterStep = Form.struct(whatStep, { ...stepFields, when: Form.optional(conditionForm) })
+
+const plan = Form.struct("an object with the options of a plan", {
+  name: Form.optional(Form.text()),
+  sticky: Form.optional(Form.millis({ allowed: `${Form.allowedDuration} (leave it out to start at the first step)` })),
+  verdict: Form.optional(
+    Form.fn<(error: unknown) => Verdict.Verdict>("a function from an error to a verdict", "judge errors")
+  ),
+  steps: Form.list(Form.anything, { allowed: "a list of one or more steps" })
+})
+
+const faultsOf = (form: Form.Form<unknown, unknown>, value: unknown, path = ""): ReadonlyArray<Form.Fault> =>
+  Either.match(Form.read(form, value, "code", path), { onLeft: (faults) => faults, onRight: () => [] })
+
+const nameOf = (step: unknown): unknown => isRecord(step) ? step["name"] : undefined
+
+/** A step is found by its name, so no two have the same. */
+const sameName = (steps: ReadonlyArray<unknown>, position: number): ReadonlyArray<Form.Fault> => {
+  const name = nameOf(steps[position])
+  const first = steps.findIndex((step) => nameOf(step) === name)
+  return name === undefined || first === position ? [] : [{
+    path: `steps.${position}.name`,
+    found: name,
+    allowed: `a name of its own; steps.${first} has this one`
+  }]
+}
+
+/** Every fault of the options, but for those of the pipelines, which a pipeline finds by itself. */
 export const planIssues = (options: unknown): ReadonlyArray<Issue> => {
-  const report: Report = { problems: [] }
-  const record = fields(
-    options,
-    "",
-    ["name", "steps", "sticky", "verdict"],
-    report,
-    "an object with the options of a plan"
-  )
-  if (record !== undefined) {
-    optional(record, "name", "", text, report)
-    optional(record, "sticky", "", stay, report)
-    optional(record, "verdict", "", judge, report)
-    const { steps } = record
-    if (!Array.isArray(steps) || steps.length === 0) {
-      report.problems.push({ path: "steps", found: steps, allowed: "a list of one or more steps" })
-    } else {
-      const names: ReadonlyArray<unknown> = steps.map((step: unknown) => isRecord(step) ? step["name"] : undefined)
-      steps.forEach((step: unknown, position) => {
-        const path = `steps.${position}`
-        checkStep(step, path, position, report)
-        const name = names[position]
-        if (name !== undefined && names.indexOf(name) < position) {
-          report.problems.push({
-            path: at(path, "name"),
-            found: name,
-            allowed: `a name of its own; steps.${names.indexOf(name)} has this one`
-          })
-        }
-      })
-    }
-  }
-  return report.problems.map((problem) => ({ ...problem, found: found(problem.found) }))
+  const steps: unknown = isRecord(options) ? options["steps"] : undefined
+  const all: ReadonlyArray<unknown> = Array.isArray(steps) ? steps : []
+  return [
+    ...faultsOf(plan, options),
+    ...all.flatMap((step, position) => [
+      ...faultsOf(position === 0 ? firstStep : laterStep, step, `steps.${position}`),
+      ...sameName(all, position)
+    ])
+  ].map((fault) => ({ ...fault, found: found(fault.found) }))
 }

@@ -35,6 +35,23 @@ describe("the JSON Schema of a form", () => {
     expect(Form.toJsonSchema(form)["properties"]).not.toHaveProperty("verdict")
   })
 
+  it("does not ask for a field that somebody else may give, and says no default of it", () => {
+    const policy = Form.struct("a policy", {
+      name: Form.withDefault(Form.annotate(Form.text(), { description: "its name" }), () => "policy"),
+      limit: Form.count(1, 9)
+    })
+    const named = Form.checked(Form.struct("a named one", { name: Form.text(), limit: Form.count(1, 9) }), () => [])
+    for (const each of [policy, named]) {
+      const { properties, required } = Form.toJsonSchema(Form.mayLeaveOut(each, "name"))
+      expect(required).toEqual(["limit"])
+      expect(properties).toMatchObject({ name: { type: "string" } })
+      expect(JSON.stringify(properties)).not.toContain("default")
+    }
+    expect(Form.hasField(named, "name")).toBe(true)
+    expect(Form.hasField(named, "names")).toBe(false)
+    expect(Form.toJsonSchema(Form.mayLeaveOut(policy, "other"))).toEqual(Form.toJsonSchema(policy))
+  })
+
   it("takes two forms of one name only where they are the same", () => {
     const two = (a: number, b: number) =>
       Form.struct("two", {

@@ -289,6 +289,28 @@ describe("a form that contains itself", () => {
 })
 
 describe("reading", () => {
+  it("tells what is wrong in the order of the fields where that is asked for, and with the whole at the end", () => {
+    const fields = Form.struct(
+      "a range",
+      { from: Form.count(0, 9), to: Form.count(0, 9), name: Form.text() },
+      () => [{ path: [], allowed: "a range that is used", found: undefined }],
+      ({ to }) => to === 3 ? [{ path: ["to"], allowed: "not 3" }] : []
+    )
+    const range = Form.inFieldOrder(fields)
+    const wrong = { colour: "red", name: "", to: 3, from: -1 }
+    expect(pathsOf(fields, wrong)).toEqual(["colour", "from", "name", "", "to"])
+    expect(pathsOf(range, wrong)).toEqual(["colour", "from", "to", "name", ""])
+    const nested = Form.struct("an object with a range", { range, other: Form.text() })
+    expect(pathsOf(nested, { range: wrong })).toEqual([
+      "range.colour",
+      "range.from",
+      "range.to",
+      "range.name",
+      "range",
+      "other"
+    ])
+  })
+
   it("takes no more time for each of many unknown fields", () => {
     const many = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`field${i}`, i]))
     expect(pathsOf(form, many, "file")).toHaveLength(200_001)

@@ -2,11 +2,18 @@ import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Waiters from "../../../src/policy/shared/waiters.ts"
 
+/** Takes the first. */
+const takeFirst = <A>(queue: Waiters.Waiters<A>): A | undefined => {
+  const { first } = queue
+  if (first !== undefined) Waiters.remove(queue, first)
+  return first?.value
+}
+
 describe("waiters", () => {
   it("first in, first out", () => {
     const queue = Waiters.make<string>()
-    for (const name of ["a", "b", "c"]) Waiters.join(queue, name)
-    expect([Waiters.next(queue), Waiters.next(queue), Waiters.next(queue), Waiters.next(queue)])
+    for (const name of ["a", "b", "c"]) Waiters.add(queue, name)
+    expect([takeFirst(queue), takeFirst(queue), takeFirst(queue), takeFirst(queue)])
       .toEqual(["a", "b", "c", undefined])
     expect(queue).toEqual(Waiters.make())
   })
@@ -17,33 +24,33 @@ describe("waiters", () => {
     ["last", 2, ["a", "b"]]
   ])("the %s may leave, once", (_, index, rest) => {
     const queue = Waiters.make<string>()
-    const place = ["a", "b", "c"].map((name) => Waiters.join(queue, name))[index]
-    if (place === undefined) throw new Error("no such place")
-    expect(Waiters.leave(queue, place)).toBe(true)
-    expect(Waiters.leave(queue, place)).toBe(false)
+    const entry = ["a", "b", "c"].map((name) => Waiters.add(queue, name))[index]
+    if (entry === undefined) throw new Error("no such entry")
+    expect(Waiters.remove(queue, entry)).toBe(true)
+    expect(Waiters.remove(queue, entry)).toBe(false)
     expect(Waiters.toArray(queue)).toEqual(rest)
     expect(queue.size).toBe(2)
   })
 
   it("who was taken can not leave any more", () => {
     const queue = Waiters.make<string>()
-    const place = Waiters.join(queue, "a")
-    Waiters.next(queue)
-    expect(Waiters.leave(queue, place)).toBe(false)
+    const entry = Waiters.add(queue, "a")
+    takeFirst(queue)
+    expect(Waiters.remove(queue, entry)).toBe(false)
     expect(queue.size).toBe(0)
   })
 
   it("who left keeps no neighbour alive", () => {
     const queue = Waiters.make<string>()
-    const [, middle] = ["a", "b", "c"].map((name) => Waiters.join(queue, name))
-    if (middle === undefined) throw new Error("no such place")
-    Waiters.leave(queue, middle)
-    expect([middle.before, middle.behind]).toEqual([undefined, undefined])
+    const [, middle] = ["a", "b", "c"].map((name) => Waiters.add(queue, name))
+    if (middle === undefined) throw new Error("no such entry")
+    Waiters.remove(queue, middle)
+    expect([middle.previous, middle.next]).toEqual([undefined, undefined])
   })
 
   it("does what an array does, whatever the order", () => {
     const command = FastCheck.oneof(
-      FastCheck.constant("join" as const),
+      FastCheck.constant("add" as const),
       FastCheck.constant("next" as const),
       FastCheck.nat(20)
     )
@@ -51,17 +58,17 @@ describe("waiters", () => {
       FastCheck.property(FastCheck.array(command, { maxLength: 60 }), (commands) => {
         const queue = Waiters.make<number>()
         const model: Array<number> = []
-        const places: Array<Waiters.Place<number>> = []
+        const entries: Array<Waiters.Entry<number>> = []
         for (const each of commands) {
-          if (each === "join") {
-            model.push(places.length)
-            places.push(Waiters.join(queue, places.length))
+          if (each === "add") {
+            model.push(entries.length)
+            entries.push(Waiters.add(queue, entries.length))
           } else if (each === "next") {
-            expect(Waiters.next(queue)).toBe(model.shift())
+            expect(takeFirst(queue)).toBe(model.shift())
           } else {
-            const place = places[each]
+            const entry = entries[each]
             const index = model.indexOf(each)
-            if (place !== undefined) expect(Waiters.leave(queue, place)).toBe(index >= 0)
+            if (entry !== undefined) expect(Waiters.remove(queue, entry)).toBe(index >= 0)
             if (index >= 0) model.splice(index, 1)
           }
           expect(Waiters.toArray(queue)).toEqual(model)

@@ -1,12 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
-import type { Report } from "../../../src/internal/reader.ts"
-import * as Json from "../../../src/policy/shared/retryJson.ts"
+import * as Either from "effect/Either"
+import * as Form from "../../../src/internal/form.ts"
+import * as Json from "../../../src/policy/shared/retryForm.ts"
 import { maxDepth, type RetryTree } from "../../../src/policy/shared/retryTree.ts"
 
-const read = (json: unknown) => {
-  const report: Report = { problems: [] }
-  return { tree: Json.read(json, "", report), problems: report.problems.map(({ found, path }) => [path, found]) }
-}
+const read = (json: unknown) =>
+  Either.match(Form.read(Json.policyForm, json, "file"), {
+    onLeft: (faults) => ({ tree: undefined, problems: faults.map(({ found, path }) => [path, found]) }),
+    onRight: (tree) => ({ tree, problems: [] })
+  })
 
 const immediate: RetryTree = { _tag: "Immediate" }
 

@@ -1,0 +1,168 @@
+/**
+ * A call at a rate limiter: how it reserves what it costs, waits for its turn, and what its end means for what it had
+ * reserved. A pipeline runs the parts one by one; `apply` of the module runs them all.
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { RateLimitExceeded, refusal } from "../../error/PolicyError.ts"
+import type { Verdict } from "../../error/Verdict.ts"
+import { elapsedMillis } from "../../internal/elapsed.ts"
+import * as Event from "../../telemetry/Event.ts"
+import * as Monitor from "../../telemetry/Monitor.ts"
+import type { Admission, Granted, RateLimitStore, Refused, Request } from "../RateLimitStore.ts"
+import type { Restore } from "../shared/region.ts"
+import * as Correction from "./correction.ts"
+import type { Settings } from "./options.ts"
+
+/** A limiter, as far as a call needs it. */
+interface Limiter extends Settings {
+  readonly verdict: (error: unknown) => Verdict
+  readonly store: RateLimitStore
+}
+
+/** What a call costs. */
+interface Cost<in A> {
+  readonly tokens?: number | undefined
+  readonly requests?: number | undefined
+  readonly actual?: ((value: A) => number) | undefined
+}
+
+export const oneRequest: Cost<unknown> = {}
+
+const requestOf = (self: Limiter, cost: Cost<never>): Request => ({
+  key: self.key,
+  limits: self.limits,
+  maxWait: self.maxWait,
+  requests: cost.requests === undefined ? 1 : Correction.clean(cost.requests),
+  tokens: cost.tokens === undefined ? 0 : Correction.clean(cost.tokens)
+})
+
+/** Runs the effect when it is its turn, and settles what it had reserved. */
+export const apply = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  self: Limiter,
+  cost: Cost<A>
+): Effect.Effect<A, E | RateLimitExceeded, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const { actual } = cost
+    const run = (granted: Granted): Effect.Effect<A, E, R> => {
+      let begun = false
+      const body = restore(Effect.suspend(() => {
+        begun = true
+        return effect
+      }))
+      const failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> =>
+        Effect.zipRight(
+          settle(self, granted, begun ? Correction.ofCause(cause, self) : Correction.unsent),
+          Effect.failCause(cause)
+        )
+      return actual === undefined
+        ? Effect.catchAllCause(body, failed)
+        : Effect.matchCauseEffect(body, {
+          onFailure: failed,
+          onSuccess: (value) => Effect.as(settle(self, granted, Correction.ofUsage(value, actual)), value)
+        })
+    }
+    const go = (admission: Admission): Effect.Effect<A, E | RateLimitExceeded, R> =>
+      admission._tag === "Granted" ? run(admission) : Effect.flatMap(enter(self, admission, restore), run)
+    const { local } = self.store
+    return local === undefined
+      ? Effect.flatMap(reserve(self, cost, restore), run)
+      : Effect.clockWith((clock) => go(local.reserve(requestOf(self, cost), elapsedMillis(clock))))
+  })
+
+/**
+ * What the limiter answers a call at `now` (elapsed milliseconds of the running `Clock`). Give what was granted to
+ * {@link settleExit} when the call has ended, and anything else to {@link enter}. `undefined` where the store does not
+ * live in this process: then {@link reserve}.
+ */
+export const admit = (self: Limiter, now: number, cost: Cost<never> = oneRequest): Admission | undefined =>
+  self.store.local?.reserve(requestOf(self, cost), now)
+
+/** Takes the cost of a call, waiting for its turn. To be run in an uninterruptible region whose mask gave `restore`. */
+export const reserve = (
+  self: Limiter,
+  cost: Cost<never>,
+  restore: Restore
+): Effect.Effect<Granted, RateLimitExceeded> =>
+  Effect.flatMap(self.store.reserve(requestOf(self, cost)), (admission) => enter(self, admission, restore))
+
+const report = (event: (now: number) => Event.Event): Effect.Effect<void> =>
+  Effect.clockWith((clock) => Monitor.emit(event(clock.unsafeCurrentTimeMillis())))
+
+const refuse = ({ name }: Limiter, refused: Refused): Effect.Effect<never, RateLimitExceeded> => {
+  const { reason } = refused
+  // A store that somebody else wrote, or a pause without end, must not make an error that cannot be sent on.
+  const retryAfter = Duration.millis(reason === "rate" ? Correction.clean(refused.retryAfter) : 0)
+  const common = { name, retryAfter, reason }
+  return Effect.zipRight(
+    report((at) => Event.RateLimitRefused({ at, name, reason, retryAfter })),
+    Effect.fail(refusal(
+      RateLimitExceeded,
+      refused.reason === "rate"
+        ? common
+        : { ...common, cost: refused.cost, limit: refused.limit, unit: refused.unit }
+    ))
+  )
+}
+
+/** Goes on when granted, waits for the turn, or fails. To be run in an uninterruptible region. */
+export const enter = (
+  self: Limiter,
+  admission: Admission,
+  restore: Restore
+): Effect.Effect<Granted, RateLimitExceeded> => {
+  switch (admission._tag) {
+    case "Granted":
+      return Effect.succeed(admission)
+    case "Refused":
+      return refuse(self, admission)
+    case "Waiting": {
+      const wait = Duration.millis(admission.wait)
+      return Effect.flatMap(
+        Effect.onError(
+          Effect.zipRight(
+            report((at) => Event.RateLimitDelayed({ at, name: self.name, wait })),
+            restore(self.store.wait(admission))
+          ),
+          () => self.store.release(admission)
+        ),
+        (turn) => turn._tag === "Granted" ? Effect.succeed(turn) : refuse(self, turn)
+      )
+    }
+  }
+}
+
+/** Reports a pause that begins now. */
+export const reportPause = ({ name }: Limiter, millis: number): Effect.Effect<void> =>
+  report((at) => Event.RateLimitPaused({ at, name, until: at + millis, wait: Duration.millis(millis) }))
+
+/** Corrects a reservation, and reports the pause that comes of it. */
+const settle = (
+  self: Limiter,
+  granted: Granted,
+  correction: Correction.Correction | undefined
+): Effect.Effect<void> =>
+  correction === undefined ? Effect.void : Effect.flatMap(
+    Correction.make(self.store, granted, correction),
+    (millis) => millis === undefined ? Effect.void : reportPause(self, millis)
+  )
+
+/** What follows the end of a granted call that was begun, for any store. */
+export const settleExit = <A, E>(
+  self: Limiter,
+  granted: Granted,
+  exit: Exit.Exit<A, E>,
+  actual?: ((value: A) => number) | undefined
+): Effect.Effect<void> =>
+  settle(
+    self,
+    granted,
+    exit._tag === "Failure"
+      ? Correction.ofCause(exit.cause, self)
+      : actual === undefined
+      ? undefined
+      : Correction.ofUsage(exit.value, actual)
+  )
