@@ -6,19 +6,27 @@
  * - `"rate"` is the stronger one: after the first throttle it also holds requests back before they are sent, at a rate
  *   that AWS's SDKs control by a cubic curve.
  *
- * A `Retry` takes it as an option; {@link apply} is for effects without one.
+ * A `Retry` takes it as an option; {@link apply} is for effects without one. Use it where a limit is shared with clients
+ * that you do not see, or is not known: a `RateLimiter` needs its numbers, this one finds them by being throttled.
  *
  * @example
  * import * as Effect from "effect/Effect"
+ * import { RateLimited } from "effect-llm-resilience/error/ModelError"
  * import * as AdaptiveRetry from "effect-llm-resilience/policy/AdaptiveRetry"
+ *
+ * // The key is used by other programs, too: some calls are throttled, and nobody says how many are allowed.
+ * const call = (number: number) =>
+ *   number < 3 ? Effect.fail(new RateLimited({ provider: "openai" })) : Effect.succeed("an answer")
  *
  * const program = Effect.gen(function*() {
  *   const adaptive = yield* AdaptiveRetry.make({ name: "openai", mode: "rate" })
- *   yield* Effect.succeed("an answer").pipe(AdaptiveRetry.apply(adaptive))
- *   return yield* AdaptiveRetry.stats(adaptive)
+ *   const results = yield* Effect.forEach([1, 2, 3], (number) =>
+ *     call(number).pipe(AdaptiveRetry.apply(adaptive), Effect.either))
+ *   const { rate } = yield* AdaptiveRetry.stats(adaptive)
+ *   return { answers: results.filter((result) => result._tag === "Right").length, isHeldBack: rate._tag === "Some" }
  * })
  *
- * Effect.runPromise(program).then(console.log)
+ * Effect.runPromise(program).then(console.log) // { answers: 1, isHeldBack: true }
  *
  * @since 0.1.0
  */
