@@ -13,6 +13,7 @@ export * as Metrics from "./telemetry/Metrics.ts"
 export * as Monitor from "./telemetry/Monitor.ts"
 
 export * as AdaptiveRetry from "./policy/AdaptiveRetry.ts"
+export * as AdaptiveThrottle from "./policy/AdaptiveThrottle.ts"
 export * as Backoff from "./policy/Backoff.ts"
 export * as Bulkhead from "./policy/Bulkhead.ts"
 export * as CircuitBreaker from "./policy/CircuitBreaker.ts"

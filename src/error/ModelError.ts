@@ -23,7 +23,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { visible } from "../internal/visible.ts"
+import { visible } from "../internal/redact.ts"
 import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 

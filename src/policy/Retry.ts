@@ -27,10 +27,10 @@ import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { type FailedAttempt, RetriesExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import * as AdaptiveRetry from "./AdaptiveRetry.ts"
+import * as Loop from "./retry/loop.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import { refusal } from "./shared/options.ts"
-import * as Loop from "./shared/retryLoop.ts"
 
 /**
  * What marks a value as a {@link Retry}.
@@ -150,7 +150,7 @@ export {
    * @category tags
    */
   CurrentAttempt
-} from "./shared/retryLoop.ts"
+} from "./retry/loop.ts"
 
 /**
  * A value together with how it was got.

@@ -43,7 +43,11 @@ describe("ToolLoop.run", () => {
         ScriptedModel.reply(
           new Response({
             model: "m",
-            parts: [{ _tag: "ProviderPart", kind: "server_tool_use", providerMetadata: "anthropic/anthropic:block:{}" }],
+            parts: [{
+              _tag: "ProviderPart",
+              kind: "server_tool_use",
+              providerMetadata: "anthropic/anthropic:block:{}"
+            }],
             finishReason: "unknown",
             rawFinishReason: "pause_turn",
             usage: Usage.zero

@@ -6,8 +6,8 @@ import type * as Form from "../../internal/form.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as Hedge from "../Hedge.ts"
 import * as RetryBudget from "../RetryBudget.ts"
-import { HedgedRun } from "../shared/hedgedAttempt.ts"
 import * as Section from "../shared/section.ts"
+import { HedgedRun } from "./hedgedAttempt.ts"
 import { pipelineForm } from "./options.ts"
 
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)

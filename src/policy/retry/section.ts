@@ -8,10 +8,10 @@ import * as AdaptiveRetry from "../AdaptiveRetry.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import { policyForm } from "../shared/retryForm.ts"
-import * as Loop from "../shared/retryLoop.ts"
 import { outerLimit } from "../shared/retryTree.ts"
 import { make as fromTree } from "../shared/retryValue.ts"
 import * as Section from "../shared/section.ts"
+import * as Loop from "./loop.ts"
 
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isAdaptiveRetry = Section.marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId)

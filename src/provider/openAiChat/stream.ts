@@ -9,10 +9,10 @@ import { finishReasonOf, readEnding } from "../shared/finishReasons.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import { rawAt } from "../shared/rawJson.ts"
-import * as repeatedText from "../shared/repeatedText.ts"
 import { factsOf } from "../shared/sse.ts"
 import * as calls from "./calls.ts"
 import * as choices from "./choices.ts"
+import * as repeatedText from "./repeatedText.ts"
 import { contentParts, thinkingIn, usageOf } from "./reply.ts"
 
 /** What is known of the request, as far as its reply is read by it. */

@@ -4,7 +4,6 @@
  */
 import * as Hints from "../../internal/hints.ts"
 import type { ErrorBody } from "../shared/errorBody.ts"
-import * as Codes from "./codePatterns.ts"
 import * as Words from "./vocabulary.ts"
 
 /** The reply as far as a rule may look at it. */
@@ -47,16 +46,18 @@ const has = (body: ErrorBody, codes: ReadonlySet<string>): boolean => {
   return false
 }
 
-/** The codes as the patterns of `codePatterns.ts` read them. */
+/** The codes as the patterns of `codePatterns` read them. */
 const codesOf = (body: ErrorBody): string => [...body.codes].join(" ").slice(0, 4_000)
 
 /** Out of money, by a code or by words. */
-const isUnpaid = (body: ErrorBody): boolean => Codes.money.test(codesOf(body)) || Words.unpaid.test(body.text)
+const isUnpaid = (body: ErrorBody): boolean =>
+  Words.codePatterns.money.test(codesOf(body)) || Words.unpaid.test(body.text)
 
 const isConcurrency = (body: ErrorBody): boolean =>
-  Codes.concurrency.test(codesOf(body)) || Words.concurrency.test(body.text)
+  Words.codePatterns.concurrency.test(codesOf(body)) || Words.concurrency.test(body.text)
 
-const isFiltered = (body: ErrorBody): boolean => has(body, Words.filterCodes) || Codes.filter.test(codesOf(body))
+const isFiltered = (body: ErrorBody): boolean =>
+  has(body, Words.filterCodes) || Words.codePatterns.filter.test(codesOf(body))
 
 const speaksOfFilter = (body: ErrorBody): boolean =>
   Words.filter.test(body.text) || Words.filterElsewhere.test(body.text)
@@ -91,7 +92,9 @@ const asked = (text: string): Sizes | undefined => {
 
 const scopeOf = (body: ErrorBody): Scope => {
   const quotas = body.quotas.join(" ")
-  if (Words.perDay.test(body.text) || Words.perDay.test(quotas) || Codes.daily.test(codesOf(body))) return "day"
+  if (Words.perDay.test(body.text) || Words.perDay.test(quotas) || Words.codePatterns.daily.test(codesOf(body))) {
+    return "day"
+  }
   if (
     body.codes.has("tokens") ||
     /\btokens? (?:per|rate)|\b[ti]?tpm\b|(?:input|output|token)s? ?(?:count|per)|tokens?per/i.test(
@@ -182,7 +185,7 @@ const limit = (reply: Reply, status: number | undefined): Diagnosis => {
   const rated = Words.perMinute.test(body.text) || Words.perMinute.test(quotas) || crowded(body)
   const isSpent = Words.quota.test(body.text) || Words.allowance.test(body.text) || Words.unpaid.test(body.text)
   if (
-    has(body, Words.quotaCodes) || Codes.money.test(codesOf(body)) || (isSpent && !rated) ||
+    has(body, Words.quotaCodes) || Words.codePatterns.money.test(codesOf(body)) || (isSpent && !rated) ||
     Words.perMonth.test(body.text)
   ) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, wait) }
@@ -250,7 +253,7 @@ const overflow = (text: string): Sizes => {
 const promptLength = 65_536
 
 const isOverflow = (body: ErrorBody): boolean => {
-  if (has(body, Words.contextCodes) || Codes.context.test(codesOf(body))) return true
+  if (has(body, Words.contextCodes) || Words.codePatterns.context.test(codesOf(body))) return true
   if (Words.context.test(body.text) || Words.contextElsewhere.test(body.text)) return true
   const longest = count(Words.longString.exec(body.text)?.[1])
   return longest !== undefined && longest >= promptLength
@@ -386,11 +389,11 @@ export const classify = (reply: Reply): Diagnosis => {
   // The code is exact where the status is not: a new-api gateway says model_not_found with 503, OpenAI with 400 and 403.
   if (has(body, Words.modelCodes) && !limited) return { kind: "ModelNotFound" }
   if (limited) return limit(reply, status)
-  if (has(body, Words.contextCodes) || Codes.context.test(codesOf(body))) {
+  if (has(body, Words.contextCodes) || Words.codePatterns.context.test(codesOf(body))) {
     return { kind: "ContextLengthExceeded", sizes: overflow(body.text) }
   }
   const isSpent = Words.quota.test(body.text) || Words.unpaid.test(body.text) || Words.allowance.test(body.text)
-  if (has(body, Words.quotaCodes) || Codes.money.test(codesOf(body)) || (client && isSpent)) {
+  if (has(body, Words.quotaCodes) || Words.codePatterns.money.test(codesOf(body)) || (client && isSpent)) {
     return { kind: "QuotaExhausted", reason: reasonOf(body), resetAt: resetAt(reply, undefined) }
   }
   if (status === 401) {

@@ -173,3 +173,24 @@ export const money = /credit|balance|billing|spend|payment|budget|funds|recharge
 
 /** OpenAI's length check of a single text; small ones are names and ids, not prompts. */
 export const longString = /string too long\.? expected a string with maximum length (\d+)/i
+
+/**
+ * What a machine-readable word means by what it is made of. Vendors coin codes faster than a list can follow
+ * (`INSUFFICIENT_G1_CREDITS_BALANCE`, `InputImageSensitiveContentDetected`), but they coin them from the same few words.
+ * Patterns run over canonical codes: lower case, no punctuation, one blank between two codes.
+ */
+export const codePatterns = {
+  /** Out of money, or an account that is not paid. */
+  money:
+    /insufficient\w*(?:credit|balance|fund)|(?:credit|balance|fund)s?(?:balance)?\w{0,12}(?:exhausted|insufficient|toolow|depleted|notenough|empty)|pastdue|overdue|arrear|unpaid|billing\w{0,12}(?:disabled|inactive|notactive|notenabled|required)|paymentrequired|subscription\w{0,12}(?:expired|inactive|required|ended|cancell?ed)|budget\w{0,12}exceeded|spend\w{0,12}(?:limit|cap)/,
+  /** More at a time than is allowed. */
+  concurrency: /concurren\w{0,24}(?:limit|exceed|toomany|reached|max)|(?:toomany|exceed\w{0,12}|max\w{0,12})concurren/,
+  /** An allowance of a day. */
+  daily: /(?:daily|perday)\w{0,16}(?:limit|quota|allowance|exceed|allocation)|(?:limit|quota)\w{0,16}(?:daily|perday)/,
+  /** The prompt is longer than the model can take. */
+  context:
+    /context(?:length|window|size|limit)\w{0,16}(?:exceed|toolong|overflow|reached)|exceed\w{0,16}context|(?:prompt|inputs?|messages?)(?:is|are)?toolong|inputtokens?\w{0,12}exceed/,
+  /** A filter withheld something. */
+  filter:
+    /sensitive(?:content|words?|text|image|video)|contentfilter|contentpolicy|contentmoderation|prohibitedcontent|blocked(?:by)?safety|safety(?:block|violation|filter)|guardrail\w{0,12}(?:intervened|blocked|violat)|promptblocked/
+} as const

@@ -11,9 +11,9 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Run } from "./attempt.ts"
-import { type Surroundings, surroundingsOf } from "./childFiber.ts"
-import { type Budget, CountedCall, find, type Grant, reportExhausted } from "./countedCall.ts"
+import type { Run } from "../shared/attempt.ts"
+import { type Surroundings, surroundingsOf } from "../shared/childFiber.ts"
+import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/countedCall.ts"
 import {
   type Attempt,
   countedRound,
@@ -21,13 +21,13 @@ import {
   retryOf,
   type RetryOfAttempt,
   RunningAttempt
-} from "./currentAttempt.ts"
-import { longestTimer, type Restore } from "./region.ts"
-import * as RetryRun from "./retryRun.ts"
-import { outerLimit } from "./retryTree.ts"
-import type { RetryPolicy } from "./retryValue.ts"
+} from "../shared/currentAttempt.ts"
+import { longestTimer, type Restore } from "../shared/region.ts"
+import * as RetryRun from "../shared/retryRun.ts"
+import { outerLimit } from "../shared/retryTree.ts"
+import type { RetryPolicy } from "../shared/retryValue.ts"
 
-export { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
+export { type Attempt, CurrentAttempt } from "../shared/currentAttempt.ts"
 
 /** What makes the waits of a retry longer while much fails: an `AdaptiveRetry`. */
 export interface Stretching {

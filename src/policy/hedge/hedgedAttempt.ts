@@ -4,12 +4,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { elapsedMillis } from "../../internal/elapsed.ts"
-import type { Beside, Run } from "./attempt.ts"
-import { Surroundings, surroundingsOf } from "./childFiber.ts"
-import { CountedCall, find } from "./countedCall.ts"
-import * as Retried from "./currentAttempt.ts"
-import { CurrentAttempt, HedgeRace, type Hedging, meaningOf, repeatable } from "./hedgeRace.ts"
-import type { Restore } from "./region.ts"
+import type { Beside, Run } from "../shared/attempt.ts"
+import { Surroundings, surroundingsOf } from "../shared/childFiber.ts"
+import { CountedCall, find } from "../shared/countedCall.ts"
+import * as Retried from "../shared/currentAttempt.ts"
+import type { Restore } from "../shared/region.ts"
+import { CurrentAttempt, HedgeRace, type Hedging, meaningOf, repeatable } from "./race.ts"
 
 /** A call with a hedge. */
 export class HedgedRun<A, E, R> implements Run<A, E, R> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as ModelError from "../../src/error/ModelError.ts"
-import { visible } from "../../src/internal/visible.ts"
+import { visible } from "../../src/internal/redact.ts"
 
 describe("foreign text", () => {
   it("shows what a log or a terminal would take for more than text", () => {

@@ -13,9 +13,9 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import { fork, inherited, noTimer, startTimer, type Surroundings, uninterruptibly } from "./childFiber.ts"
-import { type Budget, type CountedCall, type Grant, reportExhausted } from "./countedCall.ts"
-import type { Restore } from "./region.ts"
+import { fork, inherited, noTimer, startTimer, type Surroundings, uninterruptibly } from "../shared/childFiber.ts"
+import { type Budget, type CountedCall, type Grant, reportExhausted } from "../shared/countedCall.ts"
+import type { Restore } from "../shared/region.ts"
 
 /** The attempts have no ids yet; a bulkhead must know that the caller waits for fibers all the same. */
 const someFiber = (): FiberId.FiberId => FiberId.unsafeMake()
