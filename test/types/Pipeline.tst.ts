@@ -3,7 +3,7 @@ import { pipe } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { describe, expect, it } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
-import type { BulkheadFull, CircuitOpen, RateLimitExceeded, TimedOut } from "../../src/error/PolicyError.ts"
+import type { BulkheadFull, CircuitOpen, RateLimitExceeded, Throttled, TimedOut } from "../../src/error/PolicyError.ts"
 import type * as AdaptiveRetry from "../../src/policy/AdaptiveRetry.ts"
 import type * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import type * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
@@ -83,7 +83,7 @@ type Strong<A, E, R> = Effect.Effect<A, E | Pipeline.AnyRefusal, R>
 
 describe("Pipeline.apply", () => {
   it("adds all that a pipeline can refuse, in both call styles: another configuration may bring any of it", () => {
-    expect<Pipeline.AnyRefusal>().type.toBe<CircuitOpen | RateLimitExceeded | BulkheadFull | TimedOut>()
+    expect<Pipeline.AnyRefusal>().type.toBe<CircuitOpen | Throttled | RateLimitExceeded | BulkheadFull | TimedOut>()
     expect(Pipeline.apply(call, pipeline)).type.toBe<Strong<"answer", Down, "service">>()
     expect(call.pipe(Pipeline.apply(pipeline))).type.toBe<Strong<"answer", Down, "service">>()
   })

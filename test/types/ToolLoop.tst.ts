@@ -6,6 +6,7 @@ import type * as Stream from "effect/Stream"
 import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type { InvalidToolCall, Truncated } from "../../src/error/ModelError.ts"
+import type { ReplyError } from "../../src/error/ReplyError.ts"
 import type { ToolCallsRejected } from "../../src/error/ToolCallError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Tool from "../../src/model/Tool.ts"
@@ -56,7 +57,9 @@ describe("ToolLoop", () => {
       | Toolkit.Success<"get_weather", { readonly degrees: number }>
       | Toolkit.Success<"now", string>
     >()
-    expect<ToolLoop.Outcome<Tools>["refused"][number]>().type.toBe<ToolCallsRejected | InvalidToolCall | Truncated>()
+    expect<ToolLoop.Outcome<Tools>["refused"][number]>().type.toBe<
+      ToolCallsRejected | InvalidToolCall | Truncated | ReplyError
+    >()
   })
 
   test("wants a handler for each tool, which answers what the tool says", () => {
