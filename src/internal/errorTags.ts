@@ -29,6 +29,7 @@ export const errorTags: ReadonlyArray<string> = [
   "CircuitOpen",
   "BulkheadFull",
   "RateLimitExceeded",
+  "Throttled",
   "TimedOut",
   "SpendLimitExceeded",
   "RetriesExhausted",

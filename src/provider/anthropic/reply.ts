@@ -46,6 +46,9 @@ const skipped: Block = { _tag: "Skipped" }
 export const ownMetadata = (json: string, provider: string): string =>
   providerMetadata.write("anthropic", provider, "block", json)
 
+/** Anthropic cites sentence by sentence. A longer text has no citations, and a stream does not hold on to it. */
+export const longestCited = 65_536
+
 /** A text with what it rests on, as a part keeps it: the block as it goes back. */
 export const citedMetadata = (text: string, citations: ReadonlyArray<unknown>, provider: string): string | undefined =>
   citations.length === 0

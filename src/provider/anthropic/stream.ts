@@ -34,8 +34,8 @@ interface Options {
 /** A block between its start and its stop. */
 type Open =
   | { readonly _tag: "Skipped" }
-  /** A text, and what it rests on. */
-  | { readonly _tag: "Plain"; readonly text: string; readonly citations: ReadonlyArray<unknown> }
+  /** A text, as long as it may be what citations stand for, and the citations. */
+  | { readonly _tag: "Plain"; readonly text: string | undefined; readonly citations: ReadonlyArray<unknown> }
   /** What the server does by itself; its input may come in pieces. */
   | {
     readonly _tag: "Own"
@@ -149,8 +149,8 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
     case "Own":
       return { state: { ...next, hasContent: true }, parts: [ownPart(block, options)] }
     case "Plain": {
-      const metadata = reply.citedMetadata(block.text, block.citations, options.facts.provider)
-      return { state: next, parts: metadata === undefined ? none : [StreamPart.textDelta("", metadata)] }
+      const metadata = block.text && reply.citedMetadata(block.text, block.citations, options.facts.provider)
+      return { state: next, parts: metadata ? [StreamPart.textDelta("", metadata)] : none }
     }
     default:
       return { state: next, parts: none }
@@ -288,7 +288,12 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
       const { text } = delta
       if (typeof text !== "string") return "delta.text: text was expected"
       if (text === "") return { state, parts: none }
-      const grown = block?._tag === "Plain" ? withOpen(state, at, { ...block, text: block.text + text }) : state
+      const grown = block?._tag === "Plain" && block.text !== undefined
+        ? withOpen(state, at, {
+          ...block,
+          text: block.text.length > reply.longestCited ? undefined : block.text + text
+        })
+        : state
       return sent(grown, [StreamPart.textDelta(text)])
     }
     case "citations_delta":

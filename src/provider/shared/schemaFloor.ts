@@ -103,11 +103,23 @@ const withDate = (schema: Fields): Fields =>
     ? { ...schema, format: "date-time" }
     : schema
 
+/** A choice of numbers as a range, which tells the least and the greatest of them, and in words. */
 const withEnum = (schema: Fields, floor: Floor): Fields => {
   const { enum: values } = schema
-  return floor.numericEnums === "refused" && Array.isArray(values) && values.some((value) => typeof value === "number")
-    ? described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`)
-    : schema
+  if (floor.numericEnums !== "refused" || !Array.isArray(values)) return schema
+  const numbers = values.filter((value) => typeof value === "number")
+  if (numbers.length === 0) return schema
+  const open = described(
+    without(schema, "enum"),
+    `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`
+  )
+  if (numbers.length < values.length) return open
+  return {
+    ...open,
+    ...(numbers.every(Number.isInteger) ? { type: "integer" } : {}),
+    minimum: Math.min(...numbers),
+    maximum: Math.max(...numbers)
+  }
 }
 
 // The way down --------------------------------------------------------------------------------------------------------

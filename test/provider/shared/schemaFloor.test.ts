@@ -49,7 +49,7 @@ describe("the floor under a schema", () => {
     expect(inside({ type: "string", pattern: "^(?:a|b)$" })).toEqual({ p: { type: "string", pattern: "^(?:a|b)$" } })
     const numbers = { type: "object", properties: { n: { type: "integer", enum: [1, 2] } } }
     expect(schemaFloor.lay(numbers, { numericEnums: "refused" }).schema["properties"]).toEqual({
-      n: { type: "integer", description: "One of 1, 2." }
+      n: { type: "integer", description: "One of 1, 2.", minimum: 1, maximum: 2 }
     })
     expect(inside({ type: "string", description: "a string to be decoded into a Date" })).toMatchObject({
       p: { format: "date-time" }
