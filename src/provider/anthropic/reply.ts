@@ -46,6 +46,12 @@ const skipped: Block = { _tag: "Skipped" }
 export const ownMetadata = (json: string, provider: string): string =>
   providerMetadata.write("anthropic", provider, "block", json)
 
+/** Which block an event of a stream is about. */
+export const indexOf = (event: Fields): number | undefined => {
+  const { index } = event
+  return typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : undefined
+}
+
 /** Anthropic cites sentence by sentence. A longer text has no citations, and a stream does not hold on to it. */
 export const longestCited = 65_536
 

@@ -288,12 +288,9 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
       const { text } = delta
       if (typeof text !== "string") return "delta.text: text was expected"
       if (text === "") return { state, parts: none }
-      const grown = block?._tag === "Plain" && block.text !== undefined
-        ? withOpen(state, at, {
-          ...block,
-          text: block.text.length > reply.longestCited ? undefined : block.text + text
-        })
-        : state
+      const before = block?._tag === "Plain" ? block.text : undefined
+      const kept = before === undefined || before.length > reply.longestCited ? undefined : before + text
+      const grown = block?._tag === "Plain" ? withOpen(state, at, { ...block, text: kept }) : state
       return sent(grown, [StreamPart.textDelta(text)])
     }
     case "citations_delta":
@@ -382,11 +379,6 @@ const wholeMessage = (state: State, options: Options, message: Fields, raw: repl
   return { ...ended, parts: [...begun.parts, ...ended.parts] }
 }
 
-const indexOf = (event: Fields): number | undefined => {
-  const { index } = event
-  return typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : undefined
-}
-
 const rawIn = (text: string, ...from: ReadonlyArray<string>): reply.Raw => (path) => rawAt(text, [...from, ...path])
 
 type BlockEvent = "content_block_start" | "content_block_delta" | "content_block_stop"
@@ -413,7 +405,7 @@ const behind = (parts: ReadonlyArray<StreamPart.StreamPart>, step: Step | string
   typeof step === "string" ? step : { ...step, parts: [...parts, ...step.parts] }
 
 const blockEvent = (state: State, options: Options, type: BlockEvent, event: Fields, text: string): Step | string => {
-  const at = indexOf(event)
+  const at = reply.indexOf(event)
   if (at === undefined) return "index: a whole number, 0 or more, was expected"
   switch (state.phase) {
     case "Open":
