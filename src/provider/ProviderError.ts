@@ -229,12 +229,14 @@ export interface StreamEvent {
  * The error that an event of a stream carries; none for an ordinary event.
  *
  * Found are events called or typed `error`, payloads with a filled `error` (also beside `choices`, and also without
- * `data:` as Gemini sends them), `response.failed`, errors without an envelope, Gemini's `promptFeedback.blockReason`, and
- * the reasons to finish that mean no reply came of it: `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL`,
- * `TOO_MANY_TOOL_CALLS`, DeepSeek's `insufficient_system_resource` and `error`. Reasons that end a reply early (`length`,
- * `content_filter`, `SAFETY`, `refusal`) are no errors here: what was said before them counts.
+ * `data:` as Gemini sends them), `response.failed`, errors without an envelope, MiniMax's `base_resp`, Gemini's
+ * `promptFeedback.blockReason`, and the reasons to finish that mean no reply came of it: `MALFORMED_FUNCTION_CALL`,
+ * `UNEXPECTED_TOOL_CALL`, `TOO_MANY_TOOL_CALLS`, DeepSeek's `insufficient_system_resource`, and `error`, `network_error`,
+ * `abort`, `timeout` and their kin. Reasons that end a reply early (`length`, `content_filter`, `sensitive`, `SAFETY`,
+ * `refusal`) are no errors here: what was said before them counts.
  *
- * The error is what {@link fromResponse} says of a 200 with that body, so it may have been billed. Never throws.
+ * The error is what {@link fromResponse} says of a 200 with that body, so it may have been billed; without words it is a
+ * `ServerError`, as an error with status 500 is. Never throws.
  *
  * @example
  * import { fromStreamEvent } from "effect-llm-resilience/provider/ProviderError"
