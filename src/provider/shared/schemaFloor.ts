@@ -103,11 +103,17 @@ const withDate = (schema: Fields): Fields =>
     ? { ...schema, format: "date-time" }
     : schema
 
+/** A list of numbers in words, and what of it a schema without the list can say: whole numbers, and their range. */
 const withEnum = (schema: Fields, floor: Floor): Fields => {
-  const { enum: values } = schema
-  return floor.numericEnums === "refused" && Array.isArray(values) && values.some((value) => typeof value === "number")
-    ? described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`)
-    : schema
+  const values = listOf(schema["enum"])
+  const numbers = values.filter((value) => typeof value === "number")
+  if (floor.numericEnums === "taken" || numbers.length === 0) return schema
+  return {
+    ...described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`),
+    ...(schema["type"] === "number" && values.every(Number.isInteger) ? { type: "integer" } : {}),
+    minimum: Math.min(...numbers),
+    maximum: Math.max(...numbers)
+  }
 }
 
 // The way down --------------------------------------------------------------------------------------------------------
