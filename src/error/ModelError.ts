@@ -272,14 +272,16 @@ export class ModelNotFound extends scrubbed(Schema.TaggedError<ModelNotFound>()(
 export class InvalidRequest extends scrubbed(
   Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
     ...common("no"),
-    param: Schema.optional(Schema.String)
+    param: Schema.optional(Schema.String),
+    /** What to do about it, in our words; absent where only the request can tell. */
+    remedy: Schema.optional(Schema.String)
   })
 ) {
   override get message(): string {
     return say(
       this,
       `the request is invalid${this.param === undefined ? "" : ` (${this.param})`}`,
-      "Change the request."
+      this.remedy === undefined ? "Change the request." : visible(this.remedy)
     )
   }
   [Verdict.symbol](): Verdict.Verdict {

@@ -96,20 +96,19 @@ const millisOf = (now: DateTime.DateTime.Input | undefined): number | undefined 
 const commonOf = (
   reply: ProviderReply,
   headers: Hints.Headers,
-  body: ErrorBody.ErrorBody,
-  remedy: string | undefined
+  body: ErrorBody.ErrorBody
 ) => {
   const requestId = requestIdOf(headers, body)
   const shouldRetry = shouldRetryOf(headers)
   const text = bodyText(reply.body)
-  const detail = [body.detail, remedy].filter((part) => part !== undefined).join(" ")
+  const { detail } = body
   return {
     provider: reply.provider,
     ...(reply.model === undefined ? {} : { model: reply.model }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(Number.isSafeInteger(reply.status) ? { status: reply.status } : {}),
     ...(text === undefined ? {} : { body: text }),
-    ...(detail === "" ? {} : { detail }),
+    ...(detail === undefined || detail === "" ? {} : { detail }),
     ...(shouldRetry === undefined ? {} : { shouldRetry })
   }
 }
@@ -142,7 +141,7 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
     body,
     now: millisOf(reply.now)
   })
-  const common = commonOf(reply, headers, body, diagnosis.kind === "InvalidRequest" ? diagnosis.remedy : undefined)
+  const common = commonOf(reply, headers, body)
   // Inside a success the tokens may have been spent before it failed.
   const spent = reply.status < 400 ? { billed: "maybe" as const } : {}
   switch (diagnosis.kind) {
@@ -178,7 +177,8 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
       return new ModelError.InvalidRequest({
         ...common,
         ...spent,
-        ...(body.param === undefined ? {} : { param: body.param })
+        ...(body.param === undefined ? {} : { param: body.param }),
+        ...(diagnosis.remedy === undefined ? {} : { remedy: diagnosis.remedy })
       })
     case "UnsupportedFeature":
       return new ModelError.UnsupportedFeature({

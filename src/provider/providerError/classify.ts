@@ -39,7 +39,8 @@ export type Sizes = { readonly requested?: number | undefined; readonly limit?: 
 /** A daily limit that refills as it is used (OpenAI, Groq) and says "in 8.64s" is a wait; beyond this it is a day lost. */
 const shortestDailyLoss = 60_000
 
-const addressRemedy = "Check the base URL: this does not look like an answer of the API."
+const addressRemedy =
+  "Check the base URL: this does not look like an answer of the API. That of a server with OpenAI's API usually ends in /v1."
 
 const has = (body: ErrorBody, codes: ReadonlySet<string>): boolean => {
   for (const code of body.codes) if (codes.has(code)) return true
