@@ -8,15 +8,15 @@ const messageOf = (field: Schema.Schema.AnyNoContext, when: unknown) => {
   return fromParseIssue(Either.getOrThrow(Either.flip(read)).issue).issues.map(({ message }) => message).join()
 }
 
+const dates: ReadonlyArray<readonly [name: string, field: Schema.Schema.AnyNoContext, example: string]> = [
+  ["Date", Schema.Date, "2026-01-31T09:30:00Z"],
+  ["Date or null", Schema.NullOr(Schema.Date), "2026-01-31T09:30:00Z"],
+  ["DateTimeUtc", Schema.DateTimeUtc, "2026-01-31T09:30:00Z"],
+  ["DateTimeZoned", Schema.DateTimeZoned, "2026-01-31T09:30:00+01:00"]
+]
+
 describe("issues of dates", () => {
-  it.each(
-    [
-      ["Date", Schema.Date, "2026-01-31T09:30:00Z"],
-      ["Date or null", Schema.NullOr(Schema.Date), "2026-01-31T09:30:00Z"],
-      ["DateTimeUtc", Schema.DateTimeUtc, "2026-01-31T09:30:00Z"],
-      ["DateTimeZoned", Schema.DateTimeZoned, "2026-01-31T09:30:00+01:00"]
-    ] as const
-  )("name ISO 8601 and show an example that is taken: %s", (_, field, example) => {
+  it.each(dates)("name ISO 8601 and show an example that is taken: %s", (_, field, example) => {
     const message = messageOf(field, "next tuesday")
     expect(message).toContain("a date and time in ISO 8601")
     expect(message).toContain(JSON.stringify(example))
