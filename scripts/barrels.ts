@@ -31,8 +31,9 @@ settle("src/index.ts", barrel(main, (module) => `./${module.path}.ts`), "npm run
 settle("src/testing/index.ts", barrel(room("testing"), beside), "npm run index")
 settle("src/chaos/index.ts", barrel(room("chaos"), beside), "npm run index")
 
-// Every subpath by name: a pattern would open the parts of modules, too.
-const subpath = (path: string) => ({ types: `./dist/${path}.d.ts`, import: `./dist/${path}.js` })
+// Every subpath by name: a pattern would open the parts of modules, too. The condition is `default`, not `import`: with that
+// `require` is told that there is no such path, where now it loads the module, or says that it is ESM (before Node 20.19).
+const subpath = (path: string) => ({ types: `./dist/${path}.d.ts`, default: `./dist/${path}.js` })
 const exported = {
   ".": subpath("index"),
   "./chaos": subpath("chaos/index"),

@@ -42,8 +42,8 @@ const optionalPeers = (): ReadonlyArray<string> =>
 // Imports that vanish when compiled need no peer at run time.
 const runtimeImports = (source: string): ReadonlyArray<string> =>
   Array.from(
-    source.matchAll(/^(?:import|export)\s+(?!type\b)(?:[^"']*?\bfrom\s+)?["']([^"']+)["']/gm),
-    (match) => match[1] ?? ""
+    source.matchAll(/^(?:import|export)\s+(?!type\b)(?:[^"']*?\bfrom\s+)?["']([^"']+)["']|\bimport\("([^"]+)"\)/gm),
+    (match) => match[1] ?? match[2] ?? ""
   )
 
 const reaches = (file: string, peers: ReadonlyArray<string>, seen: Set<string> = new Set()): boolean => {

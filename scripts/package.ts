@@ -1,12 +1,24 @@
 // Packs the built library and uses it as a stranger would: linted, typed, imported, and closed where it should be closed.
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import ts from "typescript"
 import { publicModules, root } from "./modules.ts"
 
 const name = "effect-llm-resilience"
+/** Bytes unpacked. */
+const largestPackage = 3_200_000
 const work = mkdtempSync(join(tmpdir(), `${name}-`))
 const problems: Array<string> = []
 
@@ -79,6 +91,33 @@ const importEverything = (): void => {
   attempt("import", process.execPath, ["--input-type=module", "--eval", script], work)
 }
 
+/** `require` works where Node can load ESM by it, and says ESM where it cannot. */
+const requireMain = (): void => {
+  const script = `
+    try { require(${JSON.stringify(name)}) } catch (error) {
+      if (error.code !== "ERR_REQUIRE_ESM") { console.log(error.code + " " + error.message); process.exit(1) }
+    }`
+  attempt("require", process.execPath, ["--input-type=commonjs", "--eval", script], work)
+}
+
+/** Nothing refers to a file that is not in the package, and the package stays small. */
+const inspectFiles = (): void => {
+  const home = join(work, "node_modules", name)
+  const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const paths = files.map((entry) => join(entry.parentPath, entry.name))
+  const size = paths.reduce((sum, path) => sum + statSync(path).size, 0)
+  if (size > largestPackage) problems.push(`size: ${size} bytes unpacked, more than ${largestPackage}`)
+  for (const path of paths.filter((each) => /\.(?:js|d\.ts)$/.test(each))) {
+    const map = /^\/\/# sourceMappingURL=(.+)$/m.exec(readFileSync(path, "utf8"))?.[1]
+    if (map !== undefined && !existsSync(join(path, "..", map))) problems.push(`source map: ${path} names ${map}`)
+  }
+  const { exports }: { readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>> } = JSON
+    .parse(readFileSync(join(home, "package.json"), "utf8"))
+  for (const target of Object.values(exports).flatMap((to) => typeof to === "string" ? [to] : Object.values(to))) {
+    if (!existsSync(join(home, target))) problems.push(`exports: ${target} does not exist`)
+  }
+}
+
 // skipLibCheck would hide an error inside our own declarations, so each of them is asked for its diagnostics.
 const typeEverything = (): void => {
   const consumer = join(work, "consumer.ts")
@@ -111,6 +150,8 @@ try {
   const attw = ["--profile", "esm-only", "--no-definitely-typed", "--format", "ascii", "--entrypoints", ...entries]
   attempt("attw", bin("attw"), [tarball, ...attw])
   importEverything()
+  requireMain()
+  inspectFiles()
   typeEverything()
 } finally {
   rmSync(work, { recursive: true, force: true })

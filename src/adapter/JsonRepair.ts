@@ -38,8 +38,13 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import { jsonrepair as mend } from "jsonrepair"
 import * as Repair from "../model/Repair.ts"
+import { optionalPeer } from "./shared/optionalPeer.ts"
+
+const { jsonrepair: mend } = await optionalPeer(
+  { module: "adapter/JsonRepair", install: "jsonrepair@3" },
+  import("jsonrepair")
+)
 
 /**
  * The longest text it is asked about, in UTF-16 units: 65 536. At that length the worst text tried took 0.8 seconds, and

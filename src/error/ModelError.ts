@@ -23,6 +23,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { withPlanNote } from "../internal/planNote.ts"
 import { visible } from "../internal/redact.ts"
 import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
@@ -53,12 +54,15 @@ interface Common {
 
 /** "openai/gpt-4o: what happened. What the provider said (HTTP 429, request req_1)" */
 const say = (error: Common, what: string, remedy?: string): string =>
-  sentence(
-    `${error.provider}${error.model === undefined ? "" : `/${error.model}`}: ${what}.`,
-    error.detail === undefined ? undefined : `The provider said: "${visible(error.detail)}".`,
-    error.cause === undefined ? undefined : visible(`Cause: ${error.cause.name}: ${error.cause.message}.`),
-    remedy,
-    providerAndModel(error)
+  withPlanNote(
+    error,
+    sentence(
+      `${error.provider}${error.model === undefined ? "" : `/${error.model}`}: ${what}.`,
+      error.detail === undefined ? undefined : `The provider said: "${visible(error.detail)}".`,
+      error.cause === undefined ? undefined : visible(`Cause: ${error.cause.name}: ${error.cause.message}.`),
+      remedy,
+      providerAndModel(error)
+    )
   )
 
 const providerAndModel = (error: Common): string | undefined => {
@@ -272,14 +276,16 @@ export class ModelNotFound extends scrubbed(Schema.TaggedError<ModelNotFound>()(
 export class InvalidRequest extends scrubbed(
   Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
     ...common("no"),
-    param: Schema.optional(Schema.String)
+    param: Schema.optional(Schema.String),
+    /** What to do about it, in our words; absent where only the request can tell. */
+    remedy: Schema.optional(Schema.String)
   })
 ) {
   override get message(): string {
     return say(
       this,
       `the request is invalid${this.param === undefined ? "" : ` (${this.param})`}`,
-      "Change the request."
+      this.remedy === undefined ? "Change the request." : visible(this.remedy)
     )
   }
   [Verdict.symbol](): Verdict.Verdict {

@@ -18,6 +18,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { withPlanNote } from "../internal/planNote.ts"
 import { describeCause } from "../internal/redact.ts"
 import { ModelError } from "./ModelError.ts"
 import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
@@ -50,28 +51,32 @@ export class CircuitOpen extends lean(
   })
 ) {
   override get message(): string {
-    const { openedBy } = this
-    switch (this.reason) {
-      case "open":
-        return sentence(
-          `Circuit "${this.name}" is open. It admits a probe in ${spoken(this.retryAfter)}.`,
-          openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
-        )
-      case "probing":
-        return sentence(
-          `Circuit "${this.name}" is half-open and its probes are running.`,
-          `They decide within ${spoken(this.retryAfter)}.`,
-          openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
-        )
-      case "slowStart":
-        return `Circuit "${this.name}" has closed again and lets a growing share of calls through. ` +
-          `It lets all of them through in ${spoken(this.retryAfter)}.`
-      case "isolated":
-        return `Circuit "${this.name}" was isolated by hand. It admits nothing until it is closed by hand.`
-    }
+    return withPlanNote(this, wordsOfCircuitOpen(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback", this.reason === "isolated" ? {} : { retryAfter: this.retryAfter })
+  }
+}
+
+const wordsOfCircuitOpen = (error: CircuitOpen): string => {
+  const { openedBy } = error
+  switch (error.reason) {
+    case "open":
+      return sentence(
+        `Circuit "${error.name}" is open. It admits a probe in ${spoken(error.retryAfter)}.`,
+        openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
+      )
+    case "probing":
+      return sentence(
+        `Circuit "${error.name}" is half-open and its probes are running.`,
+        `They decide within ${spoken(error.retryAfter)}.`,
+        openedBy === undefined ? undefined : `It was opened by ${openedByWords(openedBy)}`
+      )
+    case "slowStart":
+      return `Circuit "${error.name}" has closed again and lets a growing share of calls through. ` +
+        `It lets all of them through in ${spoken(error.retryAfter)}.`
+    case "isolated":
+      return `Circuit "${error.name}" was isolated by hand. It admits nothing until it is closed by hand.`
   }
 }
 
@@ -94,16 +99,20 @@ export class BulkheadFull extends lean(
   })
 ) {
   override get message(): string {
-    if (this.reason === "reentrant") {
-      return `Bulkhead "${this.name}" has no room for a call from inside of one it already runs: it would wait for ` +
-        "itself. Give the inner call a bulkhead of its own, or raise the limits."
-    }
-    return `Bulkhead "${this.name}" is full: ${this.maxConcurrent} running, ${this.maxQueued} queued. ` +
-      "Send less at a time, or raise its limits."
+    return withPlanNote(this, wordsOfBulkheadFull(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback")
   }
+}
+
+const wordsOfBulkheadFull = (error: BulkheadFull): string => {
+  if (error.reason === "reentrant") {
+    return `Bulkhead "${error.name}" has no room for a call from inside of one it already runs: it would wait for ` +
+      "itself. Give the inner call a bulkhead of its own, or raise the limits."
+  }
+  return `Bulkhead "${error.name}" is full: ${error.maxConcurrent} running, ${error.maxQueued} queued. ` +
+    "Send less at a time, or raise its limits."
 }
 
 /**
@@ -130,18 +139,22 @@ export class RateLimitExceeded extends lean(
   })
 ) {
   override get message(): string {
-    return this.reason === "rate"
-      ? `Rate limiter "${this.name}" has no room. Retry after ${spoken(this.retryAfter)}.`
-      : `A call that costs ${this.cost ?? "more"} ${
-        this.unit ?? "tokens"
-      } can never pass rate limiter "${this.name}", ` +
-        `whose limit is ${this.limit ?? "less"} per minute. Send less, or raise the limit.`
+    return withPlanNote(this, wordsOfRateLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return this.reason === "rate"
       ? Verdict.make("Retry", { retryAfter: this.retryAfter, throttled: true })
       : Verdict.make("Fallback")
   }
+}
+
+const wordsOfRateLimitExceeded = (error: RateLimitExceeded): string => {
+  return error.reason === "rate"
+    ? `Rate limiter "${error.name}" has no room. Retry after ${spoken(error.retryAfter)}.`
+    : `A call that costs ${error.cost ?? "more"} ${
+      error.unit ?? "tokens"
+    } can never pass rate limiter "${error.name}", ` +
+      `whose limit is ${error.limit ?? "less"} per minute. Send less, or raise the limit.`
 }
 
 /**
@@ -155,11 +168,15 @@ export class Throttled extends lean(
   Schema.TaggedError<Throttled>()("Throttled", { name: Schema.String, requests: Count, accepts: Count })
 ) {
   override get message(): string {
-    return `Throttle "${this.name}" refused a call: of the last ${this.requests} calls ${this.accepts} were accepted.`
+    return withPlanNote(this, wordsOfThrottled(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Retry", { throttled: true })
   }
+}
+
+const wordsOfThrottled = (error: Throttled): string => {
+  return `Throttle "${error.name}" refused a call: of the last ${error.requests} calls ${error.accepts} were accepted.`
 }
 
 const phaseWords = {
@@ -183,7 +200,7 @@ export class TimedOut extends lean(
   })
 ) {
   override get message(): string {
-    return `${phaseWords[this.phase]} took longer than ${spoken(this.limit)}.`
+    return withPlanNote(this, wordsOfTimedOut(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     switch (this.phase) {
@@ -197,6 +214,10 @@ export class TimedOut extends lean(
         return Verdict.make("Fallback")
     }
   }
+}
+
+const wordsOfTimedOut = (error: TimedOut): string => {
+  return `${phaseWords[error.phase]} took longer than ${spoken(error.limit)}.`
 }
 
 /**
@@ -213,11 +234,15 @@ export class SpendLimitExceeded extends scrubbed(
   })
 ) {
   override get message(): string {
-    return `The limit of ${this.limit} ${this.unit} is reached (${this.spent} spent). Raise it, or ask for less.`
+    return withPlanNote(this, wordsOfSpendLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
   }
+}
+
+const wordsOfSpendLimitExceeded = (error: SpendLimitExceeded): string => {
+  return `The limit of ${error.limit} ${error.unit} is reached (${error.spent} spent). Raise it, or ask for less.`
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Hints from "../internal/hints.ts"
 import { property } from "../internal/redact.ts"
 
 /**
@@ -104,12 +105,33 @@ const weighing = make("Retry", { weighs: true, billed: "maybe" })
 const transientStatus = (status: number): boolean =>
   status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
 
-const ofStatus = (status: number): Verdict =>
-  status === 429
-    ? make("Retry", { throttled: true })
-    : transientStatus(status) && status !== 501
-    ? weighing
-    : make("Fail")
+/** The headers of a reply as plain text, copied because those of a foreign object may be anything. */
+const headersOf = (response: object): Hints.Headers => {
+  const headers = property(response, "headers")
+  if (typeof headers !== "object" || headers === null) return {}
+  try {
+    return Object.fromEntries(
+      Object.entries(headers).filter((entry): entry is [string, string] => typeof entry[1] === "string")
+    )
+  } catch {
+    return {}
+  }
+}
+
+/** A date in a header is read against the reply's own `Date`: there is no clock here. */
+const ofReply = (response: object, status: number): Verdict => {
+  const isThrottled = status === 429
+  if (!isThrottled && (!transientStatus(status) || status === 501)) return make("Fail")
+  const headers = headersOf(response)
+  return make("Retry", {
+    retryAfter: Hints.fromHeaders(headers) ??
+      (isThrottled ? Hints.fromResetHeaders(headers, { limited: true }) : undefined),
+    throttled: isThrottled,
+    weighs: !isThrottled,
+    billed: isThrottled ? "no" : "maybe",
+    forbidden: Hints.header(headers, "x-should-retry")?.trim().toLowerCase() === "false"
+  })
+}
 
 /** Well-known errors of Effect itself and of `@effect/platform`, told by their tags. */
 const ofForeign = (error: object): Option.Option<Verdict> => {
@@ -122,8 +144,9 @@ const ofForeign = (error: object): Option.Option<Verdict> => {
       return Option.some(reason === "Transport" ? weighing : make("Fail"))
     case "ResponseError": {
       const response = property(error, "response")
-      const status = typeof response === "object" && response !== null ? property(response, "status") : undefined
-      return Option.some(reason === "StatusCode" && typeof status === "number" ? ofStatus(status) : weighing)
+      if (reason !== "StatusCode" || typeof response !== "object" || response === null) return Option.some(weighing)
+      const status = property(response, "status")
+      return Option.some(typeof status === "number" ? ofReply(response, status) : weighing)
     }
     case "ParseError":
     case "NoSuchElementException":
@@ -138,7 +161,8 @@ const ofForeign = (error: object): Option.Option<Verdict> => {
 
 /**
  * The verdict of any error. An error that implements {@link symbol} is asked; the errors of Effect and
- * `@effect/platform` are known by tag; anything with a boolean `isRetryable` is believed. An error nobody has judged
+ * `@effect/platform` are known by tag, a `ResponseError` with the wait that its reply asks for (`Retry-After` in every
+ * spelling, reset headers of a 429) and its `x-should-retry`; anything with a boolean `isRetryable` is believed. An error nobody has judged
  * is taken to be transient (`Retry`, weighs): whoever put a retry policy round the effect wanted it retried. Give the
  * policy a predicate, or the error a verdict, to say otherwise.
  *

@@ -181,7 +181,7 @@ const wire: Wire = {
 }
 
 const path = (baseUrl: string): string =>
-  new URL(baseUrl).pathname.replace(/\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
+  new URL(baseUrl).pathname.replace(/(?<!\/)\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
 
 /** Sent without a message, the request would only be refused by the API. */
 const fault = (request: LanguageModel.Request, provider: string): httpModel.Fault | undefined =>
@@ -269,9 +269,10 @@ const provider = vendor.provider<Options, anthropicStream.State>({
  * wants it so while tools are called. It is kept in `providerMetadata` of the reasoning parts. Thinking without a signature, or signed
  * for another `provider` name, is left out, as is thinking at the end of a message, which the API refuses.
  *
- * How a reply is read: tools that Anthropic runs itself (web search, code execution, MCP) leave no part, only the text that
- * comes of them. `pause_turn` is the finish reason `"unknown"`, as the reply is not whole. Input tokens include those read
- * from and written to the cache.
+ * How a reply is read: what Anthropic does itself (web search, code execution, MCP, fallbacks) and what comes of it are
+ * `ProviderPart`s between the text, nothing to run, and go back to the letter. `pause_turn` is the finish reason `"unknown"`,
+ * as the turn is not over: send the reply back as it is, which `ToolLoop.run` does by itself. Input tokens include those
+ * read from and written to the cache.
  *
  * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
  * Redirects are not followed, as the key would go with them. For that, a fetch client gets `redirect: "manual"` with every

@@ -241,7 +241,9 @@ const provider = vendor.provider<Options, geminiStream.State>({
  *
  * Calls without an id get one, made from the reply's own id. Signatures of thoughts (`providerMetadata` of a part) go back on the part
  * they came with, be it a call, a text or a text without characters; calls that have none, being another provider's, go to
- * Gemini 3 with Google's mark for an absent signature. Thoughts without a signature are not sent back.
+ * Gemini 3 with Google's mark for an absent signature. Thoughts without a signature are not sent back. Code that Gemini ran
+ * and what came of it, and the grounding of an answer, are `ProviderPart`s, nothing to run; code and its results go back as
+ * they came.
  *
  * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`. Redirects are not followed, as the key would go with them.
  *

@@ -96,20 +96,19 @@ const millisOf = (now: DateTime.DateTime.Input | undefined): number | undefined 
 const commonOf = (
   reply: ProviderReply,
   headers: Hints.Headers,
-  body: ErrorBody.ErrorBody,
-  remedy: string | undefined
+  body: ErrorBody.ErrorBody
 ) => {
   const requestId = requestIdOf(headers, body)
   const shouldRetry = shouldRetryOf(headers)
   const text = bodyText(reply.body)
-  const detail = [body.detail, remedy].filter((part) => part !== undefined).join(" ")
+  const { detail } = body
   return {
     provider: reply.provider,
     ...(reply.model === undefined ? {} : { model: reply.model }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(Number.isSafeInteger(reply.status) ? { status: reply.status } : {}),
     ...(text === undefined ? {} : { body: text }),
-    ...(detail === "" ? {} : { detail }),
+    ...(detail === undefined || detail === "" ? {} : { detail }),
     ...(shouldRetry === undefined ? {} : { shouldRetry })
   }
 }
@@ -142,7 +141,7 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
     body,
     now: millisOf(reply.now)
   })
-  const common = commonOf(reply, headers, body, diagnosis.kind === "InvalidRequest" ? diagnosis.remedy : undefined)
+  const common = commonOf(reply, headers, body)
   // Inside a success the tokens may have been spent before it failed.
   const spent = reply.status < 400 ? { billed: "maybe" as const } : {}
   switch (diagnosis.kind) {
@@ -178,7 +177,8 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
       return new ModelError.InvalidRequest({
         ...common,
         ...spent,
-        ...(body.param === undefined ? {} : { param: body.param })
+        ...(body.param === undefined ? {} : { param: body.param }),
+        ...(diagnosis.remedy === undefined ? {} : { remedy: diagnosis.remedy })
       })
     case "UnsupportedFeature":
       return new ModelError.UnsupportedFeature({
@@ -229,12 +229,14 @@ export interface StreamEvent {
  * The error that an event of a stream carries; none for an ordinary event.
  *
  * Found are events called or typed `error`, payloads with a filled `error` (also beside `choices`, and also without
- * `data:` as Gemini sends them), `response.failed`, errors without an envelope, Gemini's `promptFeedback.blockReason`, and
- * the reasons to finish that mean no reply came of it: `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL`,
- * `TOO_MANY_TOOL_CALLS`, DeepSeek's `insufficient_system_resource` and `error`. Reasons that end a reply early (`length`,
- * `content_filter`, `SAFETY`, `refusal`) are no errors here: what was said before them counts.
+ * `data:` as Gemini sends them), `response.failed`, errors without an envelope, MiniMax's `base_resp`, Gemini's
+ * `promptFeedback.blockReason`, and the reasons to finish that mean no reply came of it: `MALFORMED_FUNCTION_CALL`,
+ * `UNEXPECTED_TOOL_CALL`, `TOO_MANY_TOOL_CALLS`, DeepSeek's `insufficient_system_resource`, and `error`, `network_error`,
+ * `abort`, `timeout` and their kin. Reasons that end a reply early (`length`, `content_filter`, `sensitive`, `SAFETY`,
+ * `refusal`) are no errors here: what was said before them counts.
  *
- * The error is what {@link fromResponse} says of a 200 with that body, so it may have been billed. Never throws.
+ * The error is what {@link fromResponse} says of a 200 with that body, so it may have been billed; without words it is a
+ * `ServerError`, as an error with status 500 is. Never throws.
  *
  * @example
  * import { fromStreamEvent } from "effect-llm-resilience/provider/ProviderError"

@@ -2,7 +2,8 @@
  * Several language models as one: the first answers, and when it cannot, the next one that is for its error. Each model
  * has a pipeline of its own, and a condition: a larger model for `ContextLengthExceeded`, another vendor for
  * `ContentFiltered`. An error whose verdict is `Fail` stops the plan, so a wrong request is not sent to every vendor in
- * turn. The plan stands under the same tag as any model. Of a stream the next model takes over only until the first content
+ * turn. The error of the last step tried passes through, unboxed; its message names every step before it with its error. The
+ * plan stands under the same tag as any model. Of a stream the next model takes over only until the first content
  * has come; what fails afterwards reaches the consumer.
  *
  * @example
@@ -44,6 +45,7 @@ import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Kernel from "../internal/plan.ts"
+import * as planNote from "../internal/planNote.ts"
 import { isRecord } from "../internal/record.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
@@ -356,9 +358,14 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
         : Effect.tap(course, (report) => report.failed.length === 0 ? Effect.void : settle(generation, report))
     })
 
+  /** The last error passes through as it is; what was tried before it stands in its message. */
+  const lastError = (failure: Fallback.Failure<LanguageModel.LanguageModelError>): LanguageModel.LanguageModelError => {
+    planNote.annotate({ plan: self.name, failed: failure.failed, skipped: failure.skipped })
+    return failure.error
+  }
+
   const whole = (model: LanguageModel.Service, request: LanguageModel.Request) => model.generate(request)
-  const generateWithReport: ModelPlan["generateWithReport"] = (request) =>
-    go(request, whole, (failure) => failure.error)
+  const generateWithReport: ModelPlan["generateWithReport"] = (request) => go(request, whole, lastError)
   return {
     [TypeId]: TypeId,
     name: self.name,
@@ -378,7 +385,7 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
           go(
             request,
             (model, addressed) => Opening.open(model.stream(addressed), scope),
-            (failure) => failure.error
+            lastError
           ),
           (report) => Opening.resume(report.value)
         ))),

@@ -136,7 +136,9 @@ export const State = Schema.Struct({
   /** The tokens of all replies, the refused ones included. */
   usage: Usage.Usage,
   /** What `price` made of them; 0 without one. */
-  cost: Schema.NonNegative
+  cost: Schema.NonNegative,
+  /** The last reply ended in the middle of a turn (Anthropic's `pause_turn`), so that a later run asks on. */
+  isPaused: Schema.optional(Schema.Boolean)
 }).annotations({ identifier: "ToolLoopState" })
 
 /**
@@ -369,7 +371,8 @@ const running = (settings: Settings.Settings, host: Drive.Host) =>
   })
 
 /**
- * Asks the model, runs the tools it calls, gives it their results, and asks again, until it answers without a call.
+ * Asks the model, runs the tools it calls, gives it their results, and asks again, until it answers without a call. A turn
+ * that the provider paused (Anthropic's `pause_turn`) is sent back as it is, and goes on.
  *
  * Each reply is treated as in {@link call}: all its calls are good before any handler runs. Failures that tools tell the
  * model (`onFailure: "tell"`) are results; the run stops when the same call fails in the same way `sameFailures` times.

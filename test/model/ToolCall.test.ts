@@ -201,7 +201,11 @@ describe("gate 5: the tool's schema", () => {
         { path: ["place", "z"], kind: "Unexpected", message: "is not a parameter; the parameters here are lat, lon" },
         { path: ["place", "lat"], kind: "Type", message: "expected a number, got \"1\"" },
         { path: ["place", "lon"], kind: "Missing", message: "is missing, expected a number" },
-        { path: ["when"], kind: "Refinement", message: "expected a valid Date, got \"soon\"" }
+        {
+          path: ["when"],
+          kind: "Refinement",
+          message: "expected a date and time in ISO 8601, such as \"2026-01-31T09:30:00Z\", got \"soon\""
+        }
       ]))
 
   it("coerces nothing", () => {

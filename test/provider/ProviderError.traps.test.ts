@@ -12,6 +12,21 @@ const judge = (provider: string, status: number, error: unknown) => {
 }
 
 describe("Traps of provider errors", () => {
+  it.each([
+    { status: 404, body: "404 page not found" },
+    { status: 405, body: "Method Not Allowed" },
+    { status: 404, body: { detail: "Not Found" } },
+    { status: 404, body: "<html><title>404 Not Found</title></html>" }
+  ])("a base URL that is not the API's is said in our words, beside those of the server: $status $body", (reply) => {
+    const error = fromResponse({ provider: "openai", ...reply })
+    expect(error._tag).toBe("InvalidRequest")
+    expect(error.detail).not.toContain("base URL")
+    const [, quoted = "", ours = ""] = /The provider said: "([^"]*)"(.*)/.exec(error.message) ?? []
+    expect(quoted).not.toContain("base URL")
+    expect(ours).toContain("Check the base URL")
+    expect(ours).toContain("/v1")
+  })
+
   it("429 is a rate, an empty account, a lost day, or a request that can never succeed", () => {
     expect(judge("openai", 429, {
       message:

@@ -13,7 +13,21 @@ import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
-import { bad, done, find, FindItem, NoStock, Order, pay, PaymentDown, scripted, shop, start, told } from "./shop.ts"
+import {
+  bad,
+  done,
+  find,
+  FindItem,
+  NoStock,
+  Order,
+  paused,
+  pay,
+  PaymentDown,
+  scripted,
+  shop,
+  start,
+  told
+} from "./shop.ts"
 
 class KeyRefused extends Data.TaggedError("KeyRefused")<{ readonly message: string }> {}
 
@@ -39,6 +53,21 @@ describe("ToolLoop.run, when it stops and goes on", () => {
       ]),
       done
     )))
+
+  it.effect("asks on where the run was stopped while the provider had paused its turn", () =>
+    Effect.gen(function*() {
+      const world = yield* shop
+      const failed = yield* Effect.flip(start(world, { limits: { steps: 1 } }))
+      if (failed._tag !== "RunFailed") return expect.unreachable()
+      const kept = yield* Schema.encode(ToolLoop.State)(failed.state)
+      const state = yield* Schema.decodeUnknown(ToolLoop.State)(JSON.parse(JSON.stringify(kept)))
+      const outcome = yield* start(world, { state })
+      expect(outcome.response.text).toBe("All done.")
+      expect(outcome.state.steps).toBe(2)
+      const again = yield* start(world, { state: outcome.state })
+      expect(again.response.text).toBe("All done.")
+      expect(again.steps).toEqual([])
+    }).pipe(scripted(paused, done)))
 
   it.effect("gives a call the same key when it is run again", () =>
     Effect.gen(function*() {

@@ -1,10 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Verdict from "../../src/error/Verdict.ts"
-import { Response } from "../../src/model/Response.ts"
-import * as Usage from "../../src/model/Usage.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
-import { bad, done, find, type More, order, scripted, shop, start, told } from "./shop.ts"
+import { bad, done, find, type More, order, paused, scripted, shop, start, told } from "./shop.ts"
 
 describe("ToolLoop.run", () => {
   it.effect("goes on until the model answers without a call", () =>
@@ -38,24 +36,7 @@ describe("ToolLoop.run", () => {
         _tag: "Assistant",
         content: [{ _tag: "ProviderPart" }]
       })
-    }).pipe(
-      scripted(
-        ScriptedModel.reply(
-          new Response({
-            model: "m",
-            parts: [{
-              _tag: "ProviderPart",
-              kind: "server_tool_use",
-              providerMetadata: "anthropic/anthropic:block:{}"
-            }],
-            finishReason: "unknown",
-            rawFinishReason: "pause_turn",
-            usage: Usage.zero
-          })
-        ),
-        done
-      )
-    ))
+    }).pipe(scripted(paused, done)))
 
   it.effect("asks again within a step, and each step has its own re-asks", () =>
     Effect.gen(function*() {

@@ -3,8 +3,10 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Prompt from "../../src/model/Prompt.ts"
+import { Response } from "../../src/model/Response.ts"
 import * as Tool from "../../src/model/Tool.ts"
 import * as Toolkit from "../../src/model/Toolkit.ts"
+import * as Usage from "../../src/model/Usage.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 
@@ -27,6 +29,16 @@ export const order = (item: string, count = 1) => ScriptedModel.toolCall("order"
 export const pay = (amount: number) => ScriptedModel.toolCall("pay", { amount })
 export const bad = ScriptedModel.rawToolCall("find_item", "{\"name\" \"x\"}")
 export const done = ScriptedModel.text("All done.")
+/** A reply that ends in the middle of a turn: the provider's own tool runs on when it is sent back. */
+export const paused = ScriptedModel.reply(
+  new Response({
+    model: "m",
+    parts: [{ _tag: "ProviderPart", kind: "server_tool_use", providerMetadata: "anthropic/anthropic:block:{}" }],
+    finishReason: "unknown",
+    rawFinishReason: "pause_turn",
+    usage: Usage.zero
+  })
+)
 
 export const shop = Effect.gen(function*() {
   const ran = yield* Ref.make<ReadonlyArray<string>>([])

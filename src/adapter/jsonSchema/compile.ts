@@ -1,10 +1,9 @@
 /** From a schema that has been read to a check that ends in time, whatever the schema and the value. */
-import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv"
-import { Ajv2019 } from "ajv/dist/2019.js"
-import { Ajv2020 } from "ajv/dist/2020.js"
+import type { Ajv, ErrorObject, Options, ValidateFunction } from "ajv"
 import * as Either from "effect/Either"
 import { isRecord } from "../../internal/record.ts"
 import { describeCause, excerpt } from "../../internal/redact.ts"
+import { optionalPeer } from "../shared/optionalPeer.ts"
 import * as Document from "./document.ts"
 import * as LinearRegExp from "./linearRegExp.ts"
 
@@ -53,7 +52,16 @@ const canonical = (value: unknown, spend: LinearRegExp.Spend): string => {
   return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key], spend)}`).join(",")}}`
 }
 
-const classes = { "draft-07": Ajv, "2019-09": Ajv2019, "2020-12": Ajv2020 } as const
+const [draft07, edition2019, edition2020] = await optionalPeer(
+  { module: "adapter/JsonSchema", install: "ajv@8" },
+  Promise.all([import("ajv"), import("ajv/dist/2019.js"), import("ajv/dist/2020.js")])
+)
+
+const classes = {
+  "draft-07": draft07.Ajv,
+  "2019-09": edition2019.Ajv2019,
+  "2020-12": edition2020.Ajv2020
+} as const
 
 /**
  * Nothing is coerced, filled in, removed, fetched or printed; words and formats that ajv does not know say nothing.

@@ -153,11 +153,22 @@ const show = (value: unknown): string => {
 const describe = (ast: AST.AST): string => {
   if (AST.isLiteral(ast)) return JSON.stringify(ast.literal) ?? String(ast.literal)
   const description = AST.getDescriptionAnnotation(ast)
-  if (description._tag === "Some") return excerpt(description.value, shownMessage)
+  if (description._tag === "Some") return asDate(description.value) ?? excerpt(description.value, shownMessage)
   const keyword = keywords[ast._tag]
   return keyword ??
     (AST.isTypeLiteral(ast) ? "an object" : AST.isTupleType(ast) ? "an array" : excerpt(String(ast), shownMessage))
 }
+
+/** Effect names the classes of its dates, which a model cannot write; what it can write is their text. */
+const dates =
+  /^a(?: valid Date(?: instance)?| Date instance| DateTime\.(?:Utc|Zoned) instance)$|^a string to be decoded into a (?:Date|DateTime\.(?:Utc|Zoned))$/
+
+const asDate = (description: string): string | undefined =>
+  !dates.test(description)
+    ? undefined
+    : description.includes("Zoned")
+    ? "a date and time in ISO 8601 with its offset, such as \"2026-01-31T09:30:00+01:00\""
+    : "a date and time in ISO 8601, such as \"2026-01-31T09:30:00Z\""
 
 const keywords: { readonly [tag: string]: string | undefined } = {
   StringKeyword: "a string",

@@ -103,20 +103,14 @@ const withDate = (schema: Fields): Fields =>
     ? { ...schema, format: "date-time" }
     : schema
 
-/** A choice of numbers as a range, which tells the least and the greatest of them, and in words. */
+/** A list of numbers in words, and what of it a schema without the list can say: whole numbers, and their range. */
 const withEnum = (schema: Fields, floor: Floor): Fields => {
-  const { enum: values } = schema
-  if (floor.numericEnums !== "refused" || !Array.isArray(values)) return schema
+  const values = listOf(schema["enum"])
   const numbers = values.filter((value) => typeof value === "number")
-  if (numbers.length === 0) return schema
-  const open = described(
-    without(schema, "enum"),
-    `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`
-  )
-  if (numbers.length < values.length) return open
+  if (floor.numericEnums === "taken" || numbers.length === 0) return schema
   return {
-    ...open,
-    ...(numbers.every(Number.isInteger) ? { type: "integer" } : {}),
+    ...described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`),
+    ...(schema["type"] === "number" && values.every(Number.isInteger) ? { type: "integer" } : {}),
     minimum: Math.min(...numbers),
     maximum: Math.max(...numbers)
   }

@@ -59,9 +59,6 @@ interface Accepted {
   readonly calls: ReadonlyArray<Toolkit.Call>
 }
 
-/** Anthropic ends a long turn of its own tools in the middle: sent back as it is, the turn goes on. */
-const isPaused = ({ rawFinishReason }: Response): boolean => rawFinishReason === "pause_turn"
-
 /** A loop at its start, or where an earlier one stopped. */
 export const make = (settings: Settings, host: Host) =>
   Effect.gen(function*() {
@@ -263,7 +260,7 @@ export const make = (settings: Settings, host: Host) =>
         const results = yield* run(calls)
         yield* judge(calls, results)
         steps.push({ response, calls, results })
-        if (calls.length === 0 && !isPaused(response)) {
+        if (calls.length === 0 && !Loop.isPause(response)) {
           return { response, steps, refused: yield* Ref.get(refusals), state: yield* Ref.get(cell) } satisfies Outcome
         }
       }

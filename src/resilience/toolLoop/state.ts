@@ -18,6 +18,7 @@ export interface State {
   readonly reasks: number
   readonly usage: Usage.Usage
   readonly cost: number
+  readonly isPaused?: boolean | undefined
 }
 
 export const start = (key: string, prompt: Prompt.Prompt): State => ({
@@ -60,9 +61,17 @@ const paid = (state: State, usage: Usage.Usage, cost: number): State => ({
   cost: state.cost + cost
 })
 
+/** Anthropic ends a long turn of its own tools in the middle: sent back as it is, the turn goes on. */
+export const isPause = ({ rawFinishReason }: Response.Response): boolean => rawFinishReason === "pause_turn"
+
 /** A reply whose calls are good. */
-export const accept = (state: State, response: Response.Response, cost: number): State => ({
+export const accept = (
+  { isPaused: _before, ...state }: State,
+  response: Response.Response,
+  cost: number
+): State => ({
   ...paid(state, response.usage, cost),
+  ...(isPause(response) ? { isPaused: true } : {}),
   steps: state.steps + 1,
   prompt: Prompt.append(state.prompt, Response.toMessage(response))
 })
@@ -105,9 +114,9 @@ export const unanswered = (prompt: Prompt.Prompt): ReadonlyArray<Prompt.ToolCall
 /** Calls of the model's last turn, answered ones included. */
 export const lastCalls = (prompt: Prompt.Prompt): ReadonlyArray<Prompt.ToolCallPart> => lastTurn(prompt)?.calls ?? []
 
-/** What the model said last, where that is an answer without calls: a run that has come there is done. */
-export const finalAnswer = ({ prompt, steps }: State): Prompt.AssistantMessage | undefined => {
-  const message = steps === 0 ? undefined : prompt.messages.at(-1)
+/** What the model said last, where that is an answer without calls and no pause: a run that has come there is done. */
+export const finalAnswer = ({ isPaused, prompt, steps }: State): Prompt.AssistantMessage | undefined => {
+  const message = steps === 0 || isPaused === true ? undefined : prompt.messages.at(-1)
   return message?._tag === "Assistant" && message.content.every((part) => part._tag !== "ToolCall")
     ? message
     : undefined

@@ -51,6 +51,14 @@ describe("the floor under a schema", () => {
     expect(schemaFloor.lay(numbers, { numericEnums: "refused" }).schema["properties"]).toEqual({
       n: { type: "integer", description: "One of 1, 2.", minimum: 1, maximum: 2 }
     })
+    const mixed = { type: "object", properties: { n: { type: ["number", "null"], enum: [3, 0.5, null] } } }
+    expect(schemaFloor.lay(mixed, { numericEnums: "refused" }).schema["properties"]).toEqual({
+      n: { type: ["number", "null"], description: "One of 3, 0.5, null.", minimum: 0.5, maximum: 3 }
+    })
+    const levels = { type: "object", properties: { n: { type: "number", enum: [1, 2, 3] } } }
+    expect(schemaFloor.lay(levels, { numericEnums: "refused" }).schema["properties"]).toEqual({
+      n: { type: "integer", description: "One of 1, 2, 3.", minimum: 1, maximum: 3 }
+    })
     expect(inside({ type: "string", description: "a string to be decoded into a Date" })).toMatchObject({
       p: { format: "date-time" }
     })
