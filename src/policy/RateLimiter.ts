@@ -108,7 +108,7 @@ export interface Cost<in A> {
   readonly tokens?: number | undefined
   /** Requests it makes. Default: 1. */
   readonly requests?: number | undefined
-  /** Tokens it did use. Without it the expectation stands. */
+  /** Tokens it did use. Without it, or where it gives `NaN`, the expectation stands. What it throws, the call dies of. */
   readonly actual?: ((value: A) => number) | undefined
 }
 
