@@ -222,6 +222,22 @@ export const earliest = (limits: Limits, state: State, cost: Cost): number => {
   return start > expiresAt ? earliest(limits, refill(limits, state, expiresAt, cost), cost) : start
 }
 
+/**
+ * Whether a cost is saved up from a full bucket within `maxWait`. A cost above the burst may need longer than its caller
+ * waits: then it would never start, although it is not above the limit. So it passes when {@link withinBurst} of it does,
+ * and leaves a debt: in any time as much goes out as the largest single cost and what refills.
+ */
+export const canSaveUp = ({ burst }: Limits, state: State, cost: Cost, maxWait: number): boolean =>
+  price(burst, cost.requests, state.requestsPerMinute) - capacity(burst, state.requestsPerMinute) <=
+    maxWait + rounding &&
+  price(burst, cost.tokens, state.tokensPerMinute) - capacity(burst, state.tokensPerMinute) <= maxWait + rounding
+
+/** The part of a cost that a full bucket holds. */
+export const withinBurst = ({ burst }: Limits, { requestsPerMinute, tokensPerMinute }: State, cost: Cost): Cost => ({
+  requests: Math.min(cost.requests, available(capacity(burst, requestsPerMinute), requestsPerMinute)),
+  tokens: Math.min(cost.tokens, available(capacity(burst, tokensPerMinute), tokensPerMinute))
+})
+
 /** Whether a moment has come. */
 export const isDue = (moment: number, now: number): boolean => moment <= now + rounding
 

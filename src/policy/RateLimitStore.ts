@@ -268,13 +268,14 @@ const unsafeMakeMemory = (): RateLimitStore => {
       const plan = rateLine.plannedState(cell)
       const excess = bucket.excess(limits, plan, request, now)
       if (excess !== undefined) return { _tag: "Refused", reason: "cost", ...excess }
-      const start = bucket.earliest(limits, plan, request)
+      const waits = bucket.canSaveUp(limits, plan, request, maxWait)
+      const start = bucket.earliest(limits, plan, waits ? request : bucket.withinBurst(limits, plan, request))
       if (cell.line.first === undefined && bucket.isDue(start, now)) {
         cell.state = bucket.take(limits, plan, request, start)
         return { _tag: "Granted", key, limits, requests, tokens, id: ++cell.lastId }
       }
       const wait = bucket.until(start, now)
-      if (wait > maxWait) return { _tag: "Refused", reason: "rate", retryAfter: wait }
+      if (wait > maxWait || !waits) return { _tag: "Refused", reason: "rate", retryAfter: wait }
       const place = rateLine.join(cell, request, now + maxWait)
       const waiting: Waiting = { _tag: "Waiting", key, limits, requests, tokens, id: ++cell.lastId, wait }
       places.set(waiting, place)

@@ -108,7 +108,7 @@ export interface Cost<in A> {
   readonly tokens?: number | undefined
   /** Requests it makes. Default: 1. */
   readonly requests?: number | undefined
-  /** Tokens it did use. Without it the expectation stands. */
+  /** Tokens it did use. Without it, or where it gives `NaN`, the expectation stands. What it throws, the call dies of. */
   readonly actual?: ((value: A) => number) | undefined
 }
 
@@ -223,7 +223,8 @@ export const apply: {
 /**
  * Like {@link apply}, at a cost: reserves `tokens`, and settles with what `actual` reads from the result. When the usage
  * was higher, the debt makes later calls wait; when it was lower, they go sooner. A cost above the whole limit fails at
- * once with the reason `"cost"`. Negative amounts and `NaN` count as nothing.
+ * once with the reason `"cost"`. One that is above the burst only is saved up while it waits; where it may not wait so
+ * long, it passes a full bucket and leaves a debt. Negative amounts and `NaN` count as nothing.
  *
  * @since 0.1.0
  * @category combinators

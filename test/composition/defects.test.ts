@@ -120,7 +120,7 @@ describe("how to read the cost of a reply, when it throws", () => {
           throw bug
         }
       }
-      yield* ended(Pipeline.applyCost(Effect.succeed("answer"), pipeline, cost))
+      expectBug(yield* ended(Pipeline.applyCost(Effect.succeed("answer"), pipeline, cost)))
       expect((yield* CircuitBreaker.state(must(circuitBreaker)))._tag).toBe("Closed")
       expect(yield* Bulkhead.stats(must(bulkhead))).toMatchObject({ running: 0 })
     }))

@@ -128,6 +128,20 @@ describe("Pipeline.reconfigure keeps what the policies know", () => {
       expect(yield* RetryBudget.stats(budgetOf(pipeline))).toEqual(before)
     }))
 
+  it.effect("the budget goes on where its form is spelt otherwise", () =>
+    Effect.gen(function*() {
+      const hedge = { delay: "1 second" } as const
+      const { minimumPerSecond, ratio, ttl } = RetryBudget.defaults.deposits
+      const pipeline = yield* Pipeline.make({ retryBudget: { deposits: {} }, hedge })
+      const budget = budgetOf(pipeline)
+      yield* Pipeline.reload(pipeline, { retryBudget: { deposits: { ttl, ratio, minimumPerSecond } }, hedge })
+      expect(budgetOf(pipeline)).toBe(budget)
+      yield* Pipeline.reconfigure(pipeline, { retryBudget: { deposits: { ttl: Duration.toMillis(ttl) } }, hedge })
+      expect(budgetOf(pipeline)).toBe(budget)
+      yield* Pipeline.reload(pipeline, { retryBudget: { deposits: { ttl: "6 seconds" } }, hedge })
+      expect(budgetOf(pipeline)).not.toBe(budget)
+    }))
+
   it.effect("the budget goes on counting the calls that run, unless it has another form", () =>
     Effect.gen(function*() {
       const options = { retryBudget: "standard", hedge: { delay: "1 second" } } as const

@@ -202,7 +202,13 @@ const wrong: ReadonlyArray<readonly [string, unknown]> = [
   ["a rule about slow calls that does not say when they are", {
     circuitBreaker: { tripping: { when: "slowCallRate" } }
   }],
-  ["a break as a number", { circuitBreaker: { openFor: 5_000 } }]
+  ["a break as a number", { circuitBreaker: { openFor: 5_000 } }],
+  ["a break whose backoff is none", { circuitBreaker: { openFor: { backoff: "quadratic", initial: "1 second" } } }],
+  ["a break without its delay", { circuitBreaker: { openFor: { backoff: "constant" } } }],
+  ["a break that ends after some attempts", {
+    circuitBreaker: { openFor: { backoff: "constant", delay: "1 second", attempts: 2 } }
+  }],
+  ["a break with a misspelt field", { circuitBreaker: { openFor: { backoff: "linear", intial: "1 second" } } }]
 ]
 
 describe("the JSON Schema of a policy file", () => {

@@ -306,7 +306,7 @@ describe("one error lists everything that is wrong", () => {
     ["rateLimiter.maxWait", { rateLimiter: { requestsPerMinute: 1, onExceeded: "fail", maxWait: "1 second" } }],
     ["bulkhead.queueTimeout", { bulkhead: { maxConcurrent: 1, queueTimeout: "1 second" } }],
     ["circuitBreaker.openFor", { circuitBreaker: { openFor: 5_000 } }],
-    ["circuitBreaker.openFor", {
+    ["circuitBreaker.openFor.attempts", {
       circuitBreaker: { openFor: { backoff: "constant", delay: "1 second", attempts: 2 } }
     }],
     ["hedge.delay", { hedge: { delay: 0, budget: "none" } }],

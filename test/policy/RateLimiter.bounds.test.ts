@@ -185,3 +185,44 @@ describe("A system clock that is set back or forth", () => {
       }).pipe(Effect.withClock(clock), Effect.provideService(Monitor.Monitor, monitor))
     }))
 })
+
+describe("A cost above the burst, but not above the limit", () => {
+  const bursts = { name: "a", tokensPerMinute: 60_000, burst: 0.5 } as const
+  const costly = (limiter: RateLimiter.RateLimiter) =>
+    RateLimiter.applyCost(Effect.succeed("ok"), limiter, { tokens: 40_000 })
+
+  it.effect("passes a full bucket where it must not wait, and the next one has to wait until it is full again", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ ...bursts, onExceeded: "fail" })
+      expect(yield* costly(limiter)).toBe("ok")
+      expect((yield* RateLimiter.state(limiter)).tokensAvailable).toBe(-10_000)
+      expect(yield* Effect.flip(costly(limiter))).toMatchObject({ reason: "rate", retryAfter: Duration.seconds(40) })
+      yield* TestClock.adjust("40 seconds")
+      expect(yield* costly(limiter)).toBe("ok")
+    }))
+
+  it.effect("passes where the burst is 0", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ ...bursts, burst: 0, onExceeded: "fail" })
+      expect(yield* costly(limiter)).toBe("ok")
+      expect(yield* Effect.flip(costly(limiter))).toMatchObject({ reason: "rate", retryAfter: Duration.seconds(40) })
+    }))
+
+  it.effect("passes where it would have to wait longer than it may, though the bucket is full", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ ...bursts, maxWait: "5 seconds" })
+      expect(yield* costly(limiter)).toBe("ok")
+      yield* TestClock.adjust("38 seconds")
+      expect(yield* Effect.flip(costly(limiter))).toMatchObject({ reason: "rate", retryAfter: Duration.seconds(2) })
+    }))
+
+  it.effect("waits until it is saved up where it may", () =>
+    Effect.gen(function*() {
+      const limiter = yield* RateLimiter.make({ ...bursts, maxWait: "10 seconds" })
+      const call = yield* Effect.fork(costly(limiter))
+      yield* TestClock.adjust("9 seconds")
+      expect(call.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(call)).toBe("ok")
+    }))
+})

@@ -170,15 +170,21 @@ describe("What a call gives back", () => {
       expect(yield* after(Effect.succeed(2_500))).toEqual([1, 1_000])
     }))
 
-  it.effect("a success whose usage cannot be told: nothing, and it stays a success", () =>
+  it.effect("a success whose usage is no number: nothing, and it stays a success", () =>
     Effect.gen(function*() {
       expect(yield* after(Effect.succeed(1), () => NaN)).toEqual([1, 1_000])
+    }))
+
+  it.effect("a success whose usage cannot be read: nothing, and what was thrown is a defect of the call", () =>
+    Effect.gen(function*() {
+      const bug = new Error("no usage in this reply")
       const unable = () => {
-        throw new Error("no usage in this reply")
+        throw bug
       }
       expect(yield* after(Effect.succeed(1), unable)).toEqual([1, 1_000])
       const limiter = yield* RateLimiter.make(full)
-      expect(yield* RateLimiter.applyCost(Effect.succeed("ok"), limiter, { tokens: 1, actual: unable })).toBe("ok")
+      const call = RateLimiter.applyCost(Effect.succeed("ok"), limiter, { tokens: 1, actual: unable })
+      expect(yield* Effect.exit(call)).toEqual(Exit.die(bug))
     }))
 
   it.effect("a failure that was not billed: its tokens, while the request stays counted", () =>

@@ -65,6 +65,8 @@ describe("an editor, where a pipeline is written", () => {
   it.each<readonly [string, ReadonlyArray<string>]>([
     ["{ | }", ["totalTimeout", "retry", "circuitBreaker", "attemptTimeout", "verdict"]],
     ["{ circuitBreaker: { | } }", ["tripping", "openFor", "probes", "mode", "name"]],
+    ["{ circuitBreaker: { openFor: { | } } }", ["backoff"]],
+    ["{ circuitBreaker: { openFor: { backoff: \"linear\", | } } }", ["initial", "increment", "cap", "jitter"]],
     ["{ circuitBreaker: { tripping: { | } } }", ["when", "failures", "any", "all"]],
     ["{ retry: { | } }", ["backoff", "byError", "attempts", "within", "honourHints"]],
     ["{ retry: { backoff: \"exponential\", | } }", ["initial", "factor", "cap", "jitter"]],
@@ -87,6 +89,7 @@ describe("an editor, where a pipeline is written", () => {
   it.each<readonly [string, string]>([
     ["{ attemptTimeot: \"1 second\" }", "never"],
     ["{ circuitBreaker: { openFr: \"1 second\" } }", "openFr"],
+    ["{ circuitBreaker: { openFor: { backoff: \"constant\", dely: \"1 second\" } } }", "dely"],
     ["{ bulkhead: { maxConcurrent: 1, maxQueue: 2 } }", "maxQueue"],
     ["{ hedge: { delay: { quantil: 0.9 } } }", "quantil"],
     ["{ retry: { backoff: \"immediate\", atempts: 3 } }", "atempts"],

@@ -2,7 +2,7 @@
  * How a call goes through a circuit: it is let through or refused, and the circuit is told how it ended. {@link apply}
  * does that round one effect, {@link gate} for the stack of policies that a pipeline passes in one step.
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,22 +49,21 @@ export const step = <A>(self: Cell.CircuitBreaker, act: (cell: Cell.Cell, now: n
 const reporting = <A, E, R>(self: Cell.CircuitBreaker, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   self.cell.pending === undefined ? effect : Effect.zipRight(report(self), effect)
 
+/** Where nobody listens, the event of a refusal is not even made. */
+const reportRefused = ({ name, retryAfter }: CircuitOpen): Effect.Effect<void> =>
+  Effect.clockWith((clock) =>
+    Monitor.emit(Event.CircuitRefused({ at: clock.unsafeCurrentTimeMillis(), name, retryAfter }))
+  )
+
 /** Fails with the refusal of a call at `now`, and reports it. */
 const refuse = (self: Cell.CircuitBreaker, now: number): Effect.Effect<never, CircuitOpen> => {
   const error = Cell.refusalAt(self, now)
-  const { name, retryAfter } = error
-  const fail = Effect.fail(error)
   return reporting(
     self,
-    Effect.flatMap(
-      Monitor.Monitor,
-      (monitor) =>
-        monitor === Monitor.silent ?
-          fail :
-          Effect.flatMap(
-            Clock.currentTimeMillis,
-            (at) => Effect.zipRight(Monitor.emit(Event.CircuitRefused({ at, name, retryAfter })), fail)
-          )
+    Effect.withFiberRuntime<never, CircuitOpen>((fiber) =>
+      Context.get(fiber.currentContext, Monitor.Monitor) === Monitor.silent
+        ? Effect.fail(error)
+        : Effect.zipRight(reportRefused(error), Effect.fail(error))
     )
   )
 }
@@ -79,11 +78,11 @@ const settling = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.matchCauseEffect(effect, {
     onFailure: (cause) => {
-      const defect = Cell.settle(self, ticket, new Cell.Span(startedAt, elapsedMillis(clock)), cause)
+      const defect = Cell.fail(self, ticket, { startedAt, now: elapsedMillis(clock) }, cause)
       return reporting(self, Effect.failCause(defect ?? cause))
     },
     onSuccess: (value) => {
-      Cell.settle(self, ticket, new Cell.Span(startedAt, elapsedMillis(clock)), undefined)
+      Cell.succeed(self, ticket, startedAt, elapsedMillis(clock))
       return reporting(self, Effect.succeed(value))
     }
   })
@@ -150,12 +149,13 @@ class BehindBreaker implements Entered<unknown> {
   }
   leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
     const { self, ticket } = this
-    const defect = Cell.settle(self, ticket, ended, Exit.isSuccess(ended.exit) ? undefined : ended.exit.cause)
-    return defect !== undefined
-      ? reporting(self, Effect.failCause(defect))
-      : self.cell.pending === undefined
-      ? undefined
-      : report(self)
+    const { exit, now, startedAt } = ended
+    if (Exit.isSuccess(exit)) Cell.succeed(self, ticket, startedAt ?? now, now)
+    else {
+      const defect = Cell.fail(self, ticket, ended, exit.cause)
+      if (defect !== undefined) return reporting(self, Effect.failCause(defect))
+    }
+    return self.cell.pending === undefined ? undefined : report(self)
   }
 }
 

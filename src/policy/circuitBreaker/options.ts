@@ -1,13 +1,13 @@
 /** The options of a circuit breaker. */
 import * as Duration from "effect/Duration"
-import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
-import { make } from "../../internal/form/description.ts"
 import { isRecord } from "../../internal/record.ts"
 import * as Backoff from "../Backoff.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
+import type { BackoffData, TreeData } from "../shared/retryData.ts"
+import { backoffForm } from "../shared/retryForm.ts"
+import { make as fromTree } from "../shared/retryValue.ts"
 import { slowerThan } from "../shared/trippingRule.ts"
 import { isTripping, valueForm } from "../shared/trippingValue.ts"
 import * as Tripping from "../Tripping.ts"
@@ -74,24 +74,12 @@ export interface CloseAt {
 }
 
 /**
- * A backoff written inline, in the spelling of a file.
+ * A backoff written inline: as in a file, with durations of any spelling; or as a tree, if nothing in it ends.
  *
  * @since 0.1.0
  * @category models
  */
-export type BackoffInput =
-  & {
-    /** No wait is longer than this. */
-    readonly cap?: string | undefined
-    /** How much of each wait chance decides. */
-    readonly jitter?: Backoff.Jitter | undefined
-  }
-  & (
-    | { readonly backoff: "constant"; readonly delay: string }
-    | { readonly backoff: "linear"; readonly initial: string; readonly increment?: string | undefined }
-    | { readonly backoff: "exponential"; readonly initial: string; readonly factor?: number | undefined }
-    | { readonly backoff: "fibonacci"; readonly initial: string }
-  )
+export type BackoffInput = BackoffData | TreeData
 
 /**
  * A breaker's options with all defaults filled in.
@@ -134,30 +122,6 @@ export const defaults = {
 const allowedBreaks = "a wait for each opening in a row, however many there are: a duration, or a backoff above zero " +
   "with cap and jitter, but without attempts, within, hints or rules by error"
 
-/** The reader of retry policies has words of its own for what is wrong with one. */
-const writtenPolicy: Form.Form<RetryPolicy.RetryPolicy, Backoff.Backoff | BackoffInput> = Form.mapped(
-  Form.checked(
-    make<object, Backoff.Backoff | BackoffInput>({
-      kind: "leaf",
-      allowed: allowedBreaks,
-      jsonSchema: { type: "object", description: "a backoff, written as a retry policy is" },
-      decode: Option.liftPredicate(isRecord),
-      encode: (given) => RetryPolicy.isRetryPolicy(given) ? RetryPolicy.encode(given) : given
-    }),
-    (given) =>
-      RetryPolicy.isRetryPolicy(given) ? [] : Either.match(RetryPolicy.decode(given), {
-        onLeft: ({ issues }) =>
-          issues.map(({ allowed, path }) => ({ path: path === "" ? [] : path.split("."), allowed })),
-        onRight: () => []
-      })
-  ),
-  {
-    decode: (given): RetryPolicy.RetryPolicy =>
-      RetryPolicy.isRetryPolicy(given) ? given : Either.getOrThrow(RetryPolicy.decode(given)),
-    encode: RetryPolicy.encode
-  }
-)
-
 const isBreak = (policy: RetryPolicy.RetryPolicy): policy is Backoff.Backoff =>
   Backoff.isBackoff(policy) &&
   RetryPolicy.preview(policy, { limit: 1, random: 1 }).some(({ delay }) => Duration.toMillis(delay) > 0)
@@ -174,13 +138,25 @@ const openFor = Form.choose(
     }),
     isConstant
   ),
-  Form.otherwise(
+  Form.when(
+    RetryPolicy.isRetryPolicy,
+    Form.value(
+      (value): value is Backoff.Backoff => RetryPolicy.isRetryPolicy(value) && isBreak(value),
+      allowedBreaks,
+      { encode: RetryPolicy.encode }
+    )
+  ),
+  Form.when(
+    (given) => isRecord(given) && !RetryPolicy.isRetryPolicy(given),
     Form.mapped(
-      Form.checked(
-        writtenPolicy,
-        (policy: RetryPolicy.RetryPolicy) => isBreak(policy) ? [] : [{ path: [], allowed: allowedBreaks }]
-      ),
-      { decode: (policy) => isBreak(policy) ? policy : defaults.openFor, encode: (policy) => policy }
+      Form.checked(backoffForm, (tree) => isBreak(fromTree(tree)) ? [] : [{ path: [], allowed: allowedBreaks }]),
+      {
+        decode: (tree): Backoff.Backoff => {
+          const policy = fromTree(tree)
+          return isBreak(policy) ? policy : defaults.openFor
+        },
+        encode: ({ tree }) => tree
+      }
     )
   )
 )

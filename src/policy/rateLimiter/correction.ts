@@ -44,14 +44,10 @@ export const ofCause = <E>(
   return tokens === undefined && pause === undefined ? undefined : { unsent: false, tokens, pause }
 }
 
-/** A function that cannot tell the usage must not make a failure of a success: then the expectation stands. */
+/** Where the usage is no number, the expectation stands. Where `actual` throws, that is a defect of the call. */
 export const ofUsage = <A>(value: A, actual: (value: A) => number): Correction | undefined => {
-  try {
-    const tokens = actual(value)
-    return Number.isNaN(tokens) ? undefined : { unsent: false, tokens: clean(tokens), pause: undefined }
-  } catch {
-    return undefined
-  }
+  const tokens = actual(value)
+  return Number.isNaN(tokens) ? undefined : { unsent: false, tokens: clean(tokens), pause: undefined }
 }
 
 /** Makes the correction, and tells for how many milliseconds the key is paused from now on if that is new. */

@@ -21,7 +21,7 @@ export const section = Section.make({
   name: "retryBudget",
   is: Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId),
   make: (read, { name }) => RetryBudget.make({ name, form: formOf(read) }),
-  // It goes on with its counts where the form is the same.
-  keep: (now, next) => Effect.succeed(now !== undefined && Section.isSame(now.form, next.form) ? now : next),
+  // It goes on with its counts where the form is the same, however its numbers are spelt.
+  keep: (now, next) => Effect.succeed(now !== undefined && Section.isSame(now.cell.form, next.cell.form) ? now : next),
   describe: (self) => Section.titled("retry budget", RetryBudget.describe(self))
 })

@@ -74,6 +74,16 @@ export type LeafData =
   | ExponentialData
   | FibonacciData
 
+/** Without what would end it. */
+type Endless<Data> = Omit<Data, "attempts" | "within" | "honourHints">
+
+/** A backoff that never ends. */
+export type BackoffData =
+  | Endless<ConstantData>
+  | Endless<LinearData>
+  | Endless<ExponentialData>
+  | Endless<FibonacciData>
+
 /** Which errors a rule is for. */
 interface Named {
   /** The `_tag` of the errors, such as `RateLimited`: one or more. */

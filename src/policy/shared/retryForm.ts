@@ -5,7 +5,7 @@
 import { misspelt } from "../../internal/errorTags.ts"
 import * as Form from "../../internal/form.ts"
 import { type Fields, isRecord } from "../../internal/record.ts"
-import type { PolicyData } from "./retryData.ts"
+import type { BackoffData, PolicyData, TreeData } from "./retryData.ts"
 import {
   allowedDepth,
   type ByError,
@@ -434,6 +434,41 @@ export const policyForm: Form.Form<RetryTree, PolicyData, "required"> = Form.rec
       deepEnough
     )
   }
+)
+
+const whatBackoffIs = "a backoff, with cap, jitter and atLeast, or a node of the full tree with \"_tag\""
+const { atLeast, cap } = modifiers
+const shapers = { jitter: modifiers.jitter, atLeast, cap }
+
+const flatBackoff = Form.mapped(
+  Form.tagged(
+    whatBackoffIs,
+    "backoff",
+    Form.struct(whatBackoffIs, { backoff: Form.oneOf("constant"), ...leaves.constant, ...shapers }),
+    Form.struct(whatBackoffIs, { backoff: Form.oneOf("linear"), ...leaves.linear, ...shapers }),
+    Form.struct(whatBackoffIs, { backoff: Form.oneOf("exponential"), ...leaves.exponential, ...shapers }),
+    Form.struct(whatBackoffIs, { backoff: Form.oneOf("fibonacci"), ...leaves.fibonacci, ...shapers })
+  ),
+  {
+    decode: (fields): RetryTree => modified(coreOf({ ...unmodified, ...fields }), { ...unmodified, ...fields }),
+    // The choice below writes trees: see `noRetry`.
+    encode: () => ({ backoff: "constant" as const, delay: 1, jitter: undefined, atLeast: undefined, cap: undefined })
+  }
+)
+
+/** Reads a node of the full tree only, which holds policies in both spellings. */
+const treeForm: Form.Form<RetryTree, TreeData> = Form.checked(
+  Form.mapped(containing(policyForm).node, { decode: fromNode, encode: toNode }),
+  deepEnough
+)
+
+/**
+ * Reads a backoff, for those who know no attempts, and writes it as a tree. A tree may hold what ends: ask `isGrowth`.
+ */
+export const backoffForm: Form.Form<RetryTree, BackoffData | TreeData> = Form.choose(
+  whatBackoffIs,
+  Form.when(Form.has("_tag"), treeForm, () => true),
+  Form.otherwise(flatBackoff)
 )
 
 // ---- the way back ----
