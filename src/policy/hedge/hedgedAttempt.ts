@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { elapsedMillis } from "../../internal/elapsed.ts"
-import type { Beside, Run } from "../shared/attempt.ts"
+import type { FurtherAttempts, Runnable } from "../shared/attempt.ts"
 import { Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { CountedCall, find } from "../shared/countedCall.ts"
 import * as Retried from "../shared/currentAttempt.ts"
@@ -12,19 +12,19 @@ import type { Restore } from "../shared/region.ts"
 import { CurrentAttempt, HedgeRace, type Hedging, meaningOf, repeatable } from "./race.ts"
 
 /** A call with a hedge. */
-export class HedgedRun<A, E, R> implements Run<A, E, R> {
-  private readonly inner: Run<A, E, R>
+export class HedgedRun<A, E, R> implements Runnable<A, E, R> {
+  private readonly inner: Runnable<A, E, R>
   private readonly hedge: Hedging
 
-  constructor(inner: Run<A, E, R>, hedge: Hedging) {
+  constructor(inner: Runnable<A, E, R>, hedge: Hedging) {
     this.inner = inner
     this.hedge = hedge
   }
 
-  once(
+  runOnce(
     current: Retried.Attempt | undefined,
     // Whatever stands further out has no part in this race.
-    _: Beside<A, E, R> | undefined,
+    _: FurtherAttempts<A, E, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ): Effect.Effect<A, E, R> {
@@ -33,8 +33,8 @@ export class HedgedRun<A, E, R> implements Run<A, E, R> {
 }
 
 /** A hedged call on its way. It is run once, in an uninterruptible region, to which `restore` belongs. */
-export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
-  private readonly inner: Run<A, E, R>
+export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
+  private readonly inner: Runnable<A, E, R>
   private readonly hedge: Hedging
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
@@ -45,10 +45,10 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
   private readonly isMine: boolean
   private readonly startedAt: number
   private race: HedgeRace<A, E, R> | undefined = undefined
-  readonly at: number
+  readonly startAt: number
 
   constructor(
-    inner: Run<A, E, R>,
+    inner: Runnable<A, E, R>,
     hedge: Hedging,
     current: Retried.Attempt | undefined,
     restore: Restore,
@@ -59,7 +59,7 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
     this.hedge = hedge
     this.restore = restore
     this.startedAt = elapsedMillis(surroundings.clock)
-    this.at = this.startedAt + hedge.delay.millis
+    this.startAt = this.startedAt + hedge.delay.millis
     // A hedge within a hedge begins to count anew.
     this.surroundings = Context.get(surroundings.context, CurrentAttempt) === 1
       ? surroundings
@@ -83,7 +83,7 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
   }
 
   run(): Effect.Effect<A, E, R> {
-    return this.settling(this.inner.once(this.current, this, this.restore, this.surroundings))
+    return this.settling(this.inner.runOnce(this.current, this, this.restore, this.surroundings))
   }
 
   /** How many attempts were started, the first included. */
@@ -106,14 +106,14 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
   ): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       const race = this.newRace()
-      return race.join(attempt, this.at - elapsedMillis(this.surroundings.clock), this.restore)
+      return race.join(attempt, this.startAt - elapsedMillis(this.surroundings.clock), this.restore)
     })
   }
 
   private newRace(): HedgeRace<A, E, R> {
     const again = Effect.withFiberRuntime<A, E, R>((fiber, status) => {
       const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
-      return Effect.uninterruptibleMask((restore) => this.inner.once(this.current, undefined, restore, surroundings))
+      return Effect.uninterruptibleMask((restore) => this.inner.runOnce(this.current, undefined, restore, surroundings))
     })
     this.race = new HedgeRace(this.hedge, again, this.counted, this.startedAt, this.surroundings)
     return this.race

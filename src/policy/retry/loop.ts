@@ -11,7 +11,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Run } from "../shared/attempt.ts"
+import type { Runnable } from "../shared/attempt.ts"
 import { type Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/countedCall.ts"
 import {
@@ -114,27 +114,27 @@ const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: 
 const noBudget = "the budget for retries is used up"
 
 /** Runs the effect as an attempt, with nothing else round it. */
-class PlainAttempt<A, E, R> implements Run<A, E, R> {
+class PlainAttempt<A, E, R> implements Runnable<A, E, R> {
   private readonly effect: Effect.Effect<A, E, R>
   constructor(effect: Effect.Effect<A, E, R>) {
     this.effect = effect
   }
-  once(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
+  runOnce(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
     return restore(Effect.provideService(this.effect, CurrentAttempt, current))
   }
 }
 
 /** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
-export class RetriedRun<A, E, R> implements Run<A, E, R> {
-  private readonly inner: Run<A, E, R>
+export class RetriedRun<A, E, R> implements Runnable<A, E, R> {
+  private readonly inner: Runnable<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
-  constructor(inner: Run<A, E, R>, retry: Settings, deadline: number) {
+  constructor(inner: Runnable<A, E, R>, retry: Settings, deadline: number) {
     this.inner = inner
     this.retry = retry
     this.deadline = deadline
   }
-  once(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
+  runOnce(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
     return run(this.inner, this.retry, this.deadline, plain<A, E>(), restore, surroundings)
   }
 }
@@ -163,7 +163,7 @@ export const retried = <A, E, R, B, E2>(
  * `deadline` (of `elapsedMillis`) or later: the call would be over before the next attempt.
  */
 const run = <A, E, R, B, E2>(
-  once: Run<A, E, R>,
+  once: Runnable<A, E, R>,
   retry: Settings,
   deadline: number,
   ends: Ends<A, E, B, E2>,
@@ -190,7 +190,7 @@ const nested = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
 
 /** One call with its attempts. What changes with each attempt sits here alone. */
 class Loop<A, E, R, B, E2> implements HasProgress {
-  private readonly attempts: Run<A, E, R>
+  private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
   private readonly ends: Ends<A, E, B, E2>
@@ -211,7 +211,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly log: Array<FailedAttempt> | undefined
 
   constructor(
-    attempts: Run<A, E, R>,
+    attempts: Runnable<A, E, R>,
     retry: Settings,
     deadline: number,
     ends: Ends<A, E, B, E2>,
@@ -238,7 +238,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   run(): Effect.Effect<B, E2, R> {
     if (this.counted !== undefined) this.failuresBefore = this.counted.failures
-    return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
+    return Effect.matchCauseEffect(this.attempts.runOnce(this.current, undefined, this.restore, this.surroundings), {
       onFailure: (cause) => this.failed(cause),
       onSuccess: (value) => this.succeeded(value)
     })
