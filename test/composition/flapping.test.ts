@@ -87,8 +87,8 @@ describe(`${hours} hours of a flapping provider`, () => {
         retryBudget?.cell.current,
         adaptiveRetry?.cell,
         hedge?.delay,
-        bulkhead?.admission.gate.running,
-        bulkhead?.admission.gate.queued,
+        bulkhead?.admission.pool.running,
+        bulkhead?.admission.pool.queued,
         rateLimiter === undefined ? 0 : world.ask(rateLimiter.store.state(rateLimiter.key, rateLimiter.limits))
       ]).length
     const sizes: Array<number> = []

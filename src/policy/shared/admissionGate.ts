@@ -28,9 +28,9 @@ export const gate = <Refused>(self: Admission.Admission<Refused>): Gate<unknown,
   const permitOf = (permit: Permit): GatePermit<unknown> => new AdmissionPermit(self, permit)
   return {
     admit: (now, restore) => {
-      const permit = Admission.admit(self, now)
+      const permit = Admission.tryAcquire(self, now)
       return permit === undefined
-        ? { _tag: "GateWait", permit: Effect.map(self.queue(restore), permitOf) }
+        ? { _tag: "GateWait", permit: Effect.map(self.acquire(restore), permitOf) }
         : permitOf(permit)
     }
   }
