@@ -84,7 +84,7 @@ describe(`${hours} hours of a flapping provider`, () => {
       JSON.stringify([
         breaker.cell.state,
         breaker.cell.pending,
-        retryBudget?.cell.current,
+        retryBudget?.cell.state,
         adaptiveRetry?.cell,
         hedge?.delay,
         bulkhead?.admission.pool.running,

@@ -6,7 +6,7 @@ import * as Section from "../shared/section.ts"
 import { form } from "./options.ts"
 import * as Requests from "./requests.ts"
 
-/** Holds requests back in the mode `"rate"`, and takes in what becomes of those that were sent. */
+/** Holds requests back in the mode `"rate"`, and counts the outcome of those that were sent. */
 const gate = (self: AdaptiveRetry.AdaptiveRetry): Gate<unknown, never> => {
   const permit: GatePermit<unknown> = {
     _tag: "GatePermit",
@@ -30,7 +30,7 @@ export const section = Section.make({
   make: AdaptiveRetry.make,
   // Nobody waits for its turn only to be refused by an open circuit.
   stage: { _tag: "Gate", gate, behind: "circuitBreaker" },
-  // What was seen of late goes on to count.
+  // The recent outcomes go on to count.
   keep: (now, next) =>
     Effect.succeed(
       now !== undefined && now.mode === next.mode && Section.isSame(now.settings, next.settings)
