@@ -143,8 +143,8 @@ export const layer = (options?: Options): Layer.Layer<AdaptiveRetry, InvalidOpti
   Layer.effect(AdaptiveRetry, make(options))
 
 /**
- * Waits until the next request may be sent: at once in the mode `"multiplier"`, and before the first throttle. Callers
- * leave in the order they came; one that is interrupted while it waits gives its place back. A wait is reported as
+ * Waits until the next request may be sent: at once in the mode `"multiplier"`, and before the first throttle. Requests
+ * are sent in the order they came; one that is interrupted while it waits gives up its place. A wait is reported as
  * `RateLimitDelayed`.
  *
  * @since 0.1.0

@@ -195,8 +195,8 @@ export const resize = <Refused>(
 ): Effect.Effect<void, InvalidOptions> =>
   Effect.suspend(() =>
     Either.map(readForm("Bulkhead", limitsForm, limits), ({ maxConcurrent, maxQueued }) => {
-      const { gate } = self.admission
-      Admission.resize(self.admission, maxConcurrent ?? gate.limit, maxQueued ?? gate.maxQueued)
+      const { pool } = self.admission
+      Admission.resize(self.admission, maxConcurrent ?? pool.limit, maxQueued ?? pool.maxQueued)
     })
   )
 
@@ -207,7 +207,7 @@ export const resize = <Refused>(
  * @category interpreters
  */
 export const describe = <Refused>(self: Bulkhead<Refused>): string => {
-  const { limit } = self.admission.gate
+  const { limit } = self.admission.pool
   return `${self.name}: ${Admission.describe(self.admission, `${limit} call${limit === 1 ? "" : "s"}`)}`
 }
 
@@ -233,7 +233,7 @@ export const keyed = (
 ): Effect.Effect<Keyed, InvalidOptions> =>
   Effect.map(
     Family.make<Options, Bulkhead, BulkheadFull | TimedOut>(
-      { module: "Bulkhead", make, isIdle: ({ admission }) => admission.gate.running === 0, apply, describe },
+      { module: "Bulkhead", make, isIdle: ({ admission }) => admission.pool.running === 0, apply, describe },
       options,
       bounds
     ),

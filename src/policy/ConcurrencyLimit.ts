@@ -175,18 +175,18 @@ const learn = (
   cause: Cause.Cause<unknown> | undefined,
   now: number
 ): Effect.Effect<void> | undefined => {
-  const { gate } = self.admission
-  const from = gate.limit
+  const { pool } = self.admission
+  const from = pool.limit
   self.cell.current = Kernel.observe(self.cell.settings, self.cell.current, {
     outcome: outcomeOf(cause, self.verdict),
-    latency: Math.max(0, now - permit.since),
+    latency: Math.max(0, now - permit.startedAt),
     // The first call of a burst began alone and did not stay so.
-    inFlight: Math.max(permit.inFlight, gate.running),
+    inFlight: Math.max(permit.inFlight, pool.running),
     epoch: permit.epoch
   })
   const to = Kernel.limitOf(self.cell.current)
-  gate.limit = to
-  gate.epoch = self.cell.current.epoch
+  pool.limit = to
+  pool.epoch = self.cell.current.epoch
   return from === to ? undefined : Effect.clockWith((clock) =>
     Monitor.emit(
       Event.ConcurrencyLimitChanged({ at: clock.unsafeCurrentTimeMillis(), name: self.name, from, to })
@@ -224,7 +224,7 @@ export const apply: {
  * @category getters
  */
 export const limit = <Refused>(self: ConcurrencyLimit<Refused>): Effect.Effect<number> =>
-  Effect.sync(() => self.admission.gate.limit)
+  Effect.sync(() => self.admission.pool.limit)
 
 /**
  * What a limit does at this moment.
@@ -257,11 +257,11 @@ export const resize = <Refused>(
   Effect.suspend(() =>
     Either.map(readForm("ConcurrencyLimit", limitsForm(self.cell.settings), limits), (read) => {
       const { cell } = self
-      const { gate } = self.admission
-      const { ceiling = cell.settings.ceiling, floor = cell.settings.floor, maxQueued = gate.maxQueued } = read
+      const { pool } = self.admission
+      const { ceiling = cell.settings.ceiling, floor = cell.settings.floor, maxQueued = pool.maxQueued } = read
       cell.settings = { ...cell.settings, floor, ceiling }
       cell.current = Kernel.adjust(cell.settings, cell.current)
-      gate.floor = Math.min(gate.floor, floor)
+      pool.floor = Math.min(pool.floor, floor)
       Admission.resize(self.admission, Kernel.limitOf(cell.current), maxQueued)
     })
   )
@@ -279,7 +279,7 @@ const strategyText = (strategy: Kernel.Strategy): string =>
  */
 export const describe = <Refused>(self: ConcurrencyLimit<Refused>): string => {
   const { ceiling, floor, strategy } = self.cell.settings
-  const limits = `${floor} to ${ceiling} calls (${self.admission.gate.limit} now; ${strategyText(strategy)})`
+  const limits = `${floor} to ${ceiling} calls (${self.admission.pool.limit} now; ${strategyText(strategy)})`
   return `${self.name}: ${Admission.describe(self.admission, limits)}`
 }
 
@@ -306,7 +306,7 @@ export const keyed = (
 ): Effect.Effect<Keyed, InvalidOptions> =>
   Effect.map(
     Family.make<Options, ConcurrencyLimit, BulkheadFull | TimedOut>(
-      { module: "ConcurrencyLimit", make, isIdle: ({ admission }) => admission.gate.running === 0, apply, describe },
+      { module: "ConcurrencyLimit", make, isIdle: ({ admission }) => admission.pool.running === 0, apply, describe },
       options,
       bounds
     ),

@@ -32,7 +32,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as bucket from "../internal/bucket.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import * as rateLine from "./rateLimitStore/line.ts"
+import * as Queue from "./rateLimitStore/queue.ts"
 
 /**
  * Marks a store.
@@ -56,7 +56,7 @@ export interface Limits {
 }
 
 /**
- * A wish to pass.
+ * What a call asks of a store.
  *
  * @since 0.1.0
  * @category models
@@ -71,7 +71,7 @@ export interface Request {
 }
 
 /**
- * What was taken for a call, or is kept for it in the line. Plain data: a store may send it over a wire.
+ * What was taken for a call, or its place in the queue. Plain data: a store may send it over a wire.
  *
  * @since 0.1.0
  * @category models
@@ -96,7 +96,7 @@ export interface Granted extends Reservation {
 }
 
 /**
- * The call stands in line; as things are it may go after `wait` milliseconds.
+ * The call waits in the queue; as things are it may go after `wait` milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -113,10 +113,10 @@ export interface Waiting extends Reservation {
  * @since 0.1.0
  * @category models
  */
-export type Refused = rateLine.Refusal
+export type Refused = Queue.Refusal
 
 /**
- * What a store says to a wish.
+ * The answer of a store to a request.
  *
  * @since 0.1.0
  * @category models
@@ -148,7 +148,7 @@ export interface Snapshot {
   readonly tokensPerMinute: number
   readonly requestsAvailable: number
   readonly tokensAvailable: number
-  /** How many stand in line. */
+  /** How many calls wait. */
   readonly waiting: number
   /** Milliseconds until a pause ends; 0 outside of one. */
   readonly pausedFor: number
@@ -176,20 +176,20 @@ export interface Local {
  */
 export interface RateLimitStore {
   readonly [TypeId]: typeof TypeId
-  /** Takes the cost from both dimensions, or a place at the end of the key's line, or neither. */
+  /** Takes the cost from both dimensions, or a place at the end of the key's queue, or neither. */
   readonly reserve: (request: Request) => Effect.Effect<Admission>
   /**
-   * Waits for the turn, first come first served. Ends as `Refused` when the wait grew beyond what the caller was willing
-   * to wait, and then the place is gone. Whoever is interrupted here must `release`.
+   * Waits for its turn, first come first served. Ends as `Refused` when the wait grew beyond what the caller was willing
+   * to wait, and then its place in the queue is gone. A caller that is interrupted here must `release`.
    */
   readonly wait: (reservation: Waiting) => Effect.Effect<Granted | Refused>
   /**
-   * Gives everything back: a place in the line, or what was taken for a call that was not sent. For a reservation whose
+   * Gives everything back: a place in the queue, or what was taken for a call that was not sent. For a reservation whose
    * wait ended as `Refused` it does nothing.
    */
   readonly release: (reservation: Reservation) => Effect.Effect<void>
   /**
-   * Corrects the tokens taken to those used: gives back the rest, or takes more and leaves a debt. A debt is one minute's
+   * Corrects the tokens taken to those used: gives back what is left, or takes more and leaves a debt. A debt is one minute's
    * limit at most: by then the other side's own bucket is full again.
    */
   readonly settle: (reservation: Reservation, tokens: number) => Effect.Effect<void>
@@ -233,29 +233,29 @@ const withNow = <A>(use: (now: number) => A): Effect.Effect<A> =>
   Effect.clockWith((clock) => Effect.sync(() => use(elapsedMillis(clock))))
 
 const unsafeMakeMemory = (): RateLimitStore => {
-  const cells = new Map<string, rateLine.Cell>()
-  // Whoever gives back a reservation that was refused meanwhile must not give back what was never taken.
-  const places = new WeakMap<Reservation, rateLine.Place>()
+  const cells = new Map<string, Queue.Cell>()
+  // A reservation that was refused while it waited took nothing, so its release must give nothing back.
+  const entries = new WeakMap<Reservation, Queue.QueueEntry>()
   let sweepAt = -Infinity
 
   const sweep = (now: number): void => {
     sweepAt = now + idleMillis
     for (const [key, cell] of cells) {
-      if (cell.line.size === 0 && now - cell.usedAt >= idleMillis && bucket.isFull(cell.limits, cell.state, now)) {
+      if (cell.queue.size === 0 && now - cell.usedAt >= idleMillis && bucket.isFull(cell.limits, cell.state, now)) {
         cells.delete(key)
       }
     }
   }
 
-  const cellOf = (key: string, limits: Limits, now: number): rateLine.Cell => {
+  const cellOf = (key: string, limits: Limits, now: number): Queue.Cell => {
     if (now >= sweepAt) sweep(now)
-    const found = cells.get(key)
-    if (found !== undefined) {
-      found.usedAt = now
-      rateLine.useLimits(found, limits, now)
-      return found
+    const known = cells.get(key)
+    if (known !== undefined) {
+      known.usedAt = now
+      Queue.useLimits(known, limits, now)
+      return known
     }
-    const cell = rateLine.makeCell(limits, now)
+    const cell = Queue.makeCell(limits, now)
     cells.set(key, cell)
     return cell
   }
@@ -264,35 +264,35 @@ const unsafeMakeMemory = (): RateLimitStore => {
     reserve: (request, now) => {
       const { key, limits, maxWait, requests, tokens } = request
       const cell = cellOf(key, limits, now)
-      rateLine.advance(cell, now)
-      const plan = rateLine.plannedState(cell)
+      Queue.advance(cell, now)
+      const plan = Queue.plannedState(cell)
       const excess = bucket.excess(limits, plan, request, now)
       if (excess !== undefined) return { _tag: "Refused", reason: "cost", ...excess }
       const waits = bucket.canSaveUp(limits, plan, request, maxWait)
       const start = bucket.earliest(limits, plan, waits ? request : bucket.withinBurst(limits, plan, request))
-      if (cell.line.first === undefined && bucket.isDue(start, now)) {
+      if (cell.queue.first === undefined && bucket.isDue(start, now)) {
         cell.state = bucket.take(limits, plan, request, start)
         return { _tag: "Granted", key, limits, requests, tokens, id: ++cell.lastId }
       }
       const wait = bucket.until(start, now)
       if (wait > maxWait || !waits) return { _tag: "Refused", reason: "rate", retryAfter: wait }
-      const place = rateLine.join(cell, request, now + maxWait)
+      const entry = Queue.joinQueue(cell, request, now + maxWait)
       const waiting: Waiting = { _tag: "Waiting", key, limits, requests, tokens, id: ++cell.lastId, wait }
-      places.set(waiting, place)
+      entries.set(waiting, entry)
       return waiting
     },
     release: (reservation, now) => {
-      const place = places.get(reservation)
-      if (typeof place?.value.turn === "object") return
+      const entry = entries.get(reservation)
+      if (typeof entry?.value.turn === "object") return
       const cell = cellOf(reservation.key, reservation.limits, now)
-      if (place === undefined || !rateLine.leave(cell, place, now)) rateLine.giveBack(cell, reservation, now)
+      if (entry === undefined || !Queue.leaveQueue(cell, entry, now)) Queue.giveBack(cell, reservation, now)
     },
     settle: (reservation, tokens, now) => {
       if (tokens === reservation.tokens) return
       const cell = cellOf(reservation.key, reservation.limits, now)
-      rateLine.settle(cell, reservation.tokens, tokens, now)
+      Queue.settle(cell, reservation.tokens, tokens, now)
     },
-    pause: (key, limits, millis, now) => rateLine.pause(cellOf(key, limits, now), now + millis, now)
+    pause: (key, limits, millis, now) => Queue.pause(cellOf(key, limits, now), now + millis, now)
   }
 
   return {
@@ -301,30 +301,30 @@ const unsafeMakeMemory = (): RateLimitStore => {
     reserve: (request) => withNow((now) => local.reserve(request, now)),
     wait: (reservation) =>
       Effect.suspend(() => {
-        const { _tag, wait: _, ...rest } = reservation
-        const granted: Granted = { _tag: "Granted", ...rest }
+        const { _tag, wait: _, ...reserved } = reservation
+        const granted: Granted = { _tag: "Granted", ...reserved }
         const cell = cells.get(reservation.key)
-        const place = places.get(reservation)
-        return cell === undefined || place === undefined
+        const entry = entries.get(reservation)
+        return cell === undefined || entry === undefined
           ? Effect.succeed(granted)
-          : Effect.map(rateLine.turnOf(cell, place), (turn) => turn === "granted" ? granted : turn)
+          : Effect.map(Queue.awaitTurn(cell, entry), (turn) => turn === "granted" ? granted : turn)
       }),
     release: (reservation) => withNow((now) => local.release(reservation, now)),
     settle: (reservation, tokens) => withNow((now) => local.settle(reservation, tokens, now)),
     pause: (key, limits, millis) => withNow((now) => local.pause(key, limits, millis, now)),
-    resume: (key, limits) => withNow((now) => rateLine.resume(cellOf(key, limits, now), now)),
-    learn: (key, limits, learned) => withNow((now) => rateLine.learn(cellOf(key, limits, now), learned, now)),
+    resume: (key, limits) => withNow((now) => Queue.resume(cellOf(key, limits, now), now)),
+    learn: (key, limits, learned) => withNow((now) => Queue.learn(cellOf(key, limits, now), learned, now)),
     state: (key, limits) =>
       withNow((now) => {
         const cell = cellOf(key, limits, now)
-        rateLine.advance(cell, now)
+        Queue.advance(cell, now)
         const { pausedUntil, requests, requestsPerMinute, tokens, tokensPerMinute } = cell.state
         return {
           requestsPerMinute,
           tokensPerMinute,
           requestsAvailable: bucket.available(requests, requestsPerMinute),
           tokensAvailable: bucket.available(tokens, tokensPerMinute),
-          waiting: cell.line.size,
+          waiting: cell.queue.size,
           pausedFor: bucket.until(pausedUntil, now)
         }
       }),
@@ -333,8 +333,8 @@ const unsafeMakeMemory = (): RateLimitStore => {
 }
 
 /**
- * A store in memory, for one process. Whoever waits behind one that leaves comes forward, and nobody overtakes; a timer
- * runs only for the first in line.
+ * A store in memory, for one process. A waiter moves up when one before it leaves, and none overtakes; a timer runs only
+ * for the first in the queue.
  *
  * @since 0.1.0
  * @category constructors

@@ -70,7 +70,7 @@ export interface Options {
   readonly policy?: RetryPolicy.RetryPolicy | undefined
   /** Judges an error, for errors that do not know their own verdict. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined
-  /** Bounds the retries of all who share it; without leave from it the error is final. Default: no bound. */
+  /** Bounds the retries of all who share it; when it grants none, the error is final. Default: no bound. */
   readonly budget?: RetryBudget.RetryBudget | undefined
   /** Stretches the waits of all who share it while much fails. Default: waits are as the policy says. */
   readonly adaptive?: AdaptiveRetry.AdaptiveRetry | undefined
@@ -176,7 +176,7 @@ const retried = <A, E, R, B, E2>(
   self: Retry,
   ends: Loop.Ends<A, E, B, E2>
 ): Effect.Effect<B, E2, R> =>
-  Loop.retried(self.adaptive === undefined ? effect : AdaptiveRetry.apply(effect, self.adaptive), self, ends)
+  Loop.retryEffect(self.adaptive === undefined ? effect : AdaptiveRetry.apply(effect, self.adaptive), self, ends)
 
 /**
  * Runs the effect, and again as the policy decides. The last error is the caller's own, unboxed. Takes a policy, or a
@@ -191,7 +191,7 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Retry | RetryPolicy.RetryPolicy): Effect.Effect<A, E, R> =>
-    retried(effect, toRetry(self), Loop.plain<A, E>())
+    retried(effect, toRetry(self), Loop.unchangedEnds<A, E>())
 )
 
 /**

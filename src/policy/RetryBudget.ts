@@ -283,7 +283,7 @@ export interface Stats {
  */
 export const stats = (self: RetryBudget): Effect.Effect<Stats> =>
   Effect.map(Effect.clock, (clock) => {
-    const { calls, hedges, retries } = self.cell.current
+    const { calls, hedges, retries } = self.cell.state
     return { calls, retries, hedges, available: self.cell.available(elapsedMillis(clock)) }
   })
 
@@ -342,7 +342,7 @@ export const keyed = (
       {
         module: "RetryBudget",
         make,
-        isIdle: ({ cell: { current } }) => current.calls === 0 && current.retries === 0 && current.hedges === 0,
+        isIdle: ({ cell: { state } }) => state.calls === 0 && state.retries === 0 && state.hedges === 0,
         apply,
         describe
       },

@@ -25,7 +25,7 @@ import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { TimedOut } from "../error/PolicyError.ts"
 import * as Form from "../internal/form.ts"
-import { attempt, timeLimit } from "./shared/attempt.ts"
+import { timeLimit, withTimeLimit } from "./shared/attempt.ts"
 import { readForm } from "./shared/options.ts"
 
 /**
@@ -114,5 +114,5 @@ export const apply: {
 } = dual(
   2,
   <A, E, R>(effect: Effect.Effect<A, E, R>, self: Timeout): Effect.Effect<A, E | TimedOut, R> =>
-    attempt(effect, timeLimit(self.name, self.phase, Duration.toMillis(self.limit)))
+    withTimeLimit(effect, timeLimit(self.name, self.phase, Duration.toMillis(self.limit)))
 )

@@ -14,7 +14,7 @@ import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as Retry from "../../src/policy/Retry.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
-import { type Entered, type Gate, GuardedEffect, runOnce } from "../../src/policy/shared/attempt.ts"
+import { type Gate, type GatePermit, GuardedEffect, runInOwnRegion } from "../../src/policy/shared/attempt.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
 import { must } from "./support/scenario.ts"
 
@@ -129,15 +129,15 @@ describe("how to read the cost of a reply, when it throws", () => {
 describe("gates", () => {
   /** A gate that notes when it is left, and then fails in a way of its own. */
   const gate = (left: Array<string>, name: string, fails?: "throws" | "dies"): Gate<unknown, never> => {
-    const entered: Entered<unknown> = {
-      _tag: "Entered",
-      leave: ({ exit }) => {
+    const permit: GatePermit<unknown> = {
+      _tag: "GatePermit",
+      settle: ({ exit }) => {
         left.push(`${name} ${exit._tag}`)
         if (fails === "throws") throw bug
         return fails === "dies" ? Effect.die(bug) : Effect.sync(() => left.push(`${name} reports`))
       }
     }
-    return { enter: () => entered }
+    return { admit: () => permit }
   }
 
   it.effect.each(["throws", "dies"] as const)(
@@ -146,7 +146,7 @@ describe("gates", () => {
       Effect.gen(function*() {
         const left: Array<string> = []
         const gates = [gate(left, "outer"), gate(left, "middle", fails), gate(left, "inner")]
-        const call = runOnce<string, never, never>(() =>
+        const call = runInOwnRegion<string, never, never>(() =>
           new GuardedEffect(Effect.succeed("done"), gates, undefined, undefined)
         )
         expectBug(yield* ended(call))
@@ -164,12 +164,14 @@ describe("gates", () => {
     Effect.gen(function*() {
       const left: Array<string> = []
       const throwing: Gate<unknown, never> = {
-        enter: () => {
+        admit: () => {
           throw bug
         }
       }
       const gates = [gate(left, "outer"), throwing]
-      expectBug(yield* ended(runOnce(() => new GuardedEffect(Effect.succeed("done"), gates, undefined, undefined))))
+      expectBug(
+        yield* ended(runInOwnRegion(() => new GuardedEffect(Effect.succeed("done"), gates, undefined, undefined)))
+      )
       expect(left).toEqual(["outer Failure", "outer reports"])
     }))
 })

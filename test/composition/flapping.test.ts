@@ -84,11 +84,11 @@ describe(`${hours} hours of a flapping provider`, () => {
       JSON.stringify([
         breaker.cell.state,
         breaker.cell.pending,
-        retryBudget?.cell.current,
+        retryBudget?.cell.state,
         adaptiveRetry?.cell,
         hedge?.delay,
-        bulkhead?.admission.gate.running,
-        bulkhead?.admission.gate.queued,
+        bulkhead?.admission.pool.running,
+        bulkhead?.admission.pool.queued,
         rateLimiter === undefined ? 0 : world.ask(rateLimiter.store.state(rateLimiter.key, rateLimiter.limits))
       ]).length
     const sizes: Array<number> = []

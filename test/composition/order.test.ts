@@ -219,7 +219,7 @@ describe("refusals of our own", () => {
       expect(exits.filter(Exit.isFailure).map(errorOf)).toContainEqual(
         expect.objectContaining({ _tag: "TimedOut", phase: "total" })
       )
-      expect(must(Pipeline.policies(pipeline).adaptiveRetry).cell.rate?.left.length ?? 0).toBeLessThanOrEqual(40)
+      expect(must(Pipeline.policies(pipeline).adaptiveRetry).cell.rate?.cancelled.length ?? 0).toBeLessThanOrEqual(40)
     }))
 })
 

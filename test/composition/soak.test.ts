@@ -177,7 +177,7 @@ describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {
 
     expect(world.ask(Bulkhead.stats(bulkhead))).toMatchObject({ running: 0, queued: 0 })
     expect(world.ask(RetryBudget.stats(retryBudget))).toMatchObject({ calls: 0, retries: 0, hedges: 0 })
-    expect(adaptiveRetry.cell.rate?.left ?? []).toEqual([])
+    expect(adaptiveRetry.cell.rate?.cancelled ?? []).toEqual([])
     if (concurrencyLimit !== undefined) {
       expect(world.ask(ConcurrencyLimit.stats(concurrencyLimit))).toMatchObject({ running: 0, queued: 0 })
     }

@@ -160,7 +160,7 @@ describe("interruption of a hedged call", () => {
     const beside = running
     fiber.unsafeInterruptAsFork(FiberId.none)
     stepper.drain()
-    const { calls, hedges, retries } = budget.cell.current
+    const { calls, hedges, retries } = budget.cell.state
     return { k, reached, beside, left: { running, calls, hedges, retries }, ended: fiber.unsafePoll() !== null }
   }
 

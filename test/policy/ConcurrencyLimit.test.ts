@@ -160,7 +160,7 @@ describe("ConcurrencyLimit", () => {
     Effect.gen(function*() {
       const limit = yield* ConcurrencyLimit.make({ initial: 10, ceiling: 400, strategy: "gradient", maxQueued: 1000 })
       const call = Effect.suspend(() =>
-        Effect.sleep(`${100 * Math.max(1, Math.floor(limit.admission.gate.running / 20))} millis`)
+        Effect.sleep(`${100 * Math.max(1, Math.floor(limit.admission.pool.running / 20))} millis`)
       ).pipe(ConcurrencyLimit.apply(limit))
       const fiber = yield* Effect.fork(
         Effect.all(Array.from({ length: 400 }, () => call), { concurrency: "unbounded", discard: true })

@@ -358,7 +358,7 @@ describe("Hedge with a budget", () => {
         form: RetryBudget.tokens({ capacity: 100, cost: 10, throttlingCost: 5 })
       })
       yield* run(scripted({ after: 10_000 }, { after: 10 }).call.pipe(Hedge.apply(yield* make({ budget }))))
-      expect(budget.cell.current.level).toBe(90)
+      expect(budget.cell.state.level).toBe(90)
     }))
 })
 

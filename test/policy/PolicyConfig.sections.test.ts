@@ -46,7 +46,7 @@ describe("every section", () => {
       })
       expect(made.concurrencyLimit?.admission.queueTimeout).toBe(4_000)
       expect(made.bulkhead?.admission.queueTimeout).toBe(3_000)
-      expect(made.bulkhead?.admission.gate).toMatchObject({ limit: 50, maxQueued: 100 })
+      expect(made.bulkhead?.admission.pool).toMatchObject({ limit: 50, maxQueued: 100 })
       if (made.circuitBreaker === undefined) return expect.unreachable()
       expect(CircuitBreaker.settings(made.circuitBreaker)).toMatchObject({
         probes: 2,

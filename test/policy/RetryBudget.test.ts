@@ -89,7 +89,7 @@ describe("RetryBudget", () => {
         let left = failures
         return Effect.suspend(() => left-- > 0 ? Effect.fail("down") : Effect.succeed("up"))
       }
-      const level = () => budget.cell.current.level
+      const level = () => budget.cell.state.level
       expect([yield* retried(budget, flaky(1)), level()]).toEqual([2, 30])
       expect([yield* retried(budget, flaky(0)), level()]).toEqual([1, 31])
       expect([yield* retried(budget, flaky(9)), level()]).toEqual([3, 3])

@@ -1,4 +1,4 @@
-/** The one place where an adaptive retry's state is. It moves in one step at a time; `now` is a reading of `elapsedMillis`. */
+/** Holds the state of an adaptive retry. Each method changes it in one step; `now` is a reading of `elapsedMillis`. */
 import * as Kernel from "./kernel.ts"
 
 export interface Settings extends Kernel.WindowSettings {
@@ -6,7 +6,7 @@ export interface Settings extends Kernel.WindowSettings {
   readonly cap: number
 }
 
-/** A place in the line of requests that are held back. */
+/** A place in the queue of requests that are held back. */
 export interface Reservation {
   readonly ticket: number
   readonly waitMillis: number
@@ -14,7 +14,7 @@ export interface Reservation {
 
 export class Cell {
   readonly settings: Settings
-  /** Of the mode `"rate"`. */
+  /** Present in the mode `"rate"`. */
   private readonly rateSettings: Kernel.RateSettings | undefined
   private window: Kernel.Window = Kernel.emptyWindow
   /** It begins with the first call. */
@@ -25,7 +25,7 @@ export class Cell {
     this.rateSettings = rateSettings
   }
 
-  /** Takes in what became of one attempt. */
+  /** Counts the outcome of one attempt. */
   record(outcome: Kernel.Outcome, now: number): void {
     const { rateSettings } = this
     this.window = Kernel.record(this.settings, this.window, outcome, now)
@@ -48,7 +48,7 @@ export class Cell {
 
   /** Outcomes that count now. */
   calls(now: number): number {
-    return Kernel.prune(this.settings, this.window, now).size
+    return Kernel.dropExpired(this.settings, this.window, now).size
   }
 
   /** Requests a second that are let out; `undefined` before the first throttle, when none is held back. */
@@ -56,15 +56,15 @@ export class Cell {
     return this.rate?.enabled === true ? this.rate.fillRate : undefined
   }
 
-  /** Takes the next place in the line, where requests are held back. */
+  /** Takes the next place in the queue, where requests are held back. */
   reserve(now: number): Reservation | undefined {
     if (this.rate?.enabled !== true) return undefined
-    const [reserved, ticket] = Kernel.reserve(this.rate, now)
-    this.rate = reserved
+    const [rate, ticket] = Kernel.reserve(this.rate, now)
+    this.rate = rate
     return { ticket, waitMillis: this.waitOf(ticket, now) }
   }
 
-  /** How long a place has to wait from now on. It changes with the rate. */
+  /** How long a ticket has to wait from now on. It changes with the rate. */
   waitOf(ticket: number, now: number): number {
     if (this.rate === undefined) return 0
     const [rate, wait] = Kernel.waitFor(this.rate, ticket, now)
@@ -72,8 +72,8 @@ export class Cell {
     return wait
   }
 
-  /** Gives a place back: those behind it move up. */
-  giveBack(ticket: number): void {
-    if (this.rate !== undefined) this.rate = Kernel.leave(this.rate, ticket)
+  /** Gives up a ticket: those behind it move up. */
+  cancel(ticket: number): void {
+    if (this.rate !== undefined) this.rate = Kernel.cancel(this.rate, ticket)
   }
 }

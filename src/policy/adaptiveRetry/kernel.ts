@@ -1,7 +1,7 @@
 /**
- * How a client slows down by itself when the other side is in trouble: a factor on the waits between attempts from the
- * rate of errors (`Window`), and the rate of sending that AWS's SDKs control by a cubic curve (`Rate`). Pure: data in,
- * data out. Times are milliseconds.
+ * How a client slows down when the other side is in trouble. `Window` stretches the waits between attempts by the rate of
+ * recent errors. `Rate` controls how fast requests are sent, by the cubic curve of AWS's SDKs. Pure functions over data;
+ * times are milliseconds.
  */
 
 export type Outcome = "success" | "throttled" | "failure"
@@ -15,7 +15,7 @@ export interface WindowSettings {
   readonly calls: number
   /** The longest time that one is kept, milliseconds. */
   readonly duration: number
-  /** With fewer outcomes than this the rest is taken for successes: one failure out of one is not 100 %. */
+  /** With fewer outcomes than this, the missing ones count as successes: one failure out of one is not 100 %. */
   readonly minimumCalls: number
   readonly maxMultiplier: number
 }
@@ -25,15 +25,18 @@ interface Entry {
   readonly outcome: Outcome
 }
 
-interface Cell {
+interface ListNode {
   readonly entry: Entry
-  readonly next: Cell | undefined
+  readonly next: ListNode | undefined
 }
 
-/** A queue of two lists (the newest on top of one, the oldest on top of the other) with its sums kept beside it. */
+/**
+ * A queue made of two linked lists, with its sums beside it. `newest` is pushed to, `oldest` is taken from; when `oldest` is
+ * empty, it becomes `newest` reversed. So recording and dropping take constant time on average.
+ */
 export interface Window {
-  readonly oldest: Cell | undefined
-  readonly newest: Cell | undefined
+  readonly oldest: ListNode | undefined
+  readonly newest: ListNode | undefined
   readonly size: number
   readonly throttled: number
   readonly failures: number
@@ -41,13 +44,13 @@ export interface Window {
 
 export const emptyWindow: Window = { oldest: undefined, newest: undefined, size: 0, throttled: 0, failures: 0 }
 
-const reversed = (cell: Cell | undefined): Cell | undefined => {
-  let result: Cell | undefined
+const reversed = (cell: ListNode | undefined): ListNode | undefined => {
+  let result: ListNode | undefined
   for (let each = cell; each !== undefined; each = each.next) result = { entry: each.entry, next: result }
   return result
 }
 
-const without = (window: Window, oldest: Cell): Window => ({
+const withoutOldest = (window: Window, oldest: ListNode): Window => ({
   ...window,
   oldest: oldest.next,
   size: window.size - 1,
@@ -55,8 +58,8 @@ const without = (window: Window, oldest: Cell): Window => ({
   failures: window.failures - (oldest.entry.outcome === "failure" ? 1 : 0)
 })
 
-/** Drops what is too old, and what is too much. */
-export const prune = (settings: WindowSettings, window: Window, now: number): Window => {
+/** The window without the outcomes that are too old or too many. */
+export const dropExpired = (settings: WindowSettings, window: Window, now: number): Window => {
   let current = window
   while (current.size > 0) {
     if (current.oldest === undefined) {
@@ -65,13 +68,13 @@ export const prune = (settings: WindowSettings, window: Window, now: number): Wi
     const { oldest } = current
     if (oldest === undefined) return emptyWindow
     if (current.size <= settings.calls && now - oldest.entry.at < settings.duration) return current
-    current = without(current, oldest)
+    current = withoutOldest(current, oldest)
   }
   return current
 }
 
 export const record = (settings: WindowSettings, window: Window, outcome: Outcome, now: number): Window =>
-  prune(settings, {
+  dropExpired(settings, {
     oldest: window.oldest,
     newest: { entry: { at: now, outcome }, next: window.newest },
     size: window.size + 1,
@@ -86,7 +89,7 @@ export const errorRate = (
   kind: "throttled" | "failure",
   now: number
 ): number => {
-  const current = prune(settings, window, now)
+  const current = dropExpired(settings, window, now)
   const count = kind === "throttled" ? current.throttled : current.failures
   return count === 0 ? 0 : count / Math.max(current.size, settings.minimumCalls)
 }
@@ -118,7 +121,7 @@ export interface RateSettings {
   readonly smooth: number
 }
 
-/** The least size of the bucket: one request can always be saved up for. */
+/** The smallest size of the bucket: it can always hold the token of one request. */
 const minimumCapacity = 1
 
 export interface Rate {
@@ -128,13 +131,13 @@ export interface Rate {
   readonly fillRate: number
   readonly capacity: number
   /**
-   * Tokens that were filled in and tickets that were given out, since the beginning. Tickets of callers that left before
+   * Tokens that were filled in and tickets that were given out, since the beginning. Tickets that were cancelled before
    * their turn are kept, ascending, until their turn is past. The level of the bucket is what was filled in, less the
-   * tickets whose callers did not leave.
+   * tickets that were not cancelled.
    */
   readonly filled: number
   readonly tickets: number
-  readonly left: ReadonlyArray<number>
+  readonly cancelled: ReadonlyArray<number>
   readonly filledAt: number | undefined
   readonly measuredRate: number
   readonly count: number
@@ -151,7 +154,7 @@ export const startRate = (settings: RateSettings, now: number): Rate => ({
   capacity: minimumCapacity,
   filled: 0,
   tickets: 0,
-  left: [],
+  cancelled: [],
   filledAt: undefined,
   measuredRate: 0,
   count: 0,
@@ -160,25 +163,25 @@ export const startRate = (settings: RateSettings, now: number): Rate => ({
   lastThrottle: seconds(now)
 })
 
-/** The most that may be filled in at present: the bucket holds no more than its capacity. */
-const brim = (rate: Rate, capacity: number): number => rate.tickets - rate.left.length + capacity
+/** The highest that `filled` may be now: the bucket holds no more than its capacity. */
+const highestLevel = (rate: Rate, capacity: number): number => rate.tickets - rate.cancelled.length + capacity
 
-/** Forgets those who left once their turn is past; all that are before them are past as well. */
-const forget = (rate: Rate): Rate => {
+/** Drops the cancelled tickets whose turn is past; all tickets before them are past as well. */
+const dropPastCancellations = (rate: Rate): Rate => {
   let past = 0
-  for (const ticket of rate.left) {
+  for (const ticket of rate.cancelled) {
     if (ticket > rate.filled + past + 1) break
     past += 1
   }
-  return past === 0 ? rate : { ...rate, filled: rate.filled + past, left: rate.left.slice(past) }
+  return past === 0 ? rate : { ...rate, filled: rate.filled + past, cancelled: rate.cancelled.slice(past) }
 }
 
 const refill = (rate: Rate, now: number): Rate => {
   const t = seconds(now)
   if (rate.filledAt === undefined) return { ...rate, filledAt: t }
   if (t <= rate.filledAt) return rate
-  const filled = Math.min(brim(rate, rate.capacity), rate.filled + (t - rate.filledAt) * rate.fillRate)
-  return forget({ ...rate, filled, filledAt: t })
+  const filled = Math.min(highestLevel(rate, rate.capacity), rate.filled + (t - rate.filledAt) * rate.fillRate)
+  return dropPastCancellations({ ...rate, filled, filledAt: t })
 }
 
 /** Seconds after a throttle at which the curve is back at the rate that was throttled. */
@@ -190,18 +193,18 @@ export const cubic = (settings: RateSettings, lastMaxRate: number, sinceThrottle
   settings.scale * (sinceThrottle - plateau(settings, lastMaxRate)) ** 3 + lastMaxRate
 
 /**
- * Takes one reply in. The formulas are those of the AWS SDKs' adaptive retry mode: a throttle sets the rate to `beta`
+ * The rate after one reply. The formulas are those of the AWS SDKs' adaptive retry mode: a throttle sets the rate to `beta`
  * of what was sent, a success lets it follow the cubic curve (first back towards the rate that was throttled, then
  * beyond), and it never exceeds twice the measured rate.
  */
 export const update = (settings: RateSettings, before: Rate, throttled: boolean, now: number): Rate => {
   const t = seconds(now)
   const current = refill(before, now)
-  const { count, countedSince, enabled, left, measuredRate, tickets } = current
+  const { count, countedSince, enabled, cancelled: left, measuredRate, tickets } = current
   // Every half second the measured rate takes in the newest count.
   const bucket = Math.floor(t * 2) / 2
-  const due = bucket > countedSince
-  const measured = due
+  const isMeasuring = bucket > countedSince
+  const measured = isMeasuring
     ? (count + 1) / (bucket - countedSince) * settings.smooth + measuredRate * (1 - settings.smooth)
     : measuredRate
   const used = enabled ? Math.min(measured, before.fillRate) : measured
@@ -212,21 +215,21 @@ export const update = (settings: RateSettings, before: Rate, throttled: boolean,
     enabled: enabled || throttled,
     fillRate: Math.max(next, settings.minimumRate),
     capacity,
-    filled: Math.min(current.filled, brim(current, capacity)),
+    filled: Math.min(current.filled, highestLevel(current, capacity)),
     tickets,
-    left,
+    cancelled: left,
     filledAt: current.filledAt,
     measuredRate: measured,
-    count: due ? 0 : count + 1,
-    countedSince: due ? bucket : countedSince,
+    count: isMeasuring ? 0 : count + 1,
+    countedSince: isMeasuring ? bucket : countedSince,
     lastMaxRate: throttled ? used : before.lastMaxRate,
     lastThrottle: throttled ? t : before.lastThrottle
   }
 }
 
 /**
- * Reserves the next token. The ticket says which one it is, so that callers leave in the order they came. (AWS's own
- * code lets all who wait at the same time leave together; here each waits for a token of its own.)
+ * Reserves the next token. The ticket says which one it is, so that requests are sent in the order they came. (AWS's own
+ * code sends all that wait at the same time together; here each waits for a token of its own.)
  */
 export const reserve = (before: Rate, now: number): readonly [Rate, ticket: number] => {
   const rate = refill(before, now)
@@ -234,7 +237,7 @@ export const reserve = (before: Rate, now: number): readonly [Rate, ticket: numb
 }
 
 /** How many of an ascending list are below a number. */
-const below = (ascending: ReadonlyArray<number>, limit: number): number => {
+const countBelow = (ascending: ReadonlyArray<number>, limit: number): number => {
   let [low, high] = [0, ascending.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -244,10 +247,13 @@ const below = (ascending: ReadonlyArray<number>, limit: number): number => {
   return low
 }
 
-/** A caller left before its turn: those behind it move up. */
-export const leave = (rate: Rate, ticket: number): Rate => {
-  const place = below(rate.left, ticket)
-  return forget({ ...rate, left: [...rate.left.slice(0, place), ticket, ...rate.left.slice(place)] })
+/** A caller gives up its ticket before its turn: those behind it move up. */
+export const cancel = (rate: Rate, ticket: number): Rate => {
+  const index = countBelow(rate.cancelled, ticket)
+  return dropPastCancellations({
+    ...rate,
+    cancelled: [...rate.cancelled.slice(0, index), ticket, ...rate.cancelled.slice(index)]
+  })
 }
 
 /** A token may come a rounding error late, which must not cost another wait. */
@@ -256,6 +262,6 @@ const rounding = 1e-6
 /** How long a ticket has to wait from now on, at the present rate. */
 export const waitFor = (before: Rate, ticket: number, now: number): readonly [Rate, millis: number] => {
   const rate = refill(before, now)
-  const missing = ticket - below(rate.left, ticket) - rate.filled
+  const missing = ticket - countBelow(rate.cancelled, ticket) - rate.filled
   return [rate, missing <= rounding ? 0 : missing / rate.fillRate * 1000]
 }

@@ -1,4 +1,4 @@
-/** How an adaptive retry stands round one request: held back before it is sent, and counted when it has ended. */
+/** What an adaptive retry does with one request: it holds it back before it is sent, and counts how it ended. */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,10 +20,10 @@ export interface Adaptive {
   readonly cell: Cell
 }
 
-/** What our own policies refused never reached the other side, so it tells nothing of it. */
+/** A call that our own policies refused never reached the other side, so it says nothing about it. */
 const refusals = new Set(["CircuitOpen", "BulkheadFull", "RateLimitExceeded", "SpendLimitExceeded"])
 
-/** What an error tells of the other side; nothing when one of our own policies refused the call. */
+/** What an error says about the other side; nothing when one of our own policies refused the call. */
 export const outcomeOf = (error: unknown, verdict: Verdict.Verdict): Option.Option<Outcome> =>
   refusals.has(Event.errorTag(error))
     ? Option.none()
@@ -32,10 +32,10 @@ export const outcomeOf = (error: unknown, verdict: Verdict.Verdict): Option.Opti
 /** Whether requests are held back now: in the mode `"rate"`, from the first throttle on. */
 export const isHolding = ({ cell }: Adaptive): boolean => cell.fillRate() !== undefined
 
-/** A rate that rises must be noticed by those who wait for it. */
+/** A waiter looks again at least this often (milliseconds), to notice a rate that has risen. */
 const longestSleep = 1_000
 
-/** Waits for its turn. It asks again at least once a second, for the rate moves. */
+/** Waits until the turn of a ticket. */
 const waitFor = (cell: Cell, clock: Clock.Clock, ticket: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     const wait = cell.waitOf(ticket, elapsedMillis(clock))
@@ -47,7 +47,7 @@ const waitFor = (cell: Cell, clock: Clock.Clock, ticket: number): Effect.Effect<
       )
   })
 
-/** Waits for the turn of one request, within an uninterruptible region whose mask gave `restore`. */
+/** Waits for the turn of one request. It is run in an uninterruptible region that `restore` belongs to. */
 export const acquire = (self: Adaptive, restore: Restore): Effect.Effect<void> =>
   Effect.clockWith((clock) => {
     const reservation = self.cell.reserve(elapsedMillis(clock))
@@ -57,11 +57,11 @@ export const acquire = (self: Adaptive, restore: Restore): Effect.Effect<void> =
     const delayed = Event.RateLimitDelayed({ at, name: self.name, wait: Duration.millis(waitMillis) })
     return Effect.onInterrupt(
       restore(Effect.zipRight(Monitor.emit(delayed), waitFor(self.cell, clock, ticket))),
-      () => Effect.sync(() => self.cell.giveBack(ticket))
+      () => Effect.sync(() => self.cell.cancel(ticket))
     )
   })
 
-/** Takes in how an attempt ended. Defects, interruption and the refusals of our own policies count for nothing. */
+/** Counts how an attempt ended. Defects, interruption and the refusals of our own policies count for nothing. */
 export const settle = (self: Adaptive, exit: Exit.Exit<unknown, unknown>, now: number): void => {
   const outcome = Exit.isSuccess(exit)
     ? Option.some<Outcome>("success")

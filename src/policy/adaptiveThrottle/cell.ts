@@ -9,7 +9,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { uniform } from "../../internal/seeded.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Ended, Entered, Gate } from "../shared/attempt.ts"
+import type { AttemptResult, Gate, GatePermit } from "../shared/attempt.ts"
 import * as Kernel from "./kernel.ts"
 
 /** The public interface of the same name extends this one. */
@@ -76,12 +76,12 @@ export const settle = (
 
 /** The throttle as a gate of an attempt. */
 export const gate = (cell: Cell): Gate<unknown, Throttled> => {
-  const entered: Entered<unknown> = {
-    _tag: "Entered",
-    leave: ({ exit, now, startedAt }: Ended<unknown>) => {
+  const permit: GatePermit<unknown> = {
+    _tag: "GatePermit",
+    settle: ({ exit, now, startedAt }: AttemptResult<unknown>) => {
       const defect = startedAt === undefined ? undefined : settle(cell, exit, now)
       return defect === undefined ? undefined : Effect.failCause(defect)
     }
   }
-  return { enter: (now) => admit(cell, now) ? entered : { _tag: "Refused", refuse: refuse(cell, now) } }
+  return { admit: (now) => admit(cell, now) ? permit : { _tag: "GateRefusal", refuse: refuse(cell, now) } }
 }

@@ -14,8 +14,8 @@ export const section = Section.make({
   stage: { _tag: "Gate", gate: ({ admission }) => gate(admission) },
   keep: (now, next) =>
     now === undefined ? Effect.succeed(next) : Bulkhead.resize(now, {
-      maxConcurrent: next.admission.gate.limit,
-      maxQueued: next.admission.gate.maxQueued
+      maxConcurrent: next.admission.pool.limit,
+      maxQueued: next.admission.pool.maxQueued
       // These are limits of a bulkhead.
     }).pipe(Effect.orDie, Effect.as(now)),
   fixed: ({ admission }) => Admission.fixed(admission),

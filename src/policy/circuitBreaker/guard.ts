@@ -10,7 +10,7 @@ import type { CircuitOpen } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Ended, Entered, Gate, Refused } from "../shared/attempt.ts"
+import type { AttemptResult, Gate, GatePermit, GateRefusal } from "../shared/attempt.ts"
 import * as Cell from "./cell.ts"
 
 /** A call that was let through a half-open circuit, and has no result yet. */
@@ -131,9 +131,9 @@ export const apply = <A, E, R>(
     return isShut ? refuse(self, startedAt) : settling(effect, self, ticket, startedAt, clock)
   })
 
-/** A call behind the circuit. A class for speed: see `Ended`. */
-class BehindBreaker implements Entered<unknown> {
-  readonly _tag = "Entered"
+/** A call behind the circuit. A class for speed: see `AttemptResult`. */
+class BehindBreaker implements GatePermit<unknown> {
+  readonly _tag = "GatePermit"
   readonly self: Cell.CircuitBreaker
   readonly ticket: Cell.Ticket
   readonly outer: ReadonlyArray<HeldProbe>
@@ -147,7 +147,7 @@ class BehindBreaker implements Entered<unknown> {
     Cell.start(this.self, this.ticket, startedAt)
     return inside(effect, this.self, this.ticket, this.outer)
   }
-  leave(ended: Ended<unknown>): Effect.Effect<void> | undefined {
+  settle(ended: AttemptResult<unknown>): Effect.Effect<void> | undefined {
     const { self, ticket } = this
     const { exit, now, startedAt } = ended
     if (Exit.isSuccess(exit)) Cell.succeed(self, ticket, startedAt ?? now, now)
@@ -159,26 +159,26 @@ class BehindBreaker implements Entered<unknown> {
   }
 }
 
-const partOfProbe: Entered<unknown> = { _tag: "Entered", leave: () => undefined }
+const partOfProbe: GatePermit<unknown> = { _tag: "GatePermit", settle: () => undefined }
 
 const noProbes: ReadonlyArray<HeldProbe> = []
 
 /** A shut circuit asks nothing of the fiber. */
-const refusedAt = (self: Cell.CircuitBreaker, now: number): Refused<CircuitOpen> => {
+const refusedAt = (self: Cell.CircuitBreaker, now: number): GateRefusal<CircuitOpen> => {
   Cell.admit(self, now)
-  return { _tag: "Refused", refuse: refuse(self, now) }
+  return { _tag: "GateRefusal", refuse: refuse(self, now) }
 }
 
 /** The circuit as a gate of an attempt. A closed circuit lets a call through in no time. */
 export const gate = (self: Cell.CircuitBreaker): Gate<unknown, CircuitOpen> => ({
-  enter: (now) =>
+  admit: (now) =>
     Cell.isWideOpen(self.cell)
       ? new BehindBreaker(self, Cell.admit(self, now), noProbes)
       : Cell.isShut(self.cell, now)
       ? refusedAt(self, now)
       : {
-        _tag: "Slow",
-        enter: Effect.flatMap(HeldProbes, (held): Effect.Effect<Entered<unknown>, CircuitOpen> => {
+        _tag: "GateWait",
+        permit: Effect.flatMap(HeldProbes, (held): Effect.Effect<GatePermit<unknown>, CircuitOpen> => {
           Cell.catchUp(self.cell, now)
           if (isPartOfProbe(self, held)) return reporting(self, Effect.succeed(partOfProbe))
           const ticket = Cell.admit(self, now)

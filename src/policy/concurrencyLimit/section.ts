@@ -17,7 +17,7 @@ export const section = Section.make({
     now === undefined ? Effect.succeed(next) : ConcurrencyLimit.resize(now, {
       floor: next.cell.settings.floor,
       ceiling: next.cell.settings.ceiling,
-      maxQueued: next.admission.gate.maxQueued
+      maxQueued: next.admission.pool.maxQueued
       // These are bounds of a limit.
     }).pipe(Effect.orDie, Effect.as(now)),
   fixed: ({ admission, cell }) => ({ ...Admission.fixed(admission), strategy: cell.settings.strategy }),

@@ -1,8 +1,8 @@
-/** How long the attempts that run may take before another one is started: as given, or learned from recent calls. */
+/** How long the running attempts may take before another one is started: a fixed time, or one learned from recent calls. */
 import * as Duration from "effect/Duration"
 import * as Quantile from "./quantile.ts"
 
-/** Always the same. */
+/** A fixed delay. */
 export class Fixed {
   readonly _tag = "Fixed"
   readonly delay: Duration.Duration
@@ -19,7 +19,7 @@ export class Fixed {
   }
 }
 
-/** As long as a share of the recent calls took at most. */
+/** A delay that is a quantile of the durations of recent calls. */
 export class Learned {
   readonly _tag = "Learned"
   readonly settings: Quantile.Settings
@@ -52,7 +52,7 @@ export class Learned {
     return Quantile.count(this.cell.current)
   }
 
-  /** Takes in how long a call took. */
+  /** Learns from how long a call took. */
   record(latencyMillis: number): void {
     this.cell.current = Quantile.record(this.settings, this.cell.current, latencyMillis)
   }

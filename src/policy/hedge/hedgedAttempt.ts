@@ -1,30 +1,30 @@
-/** An attempt with others beside it when it takes long. The first one runs as any attempt does, with a timer more. */
+/** A call that starts further attempts when the first one is slow. The first one runs like any attempt, with a timer. */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { elapsedMillis } from "../../internal/elapsed.ts"
-import type { Beside, Run } from "../shared/attempt.ts"
+import type { FurtherAttempts, Runnable } from "../shared/attempt.ts"
 import { Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { CountedCall, find } from "../shared/countedCall.ts"
 import * as Retried from "../shared/currentAttempt.ts"
 import type { Restore } from "../shared/region.ts"
-import { CurrentAttempt, HedgeRace, type Hedging, meaningOf, repeatable } from "./race.ts"
+import { consequenceOf, CurrentAttempt, HedgeRace, type Hedging, retriableFailure } from "./race.ts"
 
 /** A call with a hedge. */
-export class HedgedRun<A, E, R> implements Run<A, E, R> {
-  private readonly inner: Run<A, E, R>
+export class HedgedRun<A, E, R> implements Runnable<A, E, R> {
+  private readonly inner: Runnable<A, E, R>
   private readonly hedge: Hedging
 
-  constructor(inner: Run<A, E, R>, hedge: Hedging) {
+  constructor(inner: Runnable<A, E, R>, hedge: Hedging) {
     this.inner = inner
     this.hedge = hedge
   }
 
-  once(
+  runOnce(
     current: Retried.Attempt | undefined,
-    // Whatever stands further out has no part in this race.
-    _: Beside<A, E, R> | undefined,
+    // An outer hedge has no part in this race.
+    _: FurtherAttempts<A, E, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ): Effect.Effect<A, E, R> {
@@ -32,23 +32,24 @@ export class HedgedRun<A, E, R> implements Run<A, E, R> {
   }
 }
 
-/** A hedged call on its way. It is run once, in an uninterruptible region, to which `restore` belongs. */
-export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
-  private readonly inner: Run<A, E, R>
+/** One running hedged call. It is run once, in an uninterruptible region that `restore` belongs to. */
+export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
+  private readonly inner: Runnable<A, E, R>
   private readonly hedge: Hedging
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
   /** Which attempt of a retry it is, with the call that is counted. */
   private readonly current: Retried.Attempt | undefined
-  /** The call that the budget counts; it is ended here where it was begun here. */
+  /** The call that the budget counts. */
   private readonly counted: CountedCall | undefined
-  private readonly isMine: boolean
+  /** Whether `counted` was begun here, and so has to be ended here. */
+  private readonly ownsCounted: boolean
   private readonly startedAt: number
   private race: HedgeRace<A, E, R> | undefined = undefined
-  readonly at: number
+  readonly startAt: number
 
   constructor(
-    inner: Run<A, E, R>,
+    inner: Runnable<A, E, R>,
     hedge: Hedging,
     current: Retried.Attempt | undefined,
     restore: Restore,
@@ -59,7 +60,7 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
     this.hedge = hedge
     this.restore = restore
     this.startedAt = elapsedMillis(surroundings.clock)
-    this.at = this.startedAt + hedge.delay.millis
+    this.startAt = this.startedAt + hedge.delay.millis
     // A hedge within a hedge begins to count anew.
     this.surroundings = Context.get(surroundings.context, CurrentAttempt) === 1
       ? surroundings
@@ -70,20 +71,20 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
       )
     if (budget === "none") {
       this.counted = undefined
-      this.isMine = false
+      this.ownsCounted = false
       this.current = current
     } else {
       const attempt = current ?? Context.get(surroundings.context, Retried.CurrentAttempt)
       const outer = Retried.countedRound(attempt)
-      const found = find(budget, outer)
-      this.counted = found ?? new CountedCall(budget, outer, this.startedAt)
-      this.isMine = found === undefined
-      this.current = found === undefined ? Retried.withCounted(attempt, this.counted) : current
+      const outerCall = find(budget, outer)
+      this.counted = outerCall ?? new CountedCall(budget, outer, this.startedAt)
+      this.ownsCounted = outerCall === undefined
+      this.current = outerCall === undefined ? Retried.withCounted(attempt, this.counted) : current
     }
   }
 
   run(): Effect.Effect<A, E, R> {
-    return this.settling(this.inner.once(this.current, this, this.restore, this.surroundings))
+    return this.settleWhenDone(this.inner.runOnce(this.current, this, this.restore, this.surroundings))
   }
 
   /** How many attempts were started, the first included. */
@@ -106,57 +107,57 @@ export class HedgedAttempt<A, E, R> implements Beside<A, E, R> {
   ): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       const race = this.newRace()
-      return race.join(attempt, this.at - elapsedMillis(this.surroundings.clock), this.restore)
+      return race.join(attempt, this.startAt - elapsedMillis(this.surroundings.clock), this.restore)
     })
   }
 
   private newRace(): HedgeRace<A, E, R> {
     const again = Effect.withFiberRuntime<A, E, R>((fiber, status) => {
       const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
-      return Effect.uninterruptibleMask((restore) => this.inner.once(this.current, undefined, restore, surroundings))
+      return Effect.uninterruptibleMask((restore) => this.inner.runOnce(this.current, undefined, restore, surroundings))
     })
     this.race = new HedgeRace(this.hedge, again, this.counted, this.startedAt, this.surroundings)
     return this.race
   }
 
-  private settling(
+  private settleWhenDone(
     running: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     return Effect.matchCauseEffect(running, {
-      onFailure: (cause) => this.failed(cause),
-      onSuccess: (value) => this.succeeded(value)
+      onFailure: (cause) => this.handleFailure(cause),
+      onSuccess: (value) => this.succeedWith(value)
     })
   }
 
-  private succeeded(value: A): Effect.Effect<A> {
+  private succeedWith(value: A): Effect.Effect<A> {
     const { delay } = this.hedge
     if (delay.record !== undefined) {
       const from = this.race?.measuredFrom ?? this.startedAt
       delay.record(Math.max(0, elapsedMillis(this.surroundings.clock) - from))
     }
-    if (this.isMine) this.counted?.end(true)
+    if (this.ownsCounted) this.counted?.end(true)
     return Effect.succeed(value)
   }
 
-  /** The first attempt has failed, alone so far, or the whole race. */
-  private failed(
+  /** The first attempt has failed before any other was started, or the whole race has failed. */
+  private handleFailure(
     cause: Cause.Cause<E>
   ): Effect.Effect<A, E, R> {
     const failed = Effect.failCause(cause)
-    const failure = this.race === undefined ? repeatable(cause) : Option.none()
-    if (Option.isNone(failure)) return this.over(failed)
+    const failure = this.race === undefined ? retriableFailure(cause) : Option.none()
+    if (Option.isNone(failure)) return this.endWith(failed)
     try {
       const verdict = this.hedge.verdict(failure.value)
       if (verdict.action === "Retry") this.counted?.fail()
-      if (meaningOf(verdict) !== "next") return this.over(failed)
+      if (consequenceOf(verdict) !== "next") return this.endWith(failed)
     } catch (defect) {
-      return this.over(Effect.die(defect))
+      return this.endWith(Effect.die(defect))
     }
-    return this.settling(this.newRace().replaceFirst(failed, failure.value, this.restore))
+    return this.settleWhenDone(this.newRace().replaceFirst(failed, failure.value, this.restore))
   }
 
-  private over<E2>(end: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
-    if (this.isMine) this.counted?.end(false)
+  private endWith<E2>(end: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
+    if (this.ownsCounted) this.counted?.end(false)
     return end
   }
 }

@@ -17,7 +17,7 @@ import { fork, inherited, noTimer, startTimer, type Surroundings, uninterruptibl
 import { type Budget, type CountedCall, type Grant, reportExhausted } from "../shared/countedCall.ts"
 import type { Restore } from "../shared/region.ts"
 
-/** The attempts have no ids yet; a bulkhead must know that the caller waits for fibers all the same. */
+/** The attempts have no ids yet, and a bulkhead must know that the caller waits for fibers. */
 const someFiber = (): FiberId.FiberId => FiberId.unsafeMake()
 
 /** Which attempt of a hedged call is running: 1 is the first, 2 and more are hedges. */
@@ -25,7 +25,7 @@ export class CurrentAttempt extends Context.Reference<CurrentAttempt>()("effect-
   defaultValue: (): number => 1
 }) {}
 
-/** What a `Hedge` is to those who run it. */
+/** What a race needs of a `Hedge`. */
 export interface Hedging {
   readonly name: string
   readonly maxHedges: number
@@ -36,29 +36,29 @@ export interface Hedging {
 
 /** When a further attempt is started. */
 export interface HedgeDelay {
-  /** Milliseconds that those that run may take, as known now; `Infinity` where none is started for slowness. */
+  /** Milliseconds that the running attempts may take, as known now; `Infinity` where slowness starts none. */
   readonly millis: number
-  /** Takes in how long a call took, milliseconds; absent where nothing is learned from it. */
+  /** Learns from how long a call took, in milliseconds; absent where nothing is learned. */
   record?(latencyMillis: number): void
 }
 
-/** What a failure means for the race. */
-type Meaning = "end" | "next" | "wait"
+/** What the race does after a failure. */
+type Consequence = "end" | "next" | "wait"
 
 /**
- * `Fail` ends the race. A plain transient failure lets the next attempt start at once when no other is running. For
- * anything else (a throttle, a hint to wait, a refusal of our own) another attempt now would be wrong: those that run
+ * `Fail` ends the race. A plain transient failure lets the next attempt start at once when no other is running. After
+ * anything else (a throttle, a hint to wait, a refusal of our own) another attempt now would be wrong: the running ones
  * may still win, but none is started.
  */
-export const meaningOf = (verdict: Verdict.Verdict): Meaning =>
+export const consequenceOf = (verdict: Verdict.Verdict): Consequence =>
   verdict.action === "Fail"
     ? "end"
     : verdict.action === "Retry" && !verdict.throttled && !verdict.forbidden && Option.isNone(verdict.retryAfter)
     ? "next"
     : "wait"
 
-/** The failure to judge. A defect, or an attempt that interrupted itself, is nobody's to repeat. */
-export const repeatable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
+/** The typed failure of an attempt. After a defect, or where an attempt interrupted itself, nothing is repeated. */
+export const retriableFailure = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
   Option.isSome(Cause.dieOption(cause)) ? Option.none() : Cause.failureOption(cause)
 
 interface Running<out A, out E> {
@@ -77,8 +77,8 @@ const unbounded: Permission = { grant: undefined }
 export class HedgeRace<A, E, R> {
   private readonly hedge: Hedging
   /** A whole further attempt; it finds its number in `CurrentAttempt`. */
-  private readonly again: Effect.Effect<A, E, R>
-  /** What the budget counts; `undefined` without one. */
+  private readonly nextAttempt: Effect.Effect<A, E, R>
+  /** The call as the budget counts it; `undefined` without a budget. */
   private readonly counted: CountedCall | undefined
   private readonly surroundings: Surroundings<R>
   private readonly running = new Set<Running<A, E>>()
@@ -88,15 +88,15 @@ export class HedgeRace<A, E, R> {
   /** The number of the attempt that answered. */
   winner = 1
   /**
-   * From when the latency is measured that is learned: the call's start, because a hedge that wins must not make first
-   * attempts look fast; the winner's own start if the first attempt had failed.
+   * The start of the latency that the delay learns from. That is the call's start, because a hedge that wins must not make
+   * first attempts look fast; it is the winner's own start if the first attempt had failed.
    */
   measuredFrom: number
   private firstFailure: Effect.Effect<never, E> | undefined
   private stopTimer: () => void = noTimer
-  /** No further attempt is started: all are used, the budget is, or an error says so. */
-  private closed = false
-  private done = false
+  /** No further attempt is started: the budget is used up, or an error forbids it. */
+  private isClosed = false
+  private isDone = false
   private resume: (result: Effect.Effect<A, E>) => void = () => undefined
 
   constructor(
@@ -109,7 +109,7 @@ export class HedgeRace<A, E, R> {
     this.startedAt = startedAt
     this.measuredFrom = startedAt
     this.hedge = hedge
-    this.again = again
+    this.nextAttempt = again
     this.counted = counted
     this.surroundings = surroundings
   }
@@ -118,9 +118,9 @@ export class HedgeRace<A, E, R> {
   join(first: Effect.Effect<A, E, R>, delay: number, restore: Restore): Effect.Effect<A, E, R> {
     const racing = Effect.async<A, E>((resume) => {
       this.resume = resume
-      this.guarded(() => {
+      this.catchingDefects(() => {
         this.start(first, uninterruptibly(this.surroundings), this.surroundings.context, this.startedAt)
-        if (!this.done) this.armTimer(delay)
+        if (!this.isDone) this.armTimer(delay)
       })
     }, someFiber())
     return Effect.onError(
@@ -136,9 +136,9 @@ export class HedgeRace<A, E, R> {
       this.resume = resume
       this.attempts = 1
       this.firstFailure = failed
-      this.guarded(() => {
+      this.catchingDefects(() => {
         this.replace(error)
-        if (!this.done && this.running.size === 0) this.finish(failed)
+        if (!this.isDone && this.running.size === 0) this.finish(failed)
       })
     }, someFiber())
     return Effect.onError(restore(racing), () => this.abandon())
@@ -150,19 +150,19 @@ export class HedgeRace<A, E, R> {
    */
   private abandon(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.done) return Effect.void
-      this.done = true
+      if (this.isDone) return Effect.void
+      this.isDone = true
       this.stopTimer()
       return Fiber.interruptAll(Array.from(this.running, (attempt) => attempt.fiber))
     })
   }
 
-  /** A defect in what the user gave (a verdict, say) is one of the call, and not of the fiber that it came up in. */
-  private guarded(act: () => void): void {
+  /** Makes a defect in code of the user (a verdict, say) a defect of the call, not of the fiber in which it was thrown. */
+  private catchingDefects(act: () => void): void {
     try {
       act()
     } catch (defect) {
-      if (!this.done) this.finish(Effect.die(defect))
+      if (!this.isDone) this.finish(Effect.die(defect))
     }
   }
 
@@ -182,29 +182,29 @@ export class HedgeRace<A, E, R> {
       this.running.delete(attempt)
       if (grant !== undefined) this.counted?.settle(grant, Exit.isSuccess(exit))
       // The result of an attempt that lost is dropped.
-      if (!this.done) this.guarded(() => this.ended(attempt, exit))
+      if (!this.isDone) this.catchingDefects(() => this.settleAttempt(attempt, exit))
     })
   }
 
-  private ended(attempt: Running<A, E>, exit: Exit.Exit<A, E>): void {
+  private settleAttempt(attempt: Running<A, E>, exit: Exit.Exit<A, E>): void {
     if (Exit.isSuccess(exit)) return this.win(attempt, exit)
     const failed = inherited(attempt.fiber, this.surroundings, Exit.failCause(exit.cause))
     if (attempt.number === 1) this.firstFailure = failed
-    const failure = repeatable(exit.cause)
+    const failure = retriableFailure(exit.cause)
     if (Option.isNone(failure)) return this.finish(failed)
     const verdict = this.hedge.verdict(failure.value)
     if (verdict.action === "Retry") this.counted?.fail()
-    switch (meaningOf(verdict)) {
+    switch (consequenceOf(verdict)) {
       case "end":
         return this.finish(failed)
       case "wait":
-        this.closed = true
+        this.isClosed = true
         break
       case "next":
         if (this.running.size === 0) this.replace(failure.value)
     }
     // The attempt that replaces a failed one may already have ended the race on this stack.
-    if (this.running.size === 0 && !this.done) this.finish(this.firstFailure ?? failed)
+    if (this.running.size === 0 && !this.isDone) this.finish(this.firstFailure ?? failed)
   }
 
   private win(attempt: Running<A, E>, exit: Exit.Exit<A, E>): void {
@@ -223,18 +223,18 @@ export class HedgeRace<A, E, R> {
   /** The race is over: the losers are interrupted, and nobody waits for them. */
   private finish(result: Effect.Effect<A, E>): void {
     const { caller } = this.surroundings
-    this.done = true
+    this.isDone = true
     this.stopTimer()
     for (const loser of this.running) loser.fiber.unsafeInterruptAsFork(caller.id())
     this.resume(result)
   }
 
   private isOpen(): boolean {
-    return !this.done && !this.closed && this.attempts <= this.hedge.maxHedges
+    return !this.isDone && !this.isClosed && this.attempts <= this.hedge.maxHedges
   }
 
   /** The permission for one more attempt, with the budget's grant if there is a budget. */
-  private ask(kind: Grant["kind"], timedOut: boolean): Permission | undefined {
+  private requestPermission(kind: Grant["kind"], timedOut: boolean): Permission | undefined {
     if (this.counted === undefined) return unbounded
     const grant = this.counted.take(kind, { throttled: false, timedOut }, elapsedMillis(this.surroundings.clock))
     return grant === undefined ? undefined : { grant }
@@ -245,7 +245,7 @@ export class HedgeRace<A, E, R> {
     const attempt = this.attempts + 1
     const hedged = Event.Hedged({ at: this.wallTime(), name: this.hedge.name, attempt })
     this.start(
-      Effect.zipRight(Monitor.emit(hedged), this.again),
+      Effect.zipRight(Monitor.emit(hedged), this.nextAttempt),
       this.surroundings,
       Context.add(context, CurrentAttempt, attempt),
       elapsedMillis(clock),
@@ -253,35 +253,35 @@ export class HedgeRace<A, E, R> {
     )
   }
 
-  private exhausted(): Effect.Effect<void> {
-    this.closed = true
+  private closeExhausted(): Effect.Effect<void> {
+    this.isClosed = true
     return this.counted === undefined ? Effect.void : reportExhausted(this.counted.budget, this.attempts + 1)
   }
 
-  /** All that ran have failed: the next attempt starts at once, and the wait for slowness begins anew. */
+  /** All running attempts have failed: starts the next one at once, and the timer for slowness anew. */
   private replace(error: E): void {
     if (!this.isOpen()) return
-    const permission = this.ask("retry", Event.errorTag(error) === "TimedOut")
+    const permission = this.requestPermission("retry", Event.errorTag(error) === "TimedOut")
     if (permission === undefined) {
-      return this.finish(Effect.zipRight(this.exhausted(), this.firstFailure ?? Effect.fail(error)))
+      return this.finish(Effect.zipRight(this.closeExhausted(), this.firstFailure ?? Effect.fail(error)))
     }
     this.stopTimer()
     this.startNext(permission)
-    if (!this.done) this.armTimer(this.hedge.delay.millis)
+    if (!this.isDone) this.armTimer(this.hedge.delay.millis)
   }
 
   private armTimer(delay: number): void {
     if (delay === Infinity || !this.isOpen()) return
-    if (delay <= 0) return this.startBeside()
-    this.stopTimer = startTimer(this.surroundings, delay, () => this.guarded(() => this.startBeside()))
+    if (delay <= 0) return this.startHedge()
+    this.stopTimer = startTimer(this.surroundings, delay, () => this.catchingDefects(() => this.startHedge()))
   }
 
-  /** Those that run take long. */
-  private startBeside(): void {
+  /** The running attempts take long: starts another one. */
+  private startHedge(): void {
     if (!this.isOpen()) return
-    const permission = this.ask("hedge", false)
+    const permission = this.requestPermission("hedge", false)
     if (permission === undefined) {
-      fork(this.exhausted(), this.surroundings, this.surroundings.context)
+      fork(this.closeExhausted(), this.surroundings, this.surroundings.context)
       return
     }
     this.startNext(permission)

@@ -13,7 +13,7 @@ import { pipelineForm } from "./options.ts"
 const isRetryBudget = Section.marked<RetryBudget.RetryBudget>(RetryBudget.TypeId)
 const isHedge = Section.marked<Hedge.Hedge>(Hedge.TypeId)
 
-/** A budget that is there but wrong is told where it stands. */
+/** A budget that is given but wrong has an issue of its own, so it is not missing. */
 const missing = (given: Fields, peers: Section.Peers): ReadonlyArray<Section.Issue> =>
   given["budget"] === "none" || peers.isGiven("retryBudget") ? [] : [{
     path: "budget",
@@ -44,7 +44,7 @@ const keep = (now: Hedge.Hedge | undefined, next: Hedge.Hedge, peers: Section.Pe
   }
 }
 
-/** The delay that was written, in milliseconds: one that is learned moves with the latency. */
+/** The delay in the options, in milliseconds. A learned one changes with the latency, so its initial value is taken. */
 const writtenDelay = ({ delay }: Hedge.Hedge): number | undefined => {
   const written = delay._tag === "Fixed" ? delay.delay : delay.initial
   return written === undefined || !Duration.isFinite(written) ? undefined : Duration.toMillis(written)

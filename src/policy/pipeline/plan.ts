@@ -6,7 +6,15 @@ import type * as Effect from "effect/Effect"
 import type { TimedOut } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { Cost } from "../RateLimiter.ts"
-import { Deadline, type Gate, GuardedEffect, type Run, runOnce, type TimeLimit, timeLimit } from "../shared/attempt.ts"
+import {
+  Deadline,
+  type Gate,
+  GuardedEffect,
+  runInOwnRegion,
+  type Runnable,
+  type TimeLimit,
+  timeLimit
+} from "../shared/attempt.ts"
 import type * as Section from "../shared/section.ts"
 import type { Installation } from "./configuration.ts"
 
@@ -63,9 +71,9 @@ const run = <A, E, R, Refused>(
 ): Effect.Effect<A, E | Refused | TimedOut, R> => {
   const isBare = gates.length === 0 && attemptTimeout === undefined && totalTimeout === undefined
   if (isBare && arounds.length === 0) return effect
-  return runOnce<A, E | Refused | TimedOut, R>(({ clock }) => {
+  return runInOwnRegion<A, E | Refused | TimedOut, R>(({ clock }) => {
     const total = totalTimeout === undefined ? undefined : new Deadline(elapsedMillis(clock), totalTimeout)
-    let inner: Run<A, E | Refused | TimedOut, R> = new GuardedEffect<A, E, R, Refused | TimedOut>(
+    let inner: Runnable<A, E | Refused | TimedOut, R> = new GuardedEffect<A, E, R, Refused | TimedOut>(
       effect,
       gates,
       total,

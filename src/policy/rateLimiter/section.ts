@@ -4,13 +4,13 @@ import * as Exit from "effect/Exit"
 import type { RateLimitExceeded } from "../../error/PolicyError.ts"
 import * as RateLimiter from "../RateLimiter.ts"
 import type { Granted } from "../RateLimitStore.ts"
-import type { Ended, Entered, Gate } from "../shared/attempt.ts"
+import type { AttemptResult, Gate, GatePermit } from "../shared/attempt.ts"
 import * as Section from "../shared/section.ts"
 import * as Call from "./call.ts"
 import { form } from "./options.ts"
 
-class BehindLimiter<in A> implements Entered<A> {
-  readonly _tag = "Entered"
+class LimiterPermit<in A> implements GatePermit<A> {
+  readonly _tag = "GatePermit"
   readonly self: RateLimiter.RateLimiter
   readonly actual: RateLimiter.Cost<A>["actual"]
   readonly granted: Granted
@@ -19,7 +19,7 @@ class BehindLimiter<in A> implements Entered<A> {
     this.actual = actual
     this.granted = granted
   }
-  leave({ exit, startedAt }: Ended<A>): Effect.Effect<void> | undefined {
+  settle({ exit, startedAt }: AttemptResult<A>): Effect.Effect<void> | undefined {
     return startedAt === undefined
       ? RateLimiter.release(this.self, this.granted)
       : Exit.isSuccess(exit) && this.actual === undefined
@@ -29,17 +29,17 @@ class BehindLimiter<in A> implements Entered<A> {
 }
 
 const gate = <A>(self: RateLimiter.RateLimiter, cost: RateLimiter.Cost<A>): Gate<A, RateLimitExceeded> => {
-  const entered = (granted: Granted): Entered<A> => new BehindLimiter(self, cost.actual, granted)
+  const permitOf = (granted: Granted): GatePermit<A> => new LimiterPermit(self, cost.actual, granted)
   return {
-    enter: (now, restore) => {
+    admit: (now, restore) => {
       const admission = Call.admit(self, now, cost)
-      return admission?._tag === "Granted" ? entered(admission) : {
-        _tag: "Slow",
-        enter: Effect.map(
+      return admission?._tag === "Granted" ? permitOf(admission) : {
+        _tag: "GateWait",
+        permit: Effect.map(
           admission === undefined
             ? Call.reserve(self, cost, restore)
             : Call.enter(self, admission, restore),
-          entered
+          permitOf
         )
       }
     }

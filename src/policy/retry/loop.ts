@@ -1,4 +1,4 @@
-/** The one loop behind every way of retrying: it runs attempts, asks the policy, waits and reports. */
+/** The loop behind every way of retrying: it runs an attempt, asks the policy, waits, reports and runs the next one. */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,7 +11,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Run } from "../shared/attempt.ts"
+import type { Runnable } from "../shared/attempt.ts"
 import { type Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/countedCall.ts"
 import {
@@ -29,7 +29,7 @@ import type { RetryPolicy } from "../shared/retryValue.ts"
 
 export { type Attempt, CurrentAttempt } from "../shared/currentAttempt.ts"
 
-/** What makes the waits of a retry longer while much fails: an `AdaptiveRetry`. */
+/** What the loop needs of an `AdaptiveRetry`, which makes waits longer while much fails. */
 export interface Stretching {
   readonly cell: {
     /** The wait in place of `delay`, never shorter; all in milliseconds, `now` is a reading of `elapsedMillis`. */
@@ -45,7 +45,7 @@ export interface Settings extends RetryOfAttempt {
   readonly adaptive: Stretching | undefined
 }
 
-/** What a call came to, for those who want more than its value or error. */
+/** How far a call has got. */
 export interface Progress {
   readonly attempts: number
   /** Milliseconds since the first attempt's start. */
@@ -57,11 +57,11 @@ export interface HasProgress {
   readonly progress: () => Progress
 }
 
-/** What to make of the end of a call. */
+/** How the value or the error of a call is returned. */
 export interface Ends<in A, in E, out B, out E2> {
   readonly succeeded: (value: A, call: HasProgress) => B
   readonly stopped: (error: E, call: HasProgress) => E2
-  /** Whether anybody reads the log: a run without a limit of attempts must not hold back what nobody reads. */
+  /** Whether the log is read. One that nobody reads is dropped, because a run without a limit of attempts would grow it. */
   readonly log: "kept" | "dropped"
 }
 
@@ -71,15 +71,15 @@ const unchanged = {
   log: "dropped"
 } as const
 
-/** Nothing but the value, nothing but the error. */
-export const plain = <A, E>(): Ends<A, E, A, E> => unchanged
+/** Returns the value or the error as it is. */
+export const unchangedEnds = <A, E>(): Ends<A, E, A, E> => unchanged
 
 /**
  * The typed failure of an attempt. A defect beside it makes it none. An interruption beside it does not: where work runs
- * concurrently, one failure interrupts the others, and all of that is in the cause. (When the caller is interrupted
- * nobody asks: the runtime does not come here.)
+ * concurrently, one failure interrupts the others, and all of that is in the cause. (When the
+ * caller is interrupted, the runtime does not come here.)
  */
-const retriable = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
+const typedFailure = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
   cause._tag === "Fail"
     ? Option.some(cause.error)
     : Option.isSome(Cause.dieOption(cause))
@@ -101,9 +101,9 @@ const sleepUntil = (clock: Clock.Clock, moment: number): Effect.Effect<void> =>
       )
   })
 
-type Entry = Pick<FailedAttempt, "decision" | "delay" | "reason">
+type LogEntry = Pick<FailedAttempt, "decision" | "delay" | "reason">
 
-const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: Entry): FailedAttempt => ({
+const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: LogEntry): FailedAttempt => ({
   attempt,
   elapsed: Duration.millis(elapsed),
   error: Event.errorTag(error),
@@ -114,46 +114,46 @@ const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: 
 const noBudget = "the budget for retries is used up"
 
 /** Runs the effect as an attempt, with nothing else round it. */
-class PlainAttempt<A, E, R> implements Run<A, E, R> {
+class PlainAttempt<A, E, R> implements Runnable<A, E, R> {
   private readonly effect: Effect.Effect<A, E, R>
   constructor(effect: Effect.Effect<A, E, R>) {
     this.effect = effect
   }
-  once(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
+  runOnce(current: Attempt, _: unknown, restore: Restore): Effect.Effect<A, E, R> {
     return restore(Effect.provideService(this.effect, CurrentAttempt, current))
   }
 }
 
 /** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
-export class RetriedRun<A, E, R> implements Run<A, E, R> {
-  private readonly inner: Run<A, E, R>
+export class RetriedRun<A, E, R> implements Runnable<A, E, R> {
+  private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
-  constructor(inner: Run<A, E, R>, retry: Settings, deadline: number) {
-    this.inner = inner
+  constructor(inner: Runnable<A, E, R>, retry: Settings, deadline: number) {
+    this.attempts = inner
     this.retry = retry
     this.deadline = deadline
   }
-  once(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
-    return run(this.inner, this.retry, this.deadline, plain<A, E>(), restore, surroundings)
+  runOnce(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
+    return run(this.attempts, this.retry, this.deadline, unchangedEnds<A, E>(), restore, surroundings)
   }
 }
 
 const unmasked: Restore = (effect) => effect
 
 /** Runs attempts of the effect as the policy decides. */
-export const retried = <A, E, R, B, E2>(
+export const retryEffect = <A, E, R, B, E2>(
   effect: Effect.Effect<A, E, R>,
   retry: Settings,
   ends: Ends<A, E, B, E2>
 ): Effect.Effect<B, E2, R> =>
   Effect.withFiberRuntime<B, E2, R>((fiber, status) => {
     const surroundings = surroundingsOf<R>(fiber, status.runtimeFlags)
-    const once = new PlainAttempt(effect)
+    const attempts = new PlainAttempt(effect)
     // Without a budget there is nothing to give back, so nothing that an interruption could keep.
     return retry.budget === undefined
-      ? run(once, retry, Infinity, ends, unmasked, surroundings)
-      : Effect.uninterruptibleMask((restore) => run(once, retry, Infinity, ends, restore, surroundings))
+      ? run(attempts, retry, Infinity, ends, unmasked, surroundings)
+      : Effect.uninterruptibleMask((restore) => run(attempts, retry, Infinity, ends, restore, surroundings))
   })
 
 /**
@@ -163,7 +163,7 @@ export const retried = <A, E, R, B, E2>(
  * `deadline` (of `elapsedMillis`) or later: the call would be over before the next attempt.
  */
 const run = <A, E, R, B, E2>(
-  once: Run<A, E, R>,
+  attempts: Runnable<A, E, R>,
   retry: Settings,
   deadline: number,
   ends: Ends<A, E, B, E2>,
@@ -171,14 +171,14 @@ const run = <A, E, R, B, E2>(
   surroundings: Surroundings<R>
 ): Effect.Effect<B, E2, R> => {
   const outer = Context.get(surroundings.context, CurrentAttempt)
-  const loop = new Loop(once, retry, deadline, ends, restore, surroundings, countedRound(outer))
+  const loop = new Loop(attempts, retry, deadline, ends, restore, surroundings, countedRound(outer))
   const around = retryOf(outer)
   return around !== undefined && around.maxAttempts > 1 && retry.maxAttempts > 1
-    ? Effect.zipRight(nested(retry, around), loop.run())
+    ? Effect.zipRight(nestedRetryEvent(retry, around), loop.run())
     : loop.run()
 }
 
-const nested = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
+const nestedRetryEvent = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
     Monitor.emit(Event.NestedRetry({
       at: clock.unsafeCurrentTimeMillis(),
@@ -190,20 +190,21 @@ const nested = (retry: Settings, outer: RetryOfAttempt): Effect.Effect<void> =>
 
 /** One call with its attempts. What changes with each attempt sits here alone. */
 class Loop<A, E, R, B, E2> implements HasProgress {
-  private readonly attempts: Run<A, E, R>
+  private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
   private readonly ends: Ends<A, E, B, E2>
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
-  /** The call that the budget counts; it is ended here where it was begun here. */
+  /** The call that the budget counts. */
   private readonly counted: CountedCall | undefined
-  private readonly isMine: boolean
-  /** The innermost of all calls that are counted round the attempts. */
+  /** Whether `counted` was begun here, and so has to be ended here. */
+  private readonly ownsCounted: boolean
+  /** The innermost call that a budget counts round the attempts. */
   private readonly innermost: CountedCall | undefined
   /** The failures that the budget had counted before the attempt that runs. */
   private failuresBefore = 0
-  /** Of the further attempt that waits or runs. */
+  /** The grant of the further attempt that waits or runs. */
   private grant: Grant | undefined = undefined
   private state: RetryRun.State
   private current: Attempt
@@ -211,7 +212,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly log: Array<FailedAttempt> | undefined
 
   constructor(
-    attempts: Run<A, E, R>,
+    attempts: Runnable<A, E, R>,
     retry: Settings,
     deadline: number,
     ends: Ends<A, E, B, E2>,
@@ -229,18 +230,18 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     this.restore = restore
     this.surroundings = surroundings
     this.state = RetryRun.start(retry.policy, now)
-    const found = budget === undefined ? undefined : find(budget, outer)
-    this.isMine = budget !== undefined && found === undefined
-    this.counted = budget === undefined ? undefined : found ?? new CountedCall(budget, outer, now)
-    this.innermost = this.isMine ? this.counted : outer
+    const outerCall = budget === undefined ? undefined : find(budget, outer)
+    this.ownsCounted = budget !== undefined && outerCall === undefined
+    this.counted = budget === undefined ? undefined : outerCall ?? new CountedCall(budget, outer, now)
+    this.innermost = this.ownsCounted ? this.counted : outer
     this.current = new RunningAttempt(1, Option.none(), retry, this.innermost)
   }
 
   run(): Effect.Effect<B, E2, R> {
     if (this.counted !== undefined) this.failuresBefore = this.counted.failures
-    return Effect.matchCauseEffect(this.attempts.once(this.current, undefined, this.restore, this.surroundings), {
-      onFailure: (cause) => this.failed(cause),
-      onSuccess: (value) => this.succeeded(value)
+    return Effect.matchCauseEffect(this.attempts.runOnce(this.current, undefined, this.restore, this.surroundings), {
+      onFailure: (cause) => this.handleFailure(cause),
+      onSuccess: (value) => this.succeedWith(value)
     })
   }
 
@@ -254,9 +255,9 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   /** The call is over: everything is given back. */
-  private over(succeeded: boolean): void {
+  private endCall(succeeded: boolean): void {
     this.settle(succeeded)
-    if (this.isMine) this.counted?.end(succeeded)
+    if (this.ownsCounted) this.counted?.end(succeeded)
   }
 
   private settle(succeeded: boolean): void {
@@ -265,8 +266,8 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     this.grant = undefined
   }
 
-  private succeeded(value: A): Effect.Effect<B> {
-    this.over(true)
+  private succeedWith(value: A): Effect.Effect<B> {
+    this.endCall(true)
     const end = Effect.succeed(this.ends.succeeded(value, this))
     const { number } = this.current
     if (number === 1) return end
@@ -278,38 +279,38 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     )
   }
 
-  private failed(cause: Cause.Cause<E>): Effect.Effect<B, E2, R> {
-    const failure = retriable(cause)
+  private handleFailure(cause: Cause.Cause<E>): Effect.Effect<B, E2, R> {
+    const failure = typedFailure(cause)
     if (Option.isSome(failure)) {
       const { caller } = this.surroundings
       const { next } = Context.get(caller.currentDefaultServices, Random.Random)
       return Effect.flatMap(next, (random) => this.decide(failure.value, random))
     }
-    // Only typed failures change their type, and a cause without a retriable one is passed on as it is.
-    this.over(false)
+    // A cause without a typed failure is passed on as it is; only the type of its errors changes.
+    this.endCall(false)
     return Effect.failCause(Cause.map(cause, (error) => this.ends.stopped(error, this)))
   }
 
   private decide(error: E, random: number): Effect.Effect<B, E2, R> {
     try {
-      return this.next(error, random)
+      return this.retryOrStop(error, random)
     } catch (defect) {
       // A verdict that throws is a defect of this call.
-      this.over(false)
+      this.endCall(false)
       return Effect.die(defect)
     }
   }
 
-  private next(error: E, random: number): Effect.Effect<B, E2, R> {
+  private retryOrStop(error: E, random: number): Effect.Effect<B, E2, R> {
     const { retry, surroundings: { clock } } = this
     const now = elapsedMillis(clock)
     const verdict = retry.verdict(error)
-    const [state, chosen] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
+    const [state, policyDecision] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
     this.settle(false)
     if (this.counted !== undefined && verdict.action === "Retry" && this.counted.failures === this.failuresBefore) {
       this.counted.fail()
     }
-    const decision = this.stretched(chosen, verdict, now)
+    const decision = this.stretch(policyDecision, verdict, now)
     if (decision._tag === "Stop") return this.stop(error, RetryRun.reasonText[decision.reason])
     if (this.counted !== undefined) {
       const timedOut = Event.errorTag(error) === "TimedOut"
@@ -324,27 +325,27 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     return this.retryAfter(error, decision.delay, now)
   }
 
-  /** The policy's decision, stretched where much fails of late (though not past its deadline), and none after the call. */
-  private stretched(chosen: RetryRun.Decision, verdict: Verdict.Verdict, now: number): RetryRun.Decision {
-    if (chosen._tag === "Stop") return chosen
+  /** The policy's decision with a longer wait where much has failed (within its deadline); stops where the call would be over. */
+  private stretch(policyDecision: RetryRun.Decision, verdict: Verdict.Verdict, now: number): RetryRun.Decision {
+    if (policyDecision._tag === "Stop") return policyDecision
     const { adaptive, policy } = this.retry
     const kind = verdict.throttled ? "throttled" : "failure"
-    const left = this.state.startedAt + outerLimit(policy.tree) - now
+    const millisLeft = this.state.startedAt + outerLimit(policy.tree) - now
     const delay = adaptive === undefined
-      ? chosen.delay
-      : Math.max(chosen.delay, Math.min(left, adaptive.cell.stretch(chosen.delay, kind, now)))
+      ? policyDecision.delay
+      : Math.max(policyDecision.delay, Math.min(millisLeft, adaptive.cell.stretch(policyDecision.delay, kind, now)))
     return now + delay >= this.deadline ? { _tag: "Stop", reason: "Deadline" } : { _tag: "Wait", delay }
   }
 
   private retryAfter(error: E, delayMillis: number, now: number): Effect.Effect<B, E2, R> {
     const { clock } = this.surroundings
     const delay = Duration.millis(delayMillis)
-    this.note(error, { decision: "retry", delay })
-    const retried = Event.Retried({ ...this.failure(error), delay })
+    this.addToLog(error, { decision: "retry", delay })
+    const retried = Event.Retried({ ...this.failureEvent(error), delay })
     const waited = Effect.zipRight(Monitor.emit(retried), sleepUntil(clock, now + delayMillis))
     return Effect.matchCauseEffect(this.restore(waited), {
       onFailure: (cause) => {
-        this.over(false)
+        this.endCall(false)
         return Effect.failCause(cause)
       },
       onSuccess: () => {
@@ -355,16 +356,16 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   private stop(error: E, reason: string): Effect.Effect<never, E2> {
-    this.note(error, { decision: "stop", reason })
-    this.over(false)
+    this.addToLog(error, { decision: "stop", reason })
+    this.endCall(false)
     const stopped = Effect.fail(this.ends.stopped(error, this))
-    // Where nobody listens, an event is not even made: calls that are refused come in their thousands.
+    // Without a monitor the event is not even made: an outage refuses calls by the thousand.
     return Context.get(this.surroundings.context, Monitor.Monitor) === Monitor.silent
       ? stopped
-      : Effect.zipRight(this.restore(Monitor.emit(Event.GaveUp({ ...this.failure(error), reason }))), stopped)
+      : Effect.zipRight(this.restore(Monitor.emit(Event.GaveUp({ ...this.failureEvent(error), reason }))), stopped)
   }
 
-  private failure(error: E) {
+  private failureEvent(error: E) {
     return {
       at: this.surroundings.clock.unsafeCurrentTimeMillis(),
       name: this.retry.name,
@@ -374,7 +375,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     }
   }
 
-  private note(error: E, entry: Entry): void {
+  private addToLog(error: E, entry: LogEntry): void {
     this.log?.push(failedAttempt(this.current.number, this.elapsed(), error, entry))
   }
 }

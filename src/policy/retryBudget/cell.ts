@@ -1,41 +1,41 @@
-/** The one place where a budget's state is. It is moved by the kernel, in one synchronous step at a time. */
+/** Holds the state of a budget. Each method changes it by the kernel, in one synchronous step. */
 import type { BudgetCell, Failure, Grant } from "../shared/countedCall.ts"
 import * as Kernel from "./kernel.ts"
 
 export class Cell implements BudgetCell {
   readonly form: Kernel.Form
-  current: Kernel.State
+  state: Kernel.State
 
   constructor(form: Kernel.Form) {
     this.form = form
-    this.current = Kernel.start(form)
+    this.state = Kernel.start(form)
   }
 
   begin(now: number): void {
-    this.current = Kernel.begin(this.form, this.current, now)
+    this.state = Kernel.begin(this.form, this.state, now)
   }
 
   take(kind: Grant["kind"], failure: Failure, now: number): Grant | undefined {
     const grant: Grant = { kind, cost: Kernel.costOf(this.form, kind, failure) }
-    const next = Kernel.take(this.form, this.current, grant, now)
+    const next = Kernel.take(this.form, this.state, grant, now)
     if (next === undefined) return undefined
-    this.current = next
+    this.state = next
     return grant
   }
 
   settle(grant: Grant, succeeded: boolean): void {
-    this.current = Kernel.settle(this.form, this.current, grant, succeeded)
+    this.state = Kernel.settle(this.form, this.state, grant, succeeded)
   }
 
   fail(): void {
-    this.current = Kernel.fail(this.form, this.current)
+    this.state = Kernel.fail(this.form, this.state)
   }
 
   end(succeeded: boolean, isClean: boolean): void {
-    this.current = Kernel.end(this.form, this.current, isClean, succeeded)
+    this.state = Kernel.end(this.form, this.state, isClean, succeeded)
   }
 
   available(now: number): number {
-    return Kernel.available(this.form, this.current, now)
+    return Kernel.available(this.form, this.state, now)
   }
 }

@@ -51,19 +51,19 @@ export type Form = Share | Tokens | Deposits | Throttle
 /** What a further attempt is: one after a failure, in place of it, or one beside an attempt that still runs. */
 export type Kind = "retry" | "hedge"
 
-/** What is told of the failure that a retry follows. */
+/** The facts about a failure that decide what a retry after it costs. */
 export interface Failure {
   readonly throttled: boolean
   readonly timedOut: boolean
 }
 
-/** Leave for one further attempt: what it is, and what it took from the bucket. */
+/** The permission for one further attempt, and what it took from the bucket. */
 export interface Grant {
   readonly kind: Kind
   readonly cost: number
 }
 
-/** One form uses `calls`, `retries` and `hedges`; the others carry them for those who look. */
+/** Only `Share` decides by `calls`, `retries` and `hedges`; the other forms keep them for statistics. */
 export interface State {
   readonly calls: number
   readonly retries: number
@@ -117,17 +117,17 @@ export const advance = (form: Deposits, state: State, now: number): State => {
 /** What one retry takes from the deposits. With a ratio of 0 nothing is deposited, and the reserve counts in ones. */
 const withdrawal = (form: Deposits): number => form.ratio === 0 ? 1 : 1 / form.ratio
 
-/** Divisions such as 1 / 0.9999 leave a rest that must not cost a whole retry. */
-const rest = 1e-6
+/** A rounding error, as divisions such as 1 / 0.9999 make one, must not cost a whole retry. */
+const rounding = 1e-6
 
-/** Further attempts that the deposits allow now. */
+/** How many further attempts the deposits allow now. */
 const depositBalance = (form: Deposits, state: State): number => {
-  const reserve = form.ttl / 1000 * form.minimumPerSecond
-  return Math.max(0, Math.floor(reserve + (state.olderSum + state.level) / withdrawal(form) + rest))
+  const minimum = form.ttl / 1000 * form.minimumPerSecond
+  return Math.max(0, Math.floor(minimum + (state.olderSum + state.level) / withdrawal(form) + rounding))
 }
 
 /** A copy with other counts. Written out, since each call goes through here and a spread costs several times as much. */
-const counting = (state: State, calls: number, retries: number, hedges: number, level: number): State => ({
+const withCounts = (state: State, calls: number, retries: number, hedges: number, level: number): State => ({
   calls,
   retries,
   hedges,
@@ -141,26 +141,26 @@ const counting = (state: State, calls: number, retries: number, hedges: number, 
 export const begin = (form: Form, state: State, now: number): State => {
   const current = form._tag === "Deposits" ? advance(form, state, now) : state
   const deposit = form._tag === "Deposits" && form.ratio > 0 ? 1 : 0
-  return counting(current, current.calls + 1, current.retries, current.hedges, current.level + deposit)
+  return withCounts(current, current.calls + 1, current.retries, current.hedges, current.level + deposit)
 }
 
 /**
- * A call ends; `clean` when it succeeded without any further attempt, which fills the bucket of `Tokens` a little. With
- * further attempts it may have `succeeded` all the same, which is what a `Throttle` counts.
+ * A call ends. `isClean`: it succeeded without any further attempt, which fills the bucket of `Tokens` a little.
+ * `succeeded`: with or without further attempts, which is what a `Throttle` counts.
  */
-export const end = (form: Form, state: State, clean: boolean, succeeded = clean): State => {
-  const level = form._tag === "Tokens" && clean
+export const end = (form: Form, state: State, isClean: boolean, succeeded = isClean): State => {
+  const level = form._tag === "Tokens" && isClean
     ? Math.min(form.capacity, state.level + form.reward)
     : form._tag === "Throttle" && succeeded
     ? Math.min(form.maxTokens * thousand, state.level + tokenRatio(form))
     : state.level
-  return counting(state, Math.max(0, state.calls - 1), state.retries, state.hedges, level)
+  return withCounts(state, Math.max(0, state.calls - 1), state.retries, state.hedges, level)
 }
 
 /** An attempt failed with an error that may be retried. */
 export const fail = (form: Form, state: State): State =>
   form._tag === "Throttle"
-    ? counting(state, state.calls, state.retries, state.hedges, Math.max(0, state.level - thousand))
+    ? withCounts(state, state.calls, state.retries, state.hedges, Math.max(0, state.level - thousand))
     : state
 
 /**
@@ -181,7 +181,7 @@ export const costOf = (form: Form, kind: Kind, failure: Failure): number =>
     ? form.timeoutCost
     : form.cost
 
-/** Takes leave for one further attempt, or `undefined` when the budget is used up. */
+/** The state once the grant is taken, or `undefined` when the budget is used up. */
 export const take = (form: Form, state: State, grant: Grant, now: number): State | undefined => {
   const counted = grant.kind === "retry"
     ? { ...state, retries: state.retries + 1 }
@@ -218,7 +218,7 @@ export const settle = (form: Form, state: State, grant: Grant, succeeded: boolea
     : state.level
 })
 
-/** How many retries of the ordinary kind would be allowed now, one after the other and none ending. */
+/** How many ordinary retries would be allowed now, if they were started one after the other and none ended. */
 export const available = (form: Form, state: State, now: number): number => {
   switch (form._tag) {
     case "Share": {

@@ -9,6 +9,7 @@
 import {
   baseDelay,
   branches,
+  hasHintRule,
   type HintRule,
   hintRuleWithin,
   type HonourHints,
@@ -16,10 +17,9 @@ import {
   leafDelay,
   longest,
   longestHint,
+  memoized,
   parts,
-  remembered,
-  type RetryTree,
-  speaksOfHints
+  type RetryTree
 } from "../shared/retryTree.ts"
 
 /** How many failures a part can accept, and the number of the failure from which on it accepts none. */
@@ -28,7 +28,7 @@ interface Extent {
   readonly reach: number
 }
 
-const extent: (tree: RetryTree) => Extent = remembered((tree): Extent => {
+const extent: (tree: RetryTree) => Extent = memoized((tree): Extent => {
   switch (tree._tag) {
     case "Never":
       return { retries: 0, reach: 0 }
@@ -79,7 +79,7 @@ export const maxRetries = (tree: RetryTree): number => extent(tree).retries
  */
 export type Hints = HintRule | "everywhere"
 
-export const hintsOf = (tree: RetryTree): Hints => speaksOfHints(tree) ? "default" : "everywhere"
+export const hintsOf = (tree: RetryTree): Hints => hasHintRule(tree) ? "default" : "everywhere"
 
 export const hintsWithin = (above: Hints, tree: HonourHints): Hints =>
   above === "everywhere" ? above : hintRuleWithin(above, tree)
@@ -87,7 +87,7 @@ export const hintsWithin = (above: Hints, tree: HonourHints): Hints =>
 /** Whether the node itself limits hints, rather than leave that to what is round it. */
 const limitsHints = (tree: HonourHints, above: Hints): boolean => tree.max !== "never" && above !== "never"
 
-export const hasRules: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+export const hasRules: (tree: RetryTree) => boolean = memoized((tree): boolean =>
   tree._tag === "ByError" || parts(tree).some(hasRules)
 )
 
@@ -99,7 +99,7 @@ interface Analysis {
 }
 
 const analysisUnder = (hints: Hints): Analysis => {
-  const sure: Analysis["sure"] = remembered((tree): number => {
+  const sure: Analysis["sure"] = memoized((tree): number => {
     switch (tree._tag) {
       case "Immediate":
       case "Constant":
@@ -127,7 +127,7 @@ const analysisUnder = (hints: Hints): Analysis => {
         return 0
     }
   })
-  const keepsOrder: Analysis["keepsOrder"] = remembered((tree): boolean => {
+  const keepsOrder: Analysis["keepsOrder"] = memoized((tree): boolean => {
     switch (tree._tag) {
       case "ByError":
         return false
@@ -151,7 +151,7 @@ const under: { readonly [H in Hints]: Analysis } = {
 
 export const sure = (tree: RetryTree, hints: Hints): number => under[hints].sure(tree)
 
-const keepsAnyOrder: (tree: RetryTree) => boolean = remembered((tree): boolean =>
+const keepsAnyOrder: (tree: RetryTree) => boolean = memoized((tree): boolean =>
   tree._tag !== "ByError" && tree._tag !== "AndThen" && parts(tree).every(keepsAnyOrder)
 )
 

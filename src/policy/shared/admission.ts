@@ -1,4 +1,4 @@
-/** What a bulkhead and an adaptive limit share: a gate, run as an effect. */
+/** How a bulkhead and an adaptive limit admit calls: a pool of permits and its queue, run as effects. */
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,12 +12,12 @@ import * as Form from "../../internal/form.ts"
 import { words } from "../../internal/words.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import * as Gate from "./permits.ts"
+import * as Permits from "./permits.ts"
 import * as Reentrance from "./reentrance.ts"
 import { longestTimer, type Restore } from "./region.ts"
 import * as Waiters from "./waiters.ts"
 
-/** What can be refused: to enter, and to wait on where there is a time-out for that. */
+/** What a call can fail with here: there is no room for it, or it has waited too long. */
 export type Refusal = BulkheadFull | TimedOut
 
 /**
@@ -39,28 +39,32 @@ const readPriority = (context: Context.Context<never>): number => {
 /** Ends the waits on one clock that take too long. */
 interface Sweeper {
   readonly clock: Clock.Clock
-  readonly timeouts: Gate.Timeouts
+  readonly timeouts: Permits.Timeouts
   started: boolean
   fiber: Fiber.RuntimeFiber<void> | undefined
 }
 
-/** A gate with a name. Its state is in `gate` and moved by the functions of `permits` alone. */
+/** A pool of permits with a name. Only the functions of `permits` change `pool`. */
 export interface Admission<out Refused = Refusal> {
   readonly name: string
-  readonly gate: Gate.Gate
+  readonly pool: Permits.PermitPool
   /** Milliseconds; `undefined` for a wait without end. */
   readonly queueTimeout: number | undefined
   /** Learns from how a call ended; gives the report to make, if there is one. May throw: a verdict is the user's code. */
   readonly learn:
-    | ((permit: Gate.Permit, cause: Cause.Cause<unknown> | undefined, now: number) => Effect.Effect<void> | undefined)
+    | ((
+      permit: Permits.Permit,
+      cause: Cause.Cause<unknown> | undefined,
+      now: number
+    ) => Effect.Effect<void> | undefined)
     | undefined
   /** One for each clock on which somebody waits with a time-out; nearly always one at most. */
   readonly sweepers: Map<Clock.Clock, Sweeper>
   /**
-   * The way to a permit for whoever was not admitted at once; to be run in an uninterruptible region, so that the
-   * permit it ends with cannot be lost. Only the wait itself can be interrupted.
+   * Waits for a permit, where `tryAcquire` gave none. It is run in an uninterruptible region, so that the permit it ends
+   * with cannot be lost. Only the wait itself can be interrupted.
    */
-  readonly queue: (restore: Restore) => Effect.Effect<Gate.Permit, Refused>
+  readonly acquire: (restore: Restore) => Effect.Effect<Permits.Permit, Refused>
 }
 
 export const make = (options: {
@@ -75,58 +79,58 @@ export const make = (options: {
   const { floor, limit, maxQueued, name, priorityAgeing, queueTimeout } = options
   const self: Admission = {
     name,
-    gate: Gate.make({ limit, maxQueued, floor, ageing: priorityAgeing }),
+    pool: Permits.make({ limit, maxQueued, floor, ageing: priorityAgeing }),
     queueTimeout,
     learn: options.learn,
     sweepers: new Map(),
-    queue: (restore) => queue(self, restore)
+    acquire: (restore) => waitInQueue(self, restore)
   }
   return self
 }
 
 /**
- * Runs the effect when there is room. By hand, not by `Effect.onExit`: the region is already uninterruptible, and giving
- * a permit back is a plain function.
+ * Runs the effect when there is room. It does without `Effect.onExit`, because the region is already uninterruptible and
+ * giving a permit back is a plain function.
  */
 export const apply = <A, E, R, Refused>(
   self: Admission<Refused>,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | Refused, R> =>
   Effect.uninterruptibleMask((restore) =>
-    // Only who learns needs the time.
+    // Only an admission that learns needs the time.
     self.learn === undefined
-      ? applied(self, effect, restore, undefined)
-      : Effect.clockWith((clock) => applied(self, effect, restore, clock))
+      ? applyWith(self, effect, restore, undefined)
+      : Effect.clockWith((clock) => applyWith(self, effect, restore, clock))
   )
 
-const applied = <A, E, R, Refused>(
+const applyWith = <A, E, R, Refused>(
   self: Admission<Refused>,
   effect: Effect.Effect<A, E, R>,
   restore: Restore,
   clock: Clock.Clock | undefined
 ): Effect.Effect<A, E | Refused, R> => {
   const now = (): number => clock === undefined ? 0 : elapsedMillis(clock)
-  const ending = <A2, E2>(
-    permit: Gate.Permit,
+  const endWith = <A2, E2>(
+    permit: Permits.Permit,
     cause: Cause.Cause<unknown> | undefined,
     end: Effect.Effect<A2, E2>
   ): Effect.Effect<A2, E2> => {
     const report = settle(self, permit, cause, now())
     return report === undefined ? end : Effect.zipRight(report, end)
   }
-  const run = (permit: Gate.Permit): Effect.Effect<A, E, R> =>
+  const run = (permit: Permits.Permit): Effect.Effect<A, E, R> =>
     Effect.matchCauseEffect(restore(protect(self, permit, effect)), {
-      onFailure: (cause) => ending(permit, cause, Effect.failCause(cause)),
-      onSuccess: (value) => ending(permit, undefined, Effect.succeed(value))
+      onFailure: (cause) => endWith(permit, cause, Effect.failCause(cause)),
+      onSuccess: (value) => endWith(permit, undefined, Effect.succeed(value))
     })
-  const permit = admit(self, now())
-  return permit === undefined ? Effect.flatMap(self.queue(restore), run) : run(permit)
+  const permit = tryAcquire(self, now())
+  return permit === undefined ? Effect.flatMap(self.acquire(restore), run) : run(permit)
 }
 
-/** A permit at once, or nothing: then go on with `queue`. */
-export const admit = (self: Admission<unknown>, now: number): Gate.Permit | undefined => {
-  const permit = Gate.admit(self.gate)
-  if (permit !== undefined) permit.since = now
+/** A permit at once, or nothing: then go on with `acquire`. */
+export const tryAcquire = (self: Admission<unknown>, now: number): Permits.Permit | undefined => {
+  const permit = Permits.tryAcquire(self.pool)
+  if (permit !== undefined) permit.startedAt = now
   return permit
 }
 
@@ -136,27 +140,27 @@ export const admit = (self: Admission<unknown>, now: number): Gate.Permit | unde
  */
 export const settle = (
   self: Admission<unknown>,
-  permit: Gate.Permit,
+  permit: Permits.Permit,
   cause: Cause.Cause<unknown> | undefined,
   now: number
 ): Effect.Effect<void> | undefined => {
-  if (!permit.held) return undefined
+  if (!permit.isHeld) return undefined
   try {
     return self.learn?.(permit, cause, now)
   } finally {
-    Gate.release(self.gate, permit)
+    Permits.release(self.pool, permit)
     stopIdleSweepers(self)
   }
 }
 
-/** The protected effect, which knows the permit it runs under where that is needed. */
+/** Marks the fiber of the effect with the permit it runs under, where that is needed. */
 export const protect = <A, E, R>(
   self: Admission<unknown>,
-  permit: Gate.Permit,
+  permit: Permits.Permit,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => permit.tracked ? Reentrance.marked(self.gate, permit, effect) : effect
+): Effect.Effect<A, E, R> => permit.isTracked ? Reentrance.marked(self.pool, permit, effect) : effect
 
-/** Where nobody waits any more the timer is not needed, and a pending one would keep the process alive. */
+/** Stops the timers of queues that are empty: a pending timer would keep the process alive. */
 const stopIdleSweepers = (self: Admission<unknown>): void => {
   if (self.sweepers.size === 0) return
   for (const [clock, { fiber, timeouts }] of self.sweepers) {
@@ -166,14 +170,14 @@ const stopIdleSweepers = (self: Admission<unknown>): void => {
   }
 }
 
-const abandon = (self: Admission<unknown>, waiter: Gate.Waiter): void => {
-  Gate.abandon(self.gate, waiter)
+const abandon = (self: Admission<unknown>, waiter: Permits.Waiter): void => {
+  Permits.abandon(self.pool, waiter)
   stopIdleSweepers(self)
 }
 
-/** Sets new limits for those who come and wait. */
+/** Sets new limits for calls that come and calls that wait. */
 export const resize = (self: Admission<unknown>, limit: number, maxQueued: number): void => {
-  Gate.resize(self.gate, limit, maxQueued)
+  Permits.resize(self.pool, limit, maxQueued)
   stopIdleSweepers(self)
 }
 
@@ -185,17 +189,17 @@ const sweep = (self: Admission, sweeper: Sweeper): Effect.Effect<void> =>
     const { clock, timeouts } = sweeper
     if (self.sweepers.get(clock) !== sweeper) return Effect.void
     const now = elapsedMillis(clock)
-    const deadline = Gate.expire(self.gate, timeouts, now)
+    const deadline = Permits.expire(self.pool, timeouts, now)
     if (deadline === undefined) {
       self.sweepers.delete(clock)
       return Effect.void
     }
-    // Never for no time, which a difference of less than a nanosecond would be, again and again.
+    // A difference of less than a nanosecond would be a sleep of no time, again and again.
     const wait = Duration.millis(Math.min(Math.max(deadline - now, shortestSleep), longestTimer))
     return Effect.zipRight(clock.sleep(wait), sweep(self, sweeper))
   })
 
-/** One timer serves all who wait on a clock: they wait equally long, so who came first is late first. */
+/** One timer serves all waiters on a clock: they all wait equally long, so the first to come is the first to expire. */
 const startSweeper = (self: Admission, sweeper: Sweeper): Effect.Effect<void> => {
   if (sweeper.started) return Effect.void
   sweeper.started = true
@@ -206,16 +210,16 @@ const startSweeper = (self: Admission, sweeper: Sweeper): Effect.Effect<void> =>
 }
 
 const sweeperOf = (self: Admission, clock: Clock.Clock): Sweeper => {
-  const known = self.sweepers.get(clock)
-  if (known !== undefined) return known
-  const sweeper = { clock, timeouts: Waiters.make<Gate.Waiter>(), started: false, fiber: undefined }
+  const existing = self.sweepers.get(clock)
+  if (existing !== undefined) return existing
+  const sweeper = { clock, timeouts: Waiters.make<Permits.Waiter>(), started: false, fiber: undefined }
   self.sweepers.set(clock, sweeper)
   return sweeper
 }
 
 const refuse = (self: Admission, reason: BulkheadFull["reason"]): Effect.Effect<never, BulkheadFull> =>
   Effect.clockWith((clock) => {
-    const { limit, maxQueued, queued, running } = self.gate
+    const { limit, maxQueued, queued, running } = self.pool
     const event = Event.BulkheadRefused({
       at: clock.unsafeCurrentTimeMillis(),
       name: self.name,
@@ -243,45 +247,45 @@ const refuseLate = (self: Admission): Effect.Effect<never, TimedOut> =>
   })
 
 /** Until it got its permit or its time is up, or at once if that was before it got here. */
-const settled = (waiter: Gate.Waiter): Effect.Effect<void> =>
+const untilSettled = (waiter: Permits.Waiter): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
-    if (!Gate.isWaiting(waiter)) resume(Effect.void)
+    if (!Permits.isWaiting(waiter)) resume(Effect.void)
     else waiter.wake = () => resume(Effect.void)
   })
 
-const queue = (self: Admission, restore: Restore): Effect.Effect<Gate.Permit, Refusal> =>
+const waitInQueue = (self: Admission, restore: Restore): Effect.Effect<Permits.Permit, Refusal> =>
   Effect.withFiberRuntime((fiber) => {
-    const holder = Reentrance.holderOf(fiber, self.gate)
+    const holder = Reentrance.holderOf(fiber, self.pool)
     if (holder?.fiber === fiber) return refuse(self, "reentrant")
-    const { gate, queueTimeout } = self
-    if (gate.running >= gate.limit && gate.queued >= gate.maxQueued) return refuse(self, "full")
+    const { pool, queueTimeout } = self
+    if (pool.running >= pool.limit && pool.queued >= pool.maxQueued) return refuse(self, "full")
     return Effect.clockWith((clock) => {
       const at = elapsedMillis(clock)
       // Between the refusal to admit and this there may have been a yield of the scheduler.
-      const permit = admit(self, at)
+      const permit = tryAcquire(self, at)
       if (permit !== undefined) return Effect.succeed(permit)
       const sweeper = queueTimeout === undefined ? undefined : sweeperOf(self, clock)
-      const waiter = Gate.enqueue(gate, {
+      const waiter = Permits.enqueue(pool, {
         at,
-        priority: gate.ageing === undefined ? 0 : readPriority(fiber.currentContext),
+        priority: pool.ageing === undefined ? 0 : readPriority(fiber.currentContext),
         deadline: queueTimeout === undefined ? Infinity : at + queueTimeout,
         timeouts: sweeper?.timeouts
       })
       if (waiter === undefined) return refuse(self, "full")
-      const waiting = wait(self, waiter, restore, clock, holder && Reentrance.isAwaited(holder, fiber))
+      const waiting = awaitPermit(self, waiter, restore, clock, holder && Reentrance.isAwaited(holder, fiber))
       return sweeper === undefined ? waiting : Effect.zipRight(startSweeper(self, sweeper), waiting)
     })
   })
 
-/** `isAwaited` says whether the call that holds a permit waits for this one, which then must not wait for that permit. */
-const wait = (
+/** `isAwaited` says whether the holder of a permit waits for this call, which then must not wait for that permit. */
+const awaitPermit = (
   self: Admission,
-  waiter: Gate.Waiter,
+  waiter: Permits.Waiter,
   restore: Restore,
   clock: Clock.Clock,
   isAwaited: Effect.Effect<boolean> | undefined
-): Effect.Effect<Gate.Permit, Refusal> => {
-  const served = Effect.as(settled(waiter), false)
+): Effect.Effect<Permits.Permit, Refusal> => {
+  const served = Effect.as(untilSettled(waiter), false)
   const waiting = isAwaited === undefined
     ? served
     : Effect.flatMap(isAwaited, (reentrant) => reentrant ? Effect.succeed(true) : served)
@@ -290,9 +294,9 @@ const wait = (
       abandon(self, waiter)
       return Effect.failCause(cause)
     },
-    onSuccess: (reentrant): Effect.Effect<Gate.Permit, Refusal> => {
+    onSuccess: (reentrant): Effect.Effect<Permits.Permit, Refusal> => {
       if (waiter.permit !== undefined) {
-        waiter.permit.since = elapsedMillis(clock)
+        waiter.permit.startedAt = elapsedMillis(clock)
         return Effect.succeed(waiter.permit)
       }
       if (!reentrant) return refuseLate(self)
@@ -315,27 +319,27 @@ export interface Stats {
 }
 
 export const stats = (self: Admission<unknown>): Stats => ({
-  running: self.gate.running,
-  queued: self.gate.queued,
-  maxConcurrent: self.gate.limit,
-  maxQueued: self.gate.maxQueued
+  running: self.pool.running,
+  queued: self.pool.queued,
+  maxConcurrent: self.pool.limit,
+  maxQueued: self.pool.maxQueued
 })
 
 /** The longest that a call may wait, in milliseconds. */
-export const longestWait = ({ gate, queueTimeout = Infinity }: Admission<unknown>): number =>
-  gate.maxQueued === 0 ? 0 : queueTimeout
+export const longestWait = ({ pool, queueTimeout = Infinity }: Admission<unknown>): number =>
+  pool.maxQueued === 0 ? 0 : queueTimeout
 
-/** What those who wait go by, so that it cannot change meanwhile. */
-export const fixed = ({ gate, queueTimeout }: Admission<unknown>) => ({ queueTimeout, priorityAgeing: gate.ageing })
+/** The settings that calls in the queue depend on, which therefore cannot change. */
+export const fixed = ({ pool, queueTimeout }: Admission<unknown>) => ({ queueTimeout, priorityAgeing: pool.ageing })
 
 /** "10 at a time, 50 waiting, for 5s at most" */
 export const describe = (self: Admission<unknown>, limit: string): string => {
-  const { maxQueued } = self.gate
+  const { maxQueued } = self.pool
   const wait = self.queueTimeout === undefined ? "" : `, for ${words(self.queueTimeout)} at most`
   return `${limit} at a time, ${maxQueued === 0 ? "none waiting" : `${maxQueued} waiting${wait}`}`
 }
 
-/** The largest number of calls that anybody can mean. */
+/** The largest number of calls that the options accept. */
 export const most = 1_000_000
 
 /** The options about waiting, which both have. */
@@ -357,7 +361,7 @@ export const queueFields = {
   priorityAgeing: Form.optional(Form.millis())
 }
 
-/** What is said about a queue in which nobody can stand would mislead. */
+/** Refuses settings of a queue that has no room: they would do nothing. */
 export const queueCheck: Form.Check<typeof queueFields> = ({ maxQueued }, { priorityAgeing, queueTimeout }) =>
   maxQueued !== 0 ?
     [] :

@@ -1,6 +1,7 @@
 /**
- * One attempt of a call, with everything that stands round it: the gates that admit it, the deadline that ends it. All
- * gates are passed in one synchronous step, and one child fiber serves every time-out (see `childFiber`).
+ * Runs one attempt of a call behind its gates and under its deadlines. A gate admits the attempt and gives it a permit,
+ * makes it wait for one, or refuses it; each permit is settled with the result of the attempt. Gates that admit at once
+ * are all passed in one synchronous step, and one child fiber serves every time-out (see `childFiber`).
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -17,13 +18,14 @@ import { type Attempt, CurrentAttempt } from "./currentAttempt.ts"
 import type { Restore } from "./region.ts"
 
 /**
- * How a call ended. Times are those of `elapsedMillis`; `startedAt` is absent where the call's own effect never began.
+ * How an attempt ended, at `now`. Times are those of `elapsedMillis`; `startedAt` is absent where the call's own effect
+ * never began.
  *
- * All that every call makes on its way to success is a class, here and elsewhere in the engine, and no literal: V8 may
- * decide to make the literals of hot code among its old objects, where they keep all they refer to until the next full
- * collection; that doubled the cost of a call.
+ * The engine makes the objects of a successful call from classes, not from literals. V8 may allocate the literals of hot
+ * code in its old generation, where they keep everything they refer to until the next full collection. That doubled the
+ * cost of a call.
  */
-export class Ended<out A> {
+export class AttemptResult<out A> {
   readonly exit: Exit.Exit<A, unknown>
   readonly startedAt: number | undefined
   readonly now: number
@@ -35,35 +37,35 @@ export class Ended<out A> {
 }
 
 /**
- * A gate has let a call through; `leave` is called exactly once when it has ended, and may give back something to do
- * then, such as reporting an event. Where it throws, or what it gives back dies, that is a defect of the call; the other
- * gates are left all the same.
+ * What a gate gives to an attempt that it admits. `settle` is called exactly once, when the attempt has ended, and may
+ * return an effect to run then, such as reporting an event. If it throws, or if that effect dies, that is a defect of the
+ * call; the permits of the other gates are settled all the same.
  */
-export interface Entered<in A> {
-  readonly _tag: "Entered"
-  readonly leave: (ended: Ended<A>) => Effect.Effect<void> | undefined
-  /** The effect to run in place of the call's, which is sent now: all gates are passed. */
+export interface GatePermit<in A> {
+  readonly _tag: "GatePermit"
+  readonly settle: (result: AttemptResult<A>) => Effect.Effect<void> | undefined
+  /** Wraps the call's effect. It is called once all gates have admitted the attempt. */
   readonly protect?: <B, E, R>(effect: Effect.Effect<B, E, R>, startedAt: number) => Effect.Effect<B, E, R>
-  /** Held until the work has really ended, also where a time-out has answered before. */
-  readonly held?: boolean
+  /** Settled only when the work has really ended, also where a time-out has answered before. */
+  readonly isHeldToEnd?: boolean
 }
 
-/** A gate that has to wait, or that may refuse. The effect is run in an uninterruptible region. */
-export interface Slow<in A, out Refused> {
-  readonly _tag: "Slow"
-  readonly enter: Effect.Effect<Entered<A>, Refused>
+/** A gate that cannot decide at once: the effect waits for the permit, or refuses. It runs in an uninterruptible region. */
+export interface GateWait<in A, out Refused> {
+  readonly _tag: "GateWait"
+  readonly permit: Effect.Effect<GatePermit<A>, Refused>
 }
 
-/** A gate that does not let the call through. */
-export interface Refused<out E> {
-  readonly _tag: "Refused"
+/** A gate that does not admit the attempt. */
+export interface GateRefusal<out E> {
+  readonly _tag: "GateRefusal"
   /** Fails with the refusal, and reports it. */
   readonly refuse: Effect.Effect<never, E>
 }
 
-/** What admits a call or not. `restore` makes a wait interruptible, and ends it at the call's deadline. */
+/** Admits an attempt or refuses it. `restore` makes a wait interruptible, and ends it at the call's deadline. */
 export interface Gate<in A, out E> {
-  readonly enter: (now: number, restore: Restore) => Entered<A> | Slow<A, E> | Refused<E>
+  readonly admit: (now: number, restore: Restore) => GatePermit<A> | GateWait<A, E> | GateRefusal<E>
 }
 
 /** How long something may take, and what comes of it when it takes longer. */
@@ -96,49 +98,50 @@ export class Deadline<out E> {
   }
 }
 
-/** What starts further attempts beside one that takes long. */
-export interface Beside<A, E, R> {
-  /** The moment (of `elapsedMillis`) from which on it wants to; `Infinity` for never. */
-  readonly at: number
+/** Starts further attempts while a slow one still runs. */
+export interface FurtherAttempts<A, E, R> {
+  /** The moment (of `elapsedMillis`) at which the next one starts; `Infinity` for never. */
+  readonly startAt: number
   /**
-   * Goes on with an attempt that still runs at that moment, or that has to wait at a gate. `attempt` is its remainder; it
-   * is run once, in whatever fiber, in an uninterruptible region.
+   * Takes over an attempt that still runs at that moment, or that has to wait at a gate. `attempt` is what remains of it;
+   * it is run once, in any fiber, in an uninterruptible region.
    */
   readonly join: (attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /**
- * What a call is to whatever stands round it: something that runs once, or again. It is run in an uninterruptible region
- * that `restore` belongs to.
+ * A call as retries and hedges see it: something that can be run once, or several times. It is run in an uninterruptible
+ * region that `restore` belongs to.
  */
-export interface Run<A, E, R> {
-  /** `current`: which attempt of a retry it is. `beside`: what may start further attempts beside this one. */
-  once(
+export interface Runnable<A, E, R> {
+  /** `current`: which attempt of a retry it is. `furtherAttempts`: starts further attempts when this one is slow. */
+  runOnce(
     current: Attempt | undefined,
-    beside: Beside<A, E, R> | undefined,
+    furtherAttempts: FurtherAttempts<A, E, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ): Effect.Effect<A, E, R>
 }
 
 /** Runs it once, in a region of its own. */
-export const runOnce = <A, E, R>(
-  make: (surroundings: Surroundings<R>) => Run<A, E, R>
+export const runInOwnRegion = <A, E, R>(
+  make: (surroundings: Surroundings<R>) => Runnable<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((caller, status) => {
     const surroundings = surroundingsOf<R>(caller, status.runtimeFlags)
-    const run = make(surroundings)
-    return Effect.uninterruptibleMask((restore) => run.once(undefined, undefined, restore, surroundings))
+    const runnable = make(surroundings)
+    return Effect.uninterruptibleMask((restore) => runnable.runOnce(undefined, undefined, restore, surroundings))
   })
 
 /** Runs the effect once, at most for the limit. */
-export const attempt = <A, E, R, Refused>(
+export const withTimeLimit = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
   limit: TimeLimit<Refused>
-): Effect.Effect<A, E | Refused, R> => runOnce(() => new GuardedEffect<A, E, R, Refused>(effect, [], undefined, limit))
+): Effect.Effect<A, E | Refused, R> =>
+  runInOwnRegion(() => new GuardedEffect<A, E, R, Refused>(effect, [], undefined, limit))
 
 /** An effect with its gates and its two time limits: what a retry and a hedge run again. */
-export class GuardedEffect<A, E, R, Refusal> implements Run<A, E | Refusal, R> {
+export class GuardedEffect<A, E, R, Refusal> implements Runnable<A, E | Refusal, R> {
   readonly effect: Effect.Effect<A, E, R>
   readonly gates: ReadonlyArray<Gate<A, Refusal>>
   /** For the whole call, whatever it waits for. */
@@ -158,19 +161,19 @@ export class GuardedEffect<A, E, R, Refusal> implements Run<A, E | Refusal, R> {
     this.limit = limit
   }
 
-  once(
+  runOnce(
     current: Attempt | undefined,
-    beside: Beside<A, E | Refusal, R> | undefined,
+    furtherAttempts: FurtherAttempts<A, E | Refusal, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ): Effect.Effect<A, E | Refusal, R> {
-    return new GuardedAttempt(this, current, beside, restore, surroundings).run()
+    return new GuardedAttempt(this, current, furtherAttempts, restore, surroundings).run()
   }
 }
 
 const isAny = (): boolean => true
-const isHeld = (gate: { readonly held?: boolean }): boolean => gate.held === true
-const isFree = (gate: { readonly held?: boolean }): boolean => gate.held !== true
+const isHeldToEnd = (permit: { readonly isHeldToEnd?: boolean }): boolean => permit.isHeldToEnd === true
+const isReleasedEarly = (permit: { readonly isHeldToEnd?: boolean }): boolean => permit.isHeldToEnd !== true
 
 /** Both, also where the first one dies. */
 const both = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.Effect<void> =>
@@ -179,28 +182,28 @@ const both = (first: Effect.Effect<void>, second: Effect.Effect<void>): Effect.E
     onSuccess: () => second
   })
 
-/** The gates that were entered, the last one first. */
-class Passed<in A> {
-  readonly gate: Entered<A>
-  readonly before: Passed<A> | undefined
-  constructor(gate: Entered<A>, before: Passed<A> | undefined) {
-    this.gate = gate
-    this.before = before
+/** The permits of the gates that admitted the attempt, the last one first. */
+class PermitList<in A> {
+  readonly permit: GatePermit<A>
+  readonly previous: PermitList<A> | undefined
+  constructor(permit: GatePermit<A>, previous: PermitList<A> | undefined) {
+    this.permit = permit
+    this.previous = previous
   }
 }
 
-/** Leaves in the reverse order of entering; a gate that is held is left out where the work goes on. */
-const leave = <A>(
-  last: Passed<A> | undefined,
-  ended: Ended<A>,
-  which: (gate: Entered<A>) => boolean
+/** Settles permits, the last one first. `isIncluded` leaves out those that are held while the work goes on. */
+const settlePermits = <A>(
+  last: PermitList<A> | undefined,
+  result: AttemptResult<A>,
+  isIncluded: (permit: GatePermit<A>) => boolean
 ): Effect.Effect<void> | undefined => {
   let after: Effect.Effect<void> | undefined
-  for (let passed = last; passed !== undefined; passed = passed.before) {
-    if (!which(passed.gate)) continue
+  for (let list = last; list !== undefined; list = list.previous) {
+    if (!isIncluded(list.permit)) continue
     let next: Effect.Effect<void> | undefined
     try {
-      next = passed.gate.leave(ended)
+      next = list.permit.settle(result)
     } catch (defect) {
       next = Effect.die(defect)
     }
@@ -209,95 +212,101 @@ const leave = <A>(
   return after
 }
 
-/** In place of a value: it is time for a further attempt. */
-const isSlow: unique symbol = Symbol("isSlow")
-const slow = (): Effect.Effect<typeof isSlow> => Effect.succeed(isSlow)
+/** The value of a wait that ended because it is time for a further attempt. */
+const timeForAnother: unique symbol = Symbol("timeForAnother")
+const giveTimeForAnother = (): Effect.Effect<typeof timeForAnother> => Effect.succeed(timeForAnother)
 
 /**
- * One attempt on its way: through the gates in order, then at most until the nearer of the two deadlines. Every gate that
- * was entered is left exactly once, whatever happens and whenever it is interrupted. It is run once, in
- * an uninterruptible region, to which `restore` belongs.
+ * One running attempt: it passes the gates in order, then works until the nearer of the two deadlines. The permit of every
+ * gate is settled exactly once, whatever happens and whenever the attempt is interrupted. It is run once, in an
+ * uninterruptible region that `restore` belongs to.
  */
 class GuardedAttempt<A, E, R, Refusal> {
   private readonly guarded: GuardedEffect<A, E, R, Refusal>
   /** Which attempt of a retry it is. */
   private readonly current: Attempt | undefined
-  /** Until a further attempt has begun beside it. */
-  private beside: Beside<A, E | Refusal, R> | undefined
+  /** Absent once it has taken the attempt over. */
+  private furtherAttempts: FurtherAttempts<A, E | Refusal, R> | undefined
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
-  private passed: Passed<A> | undefined = undefined
+  private permits: PermitList<A> | undefined = undefined
   private startedAt: number | undefined = undefined
   private child: Child<A, E> | undefined = undefined
 
   constructor(
     guarded: GuardedEffect<A, E, R, Refusal>,
     current: Attempt | undefined,
-    beside: Beside<A, E | Refusal, R> | undefined,
+    furtherAttempts: FurtherAttempts<A, E | Refusal, R> | undefined,
     restore: Restore,
     surroundings: Surroundings<R>
   ) {
     this.guarded = guarded
     this.current = current
-    this.beside = beside
+    this.furtherAttempts = furtherAttempts
     this.restore = restore
     this.surroundings = surroundings
   }
 
   run(): Effect.Effect<A, E | Refusal, R> {
-    return this.enterFrom(0)
+    return this.passGates(0)
   }
 
-  private enterFrom(from: number): Effect.Effect<A, E | Refusal, R> {
+  private passGates(from: number): Effect.Effect<A, E | Refusal, R> {
     const { guarded: { gates, total }, surroundings } = this
     // All that happens in one step happens at one time; reading a clock costs as much as passing a gate.
     const now = elapsedMillis(surroundings.clock)
     for (let i = from; i < gates.length; i++) {
-      let next: Entered<A> | Slow<A, Refusal> | Refused<Refusal> | undefined
+      let next: GatePermit<A> | GateWait<A, Refusal> | GateRefusal<Refusal> | undefined
       try {
         // Under a deadline the wait has a fiber of its own, which is ended on time even where the caller cannot be.
         const restore = total === undefined ? this.restore : Effect.interruptible
-        next = gates[i]?.enter(now, restore)
+        next = gates[i]?.admit(now, restore)
       } catch (defect) {
-        return this.failed(Cause.die(defect))
+        return this.failWith(Cause.die(defect))
       }
       if (next === undefined) continue
-      if (next._tag === "Entered") this.passed = new Passed(next, this.passed)
-      else return next._tag === "Slow" ? this.waitAt(next.enter, i) : this.refused(next.refuse)
+      if (next._tag === "GatePermit") this.permits = new PermitList(next, this.permits)
+      else return next._tag === "GateWait" ? this.waitAtGate(next.permit, i) : this.refuseWith(next.refuse)
     }
-    return this.work(now)
+    return this.startWork(now)
   }
 
-  private refused<E2>(refuse: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
-    return this.passed === undefined
+  private refuseWith<E2>(refuse: Effect.Effect<never, E2>): Effect.Effect<never, E2> {
+    return this.permits === undefined
       ? refuse
-      : Effect.catchAllCause(refuse, (cause) => this.failed(cause))
+      : Effect.catchAllCause(refuse, (cause) => this.failWith(cause))
   }
 
-  private waitAt(
-    enter: Effect.Effect<Entered<A>, Refusal>,
+  private waitAtGate(
+    permit: Effect.Effect<GatePermit<A>, Refusal>,
     index: number
   ): Effect.Effect<A, E | Refusal, R> {
-    const { beside, guarded: { total } } = this
-    const keep = Effect.map(enter, (gate) => {
-      this.passed = new Passed(gate, this.passed)
+    const { furtherAttempts, guarded: { total } } = this
+    const holdPermit = Effect.map(permit, (given) => {
+      this.permits = new PermitList(given, this.permits)
     })
-    const rest = Effect.matchCauseEffect(total === undefined ? keep : this.enterUntil(keep, total), {
-      onFailure: (cause) => this.failed(cause),
-      onSuccess: () => this.enterFrom(index + 1)
+    const remainder = Effect.matchCauseEffect(total === undefined ? holdPermit : this.waitUntil(holdPermit, total), {
+      onFailure: (cause) => this.failWith(cause),
+      onSuccess: () => this.passGates(index + 1)
     })
-    this.beside = undefined
-    return beside === undefined ? rest : beside.join(rest)
+    this.furtherAttempts = undefined
+    return furtherAttempts === undefined ? remainder : furtherAttempts.join(remainder)
   }
 
-  /** What was got at the last moment is in `passed` and given back with the rest. */
-  private enterUntil<E2>(keep: Effect.Effect<void, E2>, total: Deadline<Refusal>): Effect.Effect<void, E2 | Refusal> {
+  /** A permit that comes at the last moment is in `permits` and settled with the others. */
+  private waitUntil<E2>(
+    holdPermit: Effect.Effect<void, E2>,
+    total: Deadline<Refusal>
+  ): Effect.Effect<void, E2 | Refusal> {
     const { surroundings } = this
     let child: Child<void, E2> | undefined
     const waiting = Effect.suspend(() => {
-      const begun = new Child(fork(Effect.uninterruptible(keep), surroundings, surroundings.context), surroundings)
-      child = begun
-      return begun.wait(total.at, () => this.late(begun.fiber, total))
+      const started = new Child(
+        fork(Effect.uninterruptible(holdPermit), surroundings, surroundings.context),
+        surroundings
+      )
+      child = started
+      return started.wait(total.at, () => this.stopAtDeadline(started.fiber, total))
     })
     return Effect.onError(this.restore(waiting), () => {
       child?.forsake()
@@ -306,7 +315,7 @@ class GuardedAttempt<A, E, R, Refusal> {
   }
 
   /** The time is up: the work is interrupted, and nobody waits for it. */
-  private late(
+  private stopAtDeadline(
     fiber: Fiber.RuntimeFiber<unknown, unknown>,
     deadline: Deadline<Refusal>
   ): Effect.Effect<never, Refusal> {
@@ -314,104 +323,104 @@ class GuardedAttempt<A, E, R, Refusal> {
     return deadline.exceeded
   }
 
-  /** All gates are passed. */
-  private work(startedAt: number): Effect.Effect<A, E | Refusal, R> {
-    const { beside, current, surroundings } = this
+  /** Runs the call: all gates have admitted it. */
+  private startWork(startedAt: number): Effect.Effect<A, E | Refusal, R> {
+    const { furtherAttempts, current, surroundings } = this
     this.startedAt = startedAt
     let call: Effect.Effect<A, E, R> = this.guarded.effect
-    for (let each = this.passed; each !== undefined; each = each.before) {
-      if (each.gate.protect !== undefined) call = each.gate.protect(call, startedAt)
+    for (let each = this.permits; each !== undefined; each = each.previous) {
+      if (each.permit.protect !== undefined) call = each.permit.protect(call, startedAt)
     }
-    const deadline = this.nearer(startedAt)
-    if (deadline !== undefined || (beside !== undefined && beside.at !== Infinity)) {
+    const deadline = this.nearerDeadline(startedAt)
+    if (deadline !== undefined || (furtherAttempts !== undefined && furtherAttempts.startAt !== Infinity)) {
       const { context } = surroundings
-      const told = current === undefined ? context : Context.add(context, CurrentAttempt, current)
-      return this.workUntil(call, told, deadline)
+      const callContext = current === undefined ? context : Context.add(context, CurrentAttempt, current)
+      return this.workUntil(call, callContext, deadline)
     }
     return Effect.matchCauseEffect(
       this.restore(current === undefined ? call : Effect.provideService(call, CurrentAttempt, current)),
       {
-        onFailure: (cause) => this.failed(cause),
-        onSuccess: (value) => this.succeeded(value)
+        onFailure: (cause) => this.failWith(cause),
+        onSuccess: (value) => this.succeedWith(value)
       }
     )
   }
 
-  private nearer(startedAt: number): Deadline<Refusal> | undefined {
+  private nearerDeadline(startedAt: number): Deadline<Refusal> | undefined {
     const { limit, total } = this.guarded
     return limit === undefined || (total !== undefined && total.at < startedAt + limit.millis)
       ? total
       : new Deadline(startedAt, limit)
   }
 
-  /** In a child fiber, until the deadline, or until it is time for a further attempt beside it. */
+  /** Runs the call in a child fiber, until the deadline or until it is time for a further attempt. */
   private workUntil(
     call: Effect.Effect<A, E, R>,
     context: Context.Context<R>,
     deadline: Deadline<Refusal> | undefined
   ): Effect.Effect<A, E | Refusal, R> {
-    const { beside, surroundings } = this
-    const waiting = Effect.suspend((): Effect.Effect<A | typeof isSlow, E | Refusal> => {
+    const { furtherAttempts, surroundings } = this
+    const waiting = Effect.suspend((): Effect.Effect<A | typeof timeForAnother, E | Refusal> => {
       const child = this.child ?? new Child(fork(call, surroundings, context), surroundings)
       this.child = child
-      return beside !== undefined && (deadline === undefined || beside.at < deadline.at)
-        ? child.wait(beside.at, slow)
+      return furtherAttempts !== undefined && (deadline === undefined || furtherAttempts.startAt < deadline.at)
+        ? child.wait(furtherAttempts.startAt, giveTimeForAnother)
         : deadline === undefined
-        ? child.wait(Infinity, slow)
-        : child.wait(deadline.at, () => this.late(child.fiber, deadline))
+        ? child.wait(Infinity, giveTimeForAnother)
+        : child.wait(deadline.at, () => this.stopAtDeadline(child.fiber, deadline))
     })
     return Effect.matchCauseEffect(this.restore(waiting), {
-      onFailure: (cause) => this.stopped(cause),
+      onFailure: (cause) => this.failWait(cause),
       onSuccess: (value) => {
-        if (value !== isSlow) return this.succeeded(value)
-        const rest = Effect.suspend(() => this.workUntil(call, context, deadline))
-        this.beside = undefined
-        return beside === undefined ? rest : beside.join(rest)
+        if (value !== timeForAnother) return this.succeedWith(value)
+        const remainder = Effect.suspend(() => this.workUntil(call, context, deadline))
+        this.furtherAttempts = undefined
+        return furtherAttempts === undefined ? remainder : furtherAttempts.join(remainder)
       }
     })
   }
 
   /** The wait for the work is over without a value: it failed, it took too long, or the caller was interrupted. */
-  private stopped<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
+  private failWait<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
     const { child } = this
     if (child === undefined) {
       this.startedAt = undefined
-      return this.failed(cause)
+      return this.failWith(cause)
     }
     child.forsake()
     return !child.isRunning()
-      ? this.failed(cause)
+      ? this.failWith(cause)
       : Cause.isInterrupted(cause)
-      ? Effect.zipRight(Fiber.interrupt(child.fiber), Effect.suspend(() => this.failed(cause)))
-      : this.abandoned(cause, child)
+      ? Effect.zipRight(Fiber.interrupt(child.fiber), Effect.suspend(() => this.failWith(cause)))
+      : this.abandonWork(cause, child)
   }
 
   /** The time is up and the work goes on behind: what it holds is given back when it has really ended. */
-  private abandoned<E2>(cause: Cause.Cause<E2>, child: Child<A, E>): Effect.Effect<never, E2> {
-    const { passed, surroundings } = this
+  private abandonWork<E2>(cause: Cause.Cause<E2>, child: Child<A, E>): Effect.Effect<never, E2> {
+    const { permits, surroundings } = this
     const exit = Exit.failCause(cause)
     child.fiber.addObserver(() => {
-      const after = leave(passed, this.endedWith(exit), isHeld)
+      const after = settlePermits(permits, this.resultOf(exit), isHeldToEnd)
       if (after !== undefined) fork(after, surroundings, surroundings.context)
     })
-    const after = leave(passed, this.endedWith(exit), isFree)
+    const after = settlePermits(permits, this.resultOf(exit), isReleasedEarly)
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
-  private succeeded(value: A): Effect.Effect<A> {
-    return this.left(Exit.succeed(value))
+  private succeedWith(value: A): Effect.Effect<A> {
+    return this.endWith(Exit.succeed(value))
   }
 
-  private failed<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
-    return this.left(Exit.failCause(cause))
+  private failWith<E2>(cause: Cause.Cause<E2>): Effect.Effect<never, E2> {
+    return this.endWith(Exit.failCause(cause))
   }
 
-  private left<A2 extends A, E2>(exit: Exit.Exit<A2, E2>): Effect.Effect<A2, E2> {
-    const after = leave(this.passed, this.endedWith(exit), isAny)
+  private endWith<A2 extends A, E2>(exit: Exit.Exit<A2, E2>): Effect.Effect<A2, E2> {
+    const after = settlePermits(this.permits, this.resultOf(exit), isAny)
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
-  private endedWith(exit: Exit.Exit<A, unknown>): Ended<A> {
-    return new Ended(exit, this.startedAt, elapsedMillis(this.surroundings.clock))
+  private resultOf(exit: Exit.Exit<A, unknown>): AttemptResult<A> {
+    return new AttemptResult(exit, this.startedAt, elapsedMillis(this.surroundings.clock))
   }
 }

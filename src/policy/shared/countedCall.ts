@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 
-/** What is known of the failure that a retry follows. */
+/** The facts about a failure that decide what a retry after it costs. */
 export interface Failure {
   readonly throttled: boolean
   readonly timedOut: boolean
@@ -16,7 +16,7 @@ export interface Grant {
   readonly cost: number
 }
 
-/** What a budget keeps. It moves at once, in one synchronous step; `now` is a reading of `elapsedMillis`. */
+/** The state of a budget. Each method changes it in one synchronous step; `now` is a reading of `elapsedMillis`. */
 export interface BudgetCell {
   readonly begin: (now: number) => void
   readonly take: (kind: Grant["kind"], failure: Failure, now: number) => Grant | undefined
@@ -27,7 +27,7 @@ export interface BudgetCell {
   readonly end: (succeeded: boolean, isClean: boolean) => void
 }
 
-/** What a `RetryBudget` is to those who ask it. */
+/** What retries and hedges need of a `RetryBudget`. */
 export interface Budget {
   readonly name: string
   readonly cell: BudgetCell
@@ -55,7 +55,7 @@ export class CountedCall {
   }
 
   /**
-   * Asks for a further attempt, before it is waited for; `undefined` means there is none. Whoever gets a grant settles it
+   * Asks for a further attempt, before it is waited for; `undefined` means there is none. The caller settles the grant
    * when that attempt has ended, exactly once, also after the call has ended.
    */
   take(kind: Grant["kind"], failure: Failure, now: number): Grant | undefined {
@@ -80,7 +80,7 @@ export const find = (budget: Budget, innermost: CountedCall | undefined): Counte
   return undefined
 }
 
-/** Reports that a budget granted nothing when that attempt (2 is the first further one) was wanted. */
+/** Reports that a budget refused an attempt; number 2 is the first further one. */
 export const reportExhausted = (budget: Budget, attempt: number): Effect.Effect<void> =>
   Effect.clockWith((clock) =>
     Monitor.emit(

@@ -1,11 +1,11 @@
 /**
- * Who may run, who waits and who is refused: the admission that a bulkhead and an adaptive limit share. A gate is moved
- * by one call of a function here at a time, each to its end, so it holds between any two of them that
+ * A pool of permits and the queue of calls that wait for one, as a bulkhead and an adaptive limit use it. Each function
+ * here runs to its end before the next one starts, so these statements hold between any two calls of them:
  *
  * - `running` is the number of permits that are held;
- * - nobody waits while there is room: a permit that is given back goes to the next waiter in the same step, so a
- *   newcomer never overtakes a waiter;
- * - every permit is given back once, however often it is tried.
+ * - nobody waits while there is room: a permit that is given back goes to the next waiter in the same step, so a new
+ *   call never overtakes a waiter;
+ * - every permit is given back once, however often `release` is called.
  *
  * The next waiter is the one that came first. Where priorities count, a waiter gains one step of priority for each
  * `ageing` milliseconds that it waits. Everybody ages alike, so who is ahead of whom does not change with time: a waiter
@@ -16,18 +16,18 @@
 import * as Waiters from "./waiters.ts"
 
 export interface Permit {
-  /** When its holder began to work, elapsed milliseconds, for whoever measures that; set by the holder. */
-  since: number
+  /** When its holder began to work, in elapsed milliseconds; set by the holder, for measurements. */
+  startedAt: number
   /** How many permits were held then, this one included. */
   readonly inFlight: number
-  /** Which epoch of the gate it was given in. */
+  /** The epoch of the pool in which it was given. */
   readonly epoch: number
   /**
-   * Whether its holder must be known by its permit, so that a call of its own through the same gate is not made to wait
-   * for itself.
+   * Whether the fiber of its holder carries a mark (see `reentrance`), so that a nested call through the same pool is not
+   * made to wait for itself.
    */
-  readonly tracked: boolean
-  held: boolean
+  readonly isTracked: boolean
+  isHeld: boolean
 }
 
 /** Calls that wait with one priority, first come first served. */
@@ -43,14 +43,14 @@ export type Timeouts = Waiters.Waiters<Waiter>
 export interface Waiter {
   /** Who is next: see above. */
   readonly rank: number
-  /** When it is no longer willing to wait; `Infinity` for never. */
+  /** When it stops waiting; `Infinity` for never. */
   readonly deadline: number
   readonly level: Level
   readonly timeouts: Timeouts | undefined
-  /** Where it stands in its level and among the time-outs; nothing when it stands there no more. */
+  /** Its entries in its level and among the time-outs; absent once it no longer waits. */
   entry: Waiters.Entry<Waiter> | undefined
   timeout: Waiters.Entry<Waiter> | undefined
-  /** What it got: nothing while it waits, and nothing when its time was up. */
+  /** The permit it got; absent while it waits and when its time was up. */
   permit: Permit | undefined
   /** Called once: when it got its permit, or when its time is up. */
   wake: (() => void) | undefined
@@ -64,16 +64,16 @@ export interface Arrival {
   readonly timeouts: Timeouts | undefined
 }
 
-export interface Gate {
+export interface PermitPool {
   limit: number
   maxQueued: number
   /** Milliseconds for a step of priority; nothing where priorities do not count. */
   readonly ageing: number | undefined
-  /** The lowest limit there was or can be; a holder above it is tracked. See {@link give}. */
+  /** The lowest limit there was or can be; a holder above it is tracked. See {@link issue}. */
   floor: number
   running: number
   queued: number
-  /** Raised by whoever wants to tell permits given before a moment from those given after it. */
+  /** Raised to tell permits given before a moment from those given after it. */
   epoch: number
   /** From the highest priority down. */
   readonly levels: Array<Level>
@@ -86,7 +86,7 @@ export const make = (
     readonly floor: number
     readonly ageing?: number | undefined
   }
-): Gate => ({
+): PermitPool => ({
   limit: options.limit,
   maxQueued: options.maxQueued,
   ageing: options.ageing,
@@ -100,24 +100,24 @@ export const make = (
 /**
  * Tracking every holder would cost each call; tracking those that are admitted with `floor` or more permits held is
  * enough. Of the untracked holders the youngest was admitted with less than `floor` held, so there are less than
- * `floor` of them, and a full gate has at least one tracked holder: that one is refused where it would wait for itself,
- * and so a gate can never be held for ever by holders that all wait for it. Where nobody may wait nobody is tracked.
+ * `floor` of them, and a full pool has at least one tracked holder. That one is refused where it would wait for itself,
+ * so a pool cannot be held for ever by holders that all wait for it. Without a queue nobody is tracked.
  */
-const give = (self: Gate): Permit => {
+const issue = (self: PermitPool): Permit => {
   self.running++
   return {
-    since: 0,
+    startedAt: 0,
     inFlight: self.running,
     epoch: self.epoch,
-    tracked: self.running >= self.floor && self.maxQueued > 0,
-    held: true
+    isTracked: self.running >= self.floor && self.maxQueued > 0,
+    isHeld: true
   }
 }
 
 /** A permit at once, or nothing. */
-export const admit = (self: Gate): Permit | undefined => self.running < self.limit ? give(self) : undefined
+export const tryAcquire = (self: PermitPool): Permit | undefined => self.running < self.limit ? issue(self) : undefined
 
-const levelOf = (self: Gate, priority: number): Level => {
+const levelOf = (self: PermitPool, priority: number): Level => {
   let index = 0
   for (const level of self.levels) {
     if (level.priority === priority) return level
@@ -129,8 +129,8 @@ const levelOf = (self: Gate, priority: number): Level => {
   return level
 }
 
-/** Joins the queue; nothing when it is full. Only for whoever was not admitted. */
-export const enqueue = (self: Gate, { at, deadline, priority, timeouts }: Arrival): Waiter | undefined => {
+/** Joins the queue, after `tryAcquire` gave nothing. Nothing when the queue is full. */
+export const enqueue = (self: PermitPool, { at, deadline, priority, timeouts }: Arrival): Waiter | undefined => {
   if (self.queued >= self.maxQueued) return undefined
   const level = levelOf(self, self.ageing === undefined ? 0 : priority)
   const rank = at - level.priority * (self.ageing ?? 0)
@@ -153,7 +153,7 @@ export const enqueue = (self: Gate, { at, deadline, priority, timeouts }: Arriva
 export const isWaiting = (waiter: Waiter): boolean => waiter.entry !== undefined
 
 /** Leaves the queue. False if it no longer waits. */
-const dequeue = (self: Gate, waiter: Waiter): boolean => {
+const dequeue = (self: PermitPool, waiter: Waiter): boolean => {
   if (waiter.entry === undefined) return false
   Waiters.remove(waiter.level.waiters, waiter.entry)
   waiter.entry = undefined
@@ -164,7 +164,7 @@ const dequeue = (self: Gate, waiter: Waiter): boolean => {
 }
 
 /** The one with the lowest rank, of equal ones the first to come. In a level ranks rise with time. */
-const nextWaiter = (self: Gate): Waiter | undefined => {
+const nextWaiter = (self: PermitPool): Waiter | undefined => {
   let next: Waiter | undefined
   for (const { waiters } of self.levels) {
     const first = waiters.first?.value
@@ -173,36 +173,36 @@ const nextWaiter = (self: Gate): Waiter | undefined => {
   return next
 }
 
-/** Gives what is free to those who wait. */
-export const handOver = (self: Gate): void => {
+/** Gives free permits to the waiters. */
+export const handOver = (self: PermitPool): void => {
   while (self.running < self.limit) {
     const waiter = nextWaiter(self)
     if (waiter === undefined) return
     dequeue(self, waiter)
-    waiter.permit = give(self)
+    waiter.permit = issue(self)
     waiter.wake?.()
   }
 }
 
-/** Gives a permit back, and to the next waiter if the limit allows. A permit that was given back is worth nothing. */
-export const release = (self: Gate, permit: Permit): void => {
-  if (!permit.held) return
-  permit.held = false
+/** Gives a permit back, and to the next waiter if the limit allows. A second time does nothing. */
+export const release = (self: PermitPool, permit: Permit): void => {
+  if (!permit.isHeld) return
+  permit.isHeld = false
   self.running--
   handOver(self)
 }
 
-/** A waiter goes away: its place in the queue, or the permit it was handed in the meantime, is free at once. */
-export const abandon = (self: Gate, waiter: Waiter): void => {
+/** A waiter leaves: its place in the queue, or the permit it got in the meantime, is free at once. */
+export const abandon = (self: PermitPool, waiter: Waiter): void => {
   if (dequeue(self, waiter)) return
   if (waiter.permit !== undefined) release(self, waiter.permit)
 }
 
 /**
- * Sends away everybody whose time is up on one clock, and gives the moment to look again: the deadline of the first who
- * waits on, or nothing if nobody does.
+ * Removes every waiter whose time is up on one clock. Returns the deadline of the first one that still waits, or nothing
+ * if there is none.
  */
-export const expire = (self: Gate, timeouts: Timeouts, now: number): number | undefined => {
+export const expire = (self: PermitPool, timeouts: Timeouts, now: number): number | undefined => {
   for (let entry = timeouts.first; entry !== undefined; entry = timeouts.first) {
     if (entry.value.deadline > now) return entry.value.deadline
     dequeue(self, entry.value)
@@ -211,8 +211,8 @@ export const expire = (self: Gate, timeouts: Timeouts, now: number): number | un
   return undefined
 }
 
-/** Sets new limits. Nobody who runs or waits is sent away; what is freed goes to those who wait. */
-export const resize = (self: Gate, limit: number, maxQueued: number): void => {
+/** Sets new limits. No call that runs or waits is removed; free permits go to the waiters. */
+export const resize = (self: PermitPool, limit: number, maxQueued: number): void => {
   self.limit = limit
   self.maxQueued = maxQueued
   self.floor = Math.min(self.floor, limit)

@@ -1,6 +1,6 @@
 /**
- * How a call is known that would wait for itself: one that needs a second permit of a gate while the call that it
- * belongs to holds a permit and waits for it to end.
+ * Finds a call that would wait for itself: it needs a second permit of a pool while the call that it belongs to holds a
+ * permit and waits for it to end.
  *
  * The holder of a permit leaves a mark in a fiber reference, which every fiber it starts inherits. The mark alone proves
  * nothing, because a daemon inherits it as a child does, and the call does not wait for a daemon. So it counts when the
@@ -17,13 +17,13 @@ import * as FiberRef from "effect/FiberRef"
 import * as FiberStatus from "effect/FiberStatus"
 import { globalValue } from "effect/GlobalValue"
 import * as HashSet from "effect/HashSet"
-import type { Gate, Permit } from "./permits.ts"
+import type { Permit, PermitPool } from "./permits.ts"
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** A permit of the running call, and the permits of the calls round it. */
 export interface Holder {
-  readonly gate: Gate
+  readonly pool: PermitPool
   readonly permit: Permit
   readonly fiber: AnyFiber
   readonly outer: Holder | undefined
@@ -35,34 +35,38 @@ const currentHolder: FiberRef.FiberRef<Holder | undefined> = globalValue(
     FiberRef.unsafeMake<Holder | undefined>(undefined, {
       // A value of its own for each fiber, because then Effect keeps the ids of all fibers from the holder down.
       fork: (holder) => holder && { ...holder },
-      // A child tells its parent nothing: what the parent holds is the parent's.
+      // A parent keeps its own value: what it holds does not change when a child ends.
       join: (parent) => parent
     })
 )
 
-/** Without the permits that were given back: a fiber may outlive the call that started it. */
-const held = (holder: Holder | undefined): Holder | undefined => {
+/** The holders whose permits are still held: a fiber may outlive the call that started it. */
+const withoutReleased = (holder: Holder | undefined): Holder | undefined => {
   if (holder === undefined) return undefined
-  const outer = held(holder.outer)
-  return !holder.permit.held ? outer : outer === holder.outer ? holder : { ...holder, outer }
+  const outer = withoutReleased(holder.outer)
+  return !holder.permit.isHeld ? outer : outer === holder.outer ? holder : { ...holder, outer }
 }
 
 /**
  * The effect with the mark that its fiber holds the permit. The mark is not taken away at the end (that would cost each
  * call as much again): it says by itself whether its permit is still held.
  */
-export const marked = <A, E, R>(gate: Gate, permit: Permit, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const marked = <A, E, R>(
+  pool: PermitPool,
+  permit: Permit,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) =>
     Effect.zipRight(
-      FiberRef.set(currentHolder, { gate, permit, fiber, outer: held(fiber.getFiberRef(currentHolder)) }),
+      FiberRef.set(currentHolder, { pool, permit, fiber, outer: withoutReleased(fiber.getFiberRef(currentHolder)) }),
       effect
     )
   )
 
-/** The innermost permit of the gate that the fiber, or one that started it, still holds. */
-export const holderOf = (fiber: AnyFiber, gate: Gate): Holder | undefined => {
+/** The innermost permit of the pool that the fiber, or one that started it, still holds. */
+export const holderOf = (fiber: AnyFiber, pool: PermitPool): Holder | undefined => {
   for (let holder = fiber.getFiberRef(currentHolder); holder !== undefined; holder = holder.outer) {
-    if (holder.gate === gate && holder.permit.held) return holder
+    if (holder.pool === pool && holder.permit.isHeld) return holder
   }
   return undefined
 }
@@ -77,8 +81,8 @@ const descent = (holder: AnyFiber, waiting: AnyFiber): ReadonlyArray<number> => 
   return ids
 }
 
-/** A fiber that was started at once runs before its parent comes to wait for it. */
-const patience = 8
+/** A fiber that was started at once runs before its parent waits for it, so the parent is given this many turns. */
+const maxYields = 8
 
 const statusAtRest = (fiber: AnyFiber, tries: number): Effect.Effect<FiberStatus.FiberStatus> =>
   Effect.flatMap(fiber.status, (status) =>
@@ -86,11 +90,11 @@ const statusAtRest = (fiber: AnyFiber, tries: number): Effect.Effect<FiberStatus
       ? Effect.zipRight(Effect.yieldNow(), statusAtRest(fiber, tries - 1))
       : Effect.succeed(status))
 
-const awaits = (fiber: AnyFiber, [next, ...rest]: ReadonlyArray<number>): Effect.Effect<boolean> =>
+const awaits = (fiber: AnyFiber, [next, ...further]: ReadonlyArray<number>): Effect.Effect<boolean> =>
   next === undefined ? Effect.succeed(true) : Effect.flatMap(fiber.children, (children) => {
     const child = children.find((each) => each.id().id === next)
-    if (child !== undefined) return awaits(child, rest)
-    return Effect.map(statusAtRest(fiber, patience), (status) => {
+    if (child !== undefined) return awaits(child, further)
+    return Effect.map(statusAtRest(fiber, maxYields), (status) => {
       if (!FiberStatus.isSuspended(status)) return false
       const awaited = FiberId.ids(status.blockingOn)
       return HashSet.some(awaited, (id) => id !== fiber.id().id) &&
@@ -103,6 +107,6 @@ export const isAwaited = (holder: Holder, waiting: AnyFiber): Effect.Effect<bool
   Effect.zipRight(
     Effect.yieldNow(),
     Effect.suspend(() =>
-      holder.permit.held ? awaits(holder.fiber, descent(holder.fiber, waiting)) : Effect.succeed(false)
+      holder.permit.isHeld ? awaits(holder.fiber, descent(holder.fiber, waiting)) : Effect.succeed(false)
     )
   )

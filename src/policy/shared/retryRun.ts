@@ -1,4 +1,4 @@
-/** The interpreters of a retry policy that run it step by step. They need nothing of it but its tree. */
+/** The interpreters that run a retry policy step by step. They need only its tree. */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,7 @@ interface HasTree {
 }
 
 /**
- * What a policy is told of an error: its `_tag` and its verdict.
+ * The facts about an error that a policy decides by: its `_tag` and its verdict.
  *
  * @since 0.1.0
  * @category interpreters
@@ -64,7 +64,7 @@ export const reasonText: Readonly<Record<Step.StopReason, string>> = {
 }
 
 /**
- * One retry as {@link preview} tells it.
+ * One retry in a {@link preview}.
  *
  * @since 0.1.0
  * @category models
@@ -102,25 +102,25 @@ export const preview = (policy: HasTree, options?: {
   const takes = Duration.toMillis(options?.attemptTakes ?? 0)
   const limit = readFormOrThrow("RetryPolicy", "limit", rows, options?.limit ?? 20)
   const random = readFormOrThrow("RetryPolicy", "random", draw, options?.random ?? 0.5)
-  const found: Array<Preview> = []
+  const retries: Array<Preview> = []
   let state = Step.start(policy.tree, 0)
   let now = takes
-  while (found.length < limit) {
+  while (retries.length < limit) {
     const [next, decision] = Step.step(state, failure, now, random)
     if (decision._tag === "Stop") break
     state = next
     now += decision.delay
-    found.push({
+    retries.push({
       attempt: state.failures + 1,
       delay: Duration.millis(decision.delay),
       elapsed: Duration.millis(now)
     })
     now += takes
   }
-  return found
+  return retries
 }
 
-/** How far a schedule has got. What it knows of the clocks is its own, and no part of the policy's state. */
+/** How far a schedule has got. Its readings of the clocks are private, because they are no part of the policy's state. */
 class Progress implements Step.State {
   readonly startedAt: number
   readonly failures: number
@@ -139,14 +139,14 @@ class Progress implements Step.State {
   }
 }
 
-/** Two clocks at one moment: what the schedule is told, and the one that only goes forward. */
+/** Two clocks at one moment: the wall clock, which Effect gives to a schedule, and the one that only goes forward. */
 interface Reading {
   readonly wall: number
   /** Absent where the schedule is stepped through times that are not now, as `Schedule.run` does. */
   readonly forward: number | undefined
 }
 
-/** The time between a driver's look at the clock and ours, generously. A virtual clock stands still meanwhile. */
+/** The most milliseconds between a driver's reading of a live clock and ours. A virtual clock stands still meanwhile. */
 const liveLag = 20
 
 const readingOf = (clock: Clock.Clock, wall: number): Reading => {
@@ -160,7 +160,7 @@ const passed = (from: Reading, to: Reading): number =>
 /**
  * The policy as an ordinary `Schedule`, which composes with everything in Effect. Its input is the error, its output
  * the delay. A schedule first learns of the time at the first failure, so a deadline counts from there; `Retry` counts
- * from the first attempt's start. Effect tells a schedule the time of the wall clock; what has passed is measured by a
+ * from the first attempt's start. Effect gives a schedule the time of the wall clock; elapsed time is measured by a
  * clock that only goes forward, so that setting the system's clock moves no deadline.
  *
  * @since 0.1.0

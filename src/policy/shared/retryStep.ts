@@ -30,7 +30,7 @@ import {
   type RetryTree
 } from "./retryTree.ts"
 
-/** What the step is told of an error. */
+/** The facts about an error that the step decides by. */
 export interface Failure {
   /** The `_tag` that rules name. */
   readonly tag: string
@@ -63,7 +63,7 @@ export interface Waits {
   readonly latest: number
 }
 
-/** What a part of the tree says about one failure. */
+/** The answer of a part of the tree to one failure. */
 interface Answer {
   /** The accepted waits are the union of these. */
   readonly waits: ReadonlyArray<Waits>
@@ -121,32 +121,32 @@ export const leastOf = (all: ReadonlyArray<Waits>): number | undefined =>
 const answerOf = (tree: RetryTree, at: Moment): Answer => {
   switch (tree._tag) {
     case "Never":
-      return none("Never", tree)
+      return stopWith("Never", tree)
     case "Immediate":
     case "Constant":
     case "Linear":
     case "Exponential":
     case "Fibonacci":
-      return leaf(tree, at)
+      return leafAnswer(tree, at)
     case "Jittered": {
       const { mode } = tree
-      if (mode === "decorrelated") return decorrelate(tree, at)
+      if (mode === "decorrelated") return decorrelatedAnswer(tree, at)
       const inner = answerOf(tree.policy, at)
-      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => jittered(mode, delay, at.random))
+      return withDelays(inner, { ...tree, policy: inner.remaining }, (delay) => jittered(mode, delay, at.random))
     }
     case "AtLeast": {
       const inner = answerOf(tree.policy, at)
-      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => Math.max(delay, tree.min))
+      return withDelays(inner, { ...tree, policy: inner.remaining }, (delay) => Math.max(delay, tree.min))
     }
     case "Capped": {
       const inner = answerOf(tree.policy, { ...at, ceiling: Math.min(at.ceiling, tree.max) })
-      return changed(inner, { ...tree, policy: inner.remaining }, (delay) => Math.min(delay, tree.max))
+      return withDelays(inner, { ...tree, policy: inner.remaining }, (delay) => Math.min(delay, tree.max))
     }
     case "Attempts": {
       const inner = answerOf(tree.policy, at)
       const remaining: RetryTree = { ...tree, policy: inner.remaining }
       return inner.waits.length > 0 && at.used + 1 >= tree.max
-        ? none("Attempts", remaining)
+        ? stopWith("Attempts", remaining)
         : { ...inner, remaining }
     }
     case "Within": {
@@ -163,7 +163,7 @@ const answerOf = (tree: RetryTree, at: Moment): Answer => {
       const remaining: RetryTree = { ...tree, policy: inner.remaining }
       return tree.max === "never" || at.hints === "never"
         ? { ...inner, remaining }
-        : honour(inner, at.failure.hint, tree.max, remaining)
+        : withHint(inner, at.failure.hint, tree.max, remaining)
     }
     case "Union": {
       const left = answerOf(tree.left, at)
@@ -193,56 +193,56 @@ const answerOf = (tree: RetryTree, at: Moment): Answer => {
       return { ...second, remaining: { ...tree, second: second.remaining, used: used + 1 } }
     }
     case "ByError":
-      return byError(tree, at)
+      return byErrorAnswer(tree, at)
   }
 }
 
-const leaf = (tree: Leaf, at: Moment): Answer => {
-  if (!at.failure.retryable || at.failure.forbidden) return none("NotRetryable", tree)
+const leafAnswer = (tree: Leaf, at: Moment): Answer => {
+  if (!at.failure.retryable || at.failure.forbidden) return stopWith("NotRetryable", tree)
   const answer: Answer = {
     waits: [{ delay: leafDelay(tree, at.index), floor: 0, latest: Infinity }],
     reason: "NotRetryable",
     remaining: tree
   }
-  return at.hints === "default" ? honour(answer, at.failure.hint, longestHint, tree) : answer
+  return at.hints === "default" ? withHint(answer, at.failure.hint, longestHint, tree) : answer
 }
 
-const none = (reason: StopReason, remaining: RetryTree): Answer => ({ waits: [], reason, remaining })
+const stopWith = (reason: StopReason, remaining: RetryTree): Answer => ({ waits: [], reason, remaining })
 
-const changed = (answer: Answer, remaining: RetryTree, f: (delay: number) => number): Answer => ({
+const withDelays = (answer: Answer, remaining: RetryTree, f: (delay: number) => number): Answer => ({
   ...answer,
   remaining,
   waits: answer.waits.map((waits) => ({ ...waits, delay: f(waits.delay) }))
 })
 
-const honour = (answer: Answer, hint: number | undefined, max: number, remaining: RetryTree): Answer => {
+const withHint = (answer: Answer, hint: number | undefined, max: number, remaining: RetryTree): Answer => {
   // Whatever is not above zero, `NaN` included, asks for nothing.
   if (hint === undefined || !(hint > 0) || answer.waits.length === 0) return { ...answer, remaining }
   return hint > max
-    ? none("HintTooLong", remaining)
+    ? stopWith("HintTooLong", remaining)
     : { ...answer, remaining, waits: answer.waits.map((waits) => ({ ...waits, floor: Math.max(waits.floor, hint) })) }
 }
 
-const decorrelate = (tree: Jittered, at: Moment): Answer => {
+const decorrelatedAnswer = (tree: Jittered, at: Moment): Answer => {
   const inner = answerOf(tree.policy, at)
   const base = baseDelay(tree.policy)
   const delay = decorrelated(base, tree.previous ?? base, at.ceiling, at.random)
-  return changed(inner, { ...tree, policy: inner.remaining, previous: delay }, () => delay)
+  return withDelays(inner, { ...tree, policy: inner.remaining, previous: delay }, () => delay)
 }
 
-const byError = (tree: ByError, at: Moment): Answer => {
+const byErrorAnswer = (tree: ByError, at: Moment): Answer => {
   const named = tree.rules.findIndex((rule) => rule.on.includes(at.failure.tag))
   const use = named === -1 ? tree.otherwise : tree.rules[named]?.use ?? "fail"
-  if (use === "fail") return none("NoRule", tree)
+  if (use === "fail") return stopWith("NoRule", tree)
   const position = named === -1 ? tree.rules.length : named
   const used = tree.used ?? new Array<number>(tree.rules.length + 1).fill(0)
-  const mine = used[position] ?? 0
+  const usedByRule = used[position] ?? 0
   const inner = answerOf(use, {
     ...at,
     // A rule that names an error says that it is to be retried, whatever its verdict.
     failure: named === -1 ? at.failure : { ...at.failure, retryable: true },
-    used: mine,
-    index: tree.growth === "rule" ? mine : at.index
+    used: usedByRule,
+    index: tree.growth === "rule" ? usedByRule : at.index
   })
   return {
     ...inner,
@@ -260,8 +260,8 @@ const byError = (tree: ByError, at: Moment): Answer => {
 const byDelay = (a: Waits, b: Waits): number => a.delay - b.delay || a.floor - b.floor || b.latest - a.latest
 
 /**
- * Leaves out what another one includes, which keeps lists short however deep the tree is. One pass in the order of
- * delays: a later one is only needed where it reaches further than all before it with no higher floor.
+ * Leaves out the waits that another one includes, which keeps lists short however deep the tree is. One pass in the order
+ * of delays is enough: a later one is needed only where it reaches further than all before it with no higher floor.
  */
 const withoutIncluded = (all: ReadonlyArray<Waits>): ReadonlyArray<Waits> => {
   if (all.length < 2) return all
@@ -302,14 +302,14 @@ export const intersectionOf = (left: ReadonlyArray<Waits>, right: ReadonlyArray<
     ...left.map((waits) => ({ waits, reach: reachLeft })),
     ...right.map((waits) => ({ waits, reach: reachRight }))
   ].sort((a, b) => byDelay(a.waits, b.waits))
-  const found: Array<Waits> = []
+  const accepted: Array<Waits> = []
   for (const { reach, waits } of all) {
     reach.add(waits)
     const { delay } = waits
     const latest = Math.min(reachLeft.withoutFloor, reachRight.withoutFloor)
-    if (latest > -Infinity) found.push({ delay, floor: 0, latest })
+    if (latest > -Infinity) accepted.push({ delay, floor: 0, latest })
     const latestOfAll = Math.min(reachLeft.ofAll, reachRight.ofAll)
-    if (floor > 0 && latestOfAll > -Infinity) found.push({ delay, floor, latest: latestOfAll })
+    if (floor > 0 && latestOfAll > -Infinity) accepted.push({ delay, floor, latest: latestOfAll })
   }
-  return withoutIncluded(found)
+  return withoutIncluded(accepted)
 }

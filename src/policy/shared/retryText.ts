@@ -1,7 +1,7 @@
 /** A retry policy in words, for people. */
 import * as Duration from "effect/Duration"
 import { tagWords } from "../../internal/errorTags.ts"
-import { isGrowth, isLeaf, type Jitter, longestHint, parts, type RetryTree, speaksOfHints } from "./retryTree.ts"
+import { hasHintRule, isGrowth, isLeaf, type Jitter, longestHint, parts, type RetryTree } from "./retryTree.ts"
 
 export const words = (millis: number): string => Duration.format(Duration.millis(millis))
 
@@ -25,10 +25,10 @@ const silentOnHints = (tree: RetryTree): boolean =>
 export const describe = (tree: RetryTree): string =>
   !isGrowth(tree) && silentOnHints(tree)
     ? `${describePart(tree)}, honouring hints up to ${words(longestHint)}` +
-      (speaksOfHints(tree) ? " where nothing else is said" : "")
+      (hasHintRule(tree) ? " where nothing else is said" : "")
     : describePart(tree)
 
-/** What was said, and no more. */
+/** The policy in words, without what holds by default. */
 export const describePart = (tree: RetryTree): string => {
   switch (tree._tag) {
     case "Never":

@@ -38,7 +38,8 @@ export type GrowthTree =
 
 /**
  * How long a wait the other side may ask for. Where no such node stands round a part, its hints are honoured up to
- * {@link longestHint}. The outermost word counts: between limits the tighter, under `"never"` none within.
+ * {@link longestHint}. The outermost node decides: a
+ * tighter limit within it still holds, and under `"never"` no hint is honoured within.
  */
 export interface HonourHints {
   readonly _tag: "HonourHints"
@@ -81,32 +82,32 @@ export interface ByError {
 export const longestHint = 60_000
 
 /**
- * What the nodes above a part say of hints: nothing, so that the part honours them by default; a limit, which the node
- * that says it enforces; or that none is honoured.
+ * What the nodes above a part demand for hints: `"default"` is nothing, so that the part honours them up to the longest;
+ * `"limit"` is a limit, which the node that has it enforces; `"never"` is that none is honoured.
  */
 export type HintRule = "default" | "limit" | "never"
 
-/** What a node says of hints to its part: the outermost word counts. */
+/** The rule for the part within a node: the outermost node decides. */
 export const hintRuleWithin = (above: HintRule, { max }: HonourHints): HintRule =>
   above !== "default" ? above : max === "never" ? "never" : "limit"
 
 /**
- * How many policies may be in one another, the innermost included: in code, in a file and in a tree. As many as 65
- * objects of a file are with all six modifiers round each, and half of what the stack bears.
+ * How many policies may be in one another, the innermost included: in code, in a file and in a tree. 65 objects of a
+ * file, each with all six modifiers round it, have that many levels. The stack bears twice as many.
  */
 export const maxDepth = 65 * 7
 
 export const allowedDepth = `at most ${maxDepth} levels of policies in one another`
 
-/** Remembers what is worked out for each part of a tree, so that asking again at every level costs nothing. */
-export const remembered = <A extends {}>(f: (tree: RetryTree) => A): (tree: RetryTree) => A => {
-  const known = new WeakMap<RetryTree, A>()
+/** Keeps the result for each part of a tree, so that asking again at every level costs nothing. */
+export const memoized = <A extends {}>(f: (tree: RetryTree) => A): (tree: RetryTree) => A => {
+  const results = new WeakMap<RetryTree, A>()
   return (tree) => {
-    const before = known.get(tree)
-    if (before !== undefined) return before
-    const now = f(tree)
-    known.set(tree, now)
-    return now
+    const known = results.get(tree)
+    if (known !== undefined) return known
+    const result = f(tree)
+    results.set(tree, result)
+    return result
   }
 }
 
@@ -139,12 +140,12 @@ export const parts = (tree: RetryTree): ReadonlyArray<RetryTree> => {
   }
 }
 
-export const speaksOfHints: (tree: RetryTree) => boolean = remembered((tree): boolean =>
-  tree._tag === "HonourHints" || parts(tree).some(speaksOfHints)
+export const hasHintRule: (tree: RetryTree) => boolean = memoized((tree): boolean =>
+  tree._tag === "HonourHints" || parts(tree).some(hasHintRule)
 )
 
 /** How many levels a tree has. Those of its parts are known since they were built, so this does not go deep. */
-export const depthOf: (tree: RetryTree) => number = remembered((tree) =>
+export const depthOf: (tree: RetryTree) => number = memoized((tree) =>
   1 + parts(tree).reduce((most, part) => Math.max(most, depthOf(part)), 0)
 )
 

@@ -20,7 +20,7 @@ import * as Form from "../../internal/form.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
-import type { Ended, Gate, Run } from "./attempt.ts"
+import type { AttemptResult, Gate, Runnable } from "./attempt.ts"
 
 /** One thing that is wrong with the options. */
 export type Issue = InvalidOptions["issues"][number]
@@ -56,7 +56,7 @@ export interface Worst {
 }
 
 /** How often what is within runs. No wait should begin that ends at `deadline` (of `elapsedMillis`) or later. */
-export type Around<Refused> = <A, E, R>(inner: Run<A, E, R>, deadline: number) => Run<A, E | Refused, R>
+export type Around<Refused> = <A, E, R>(inner: Runnable<A, E, R>, deadline: number) => Runnable<A, E | Refused, R>
 
 /** How the policies of a kind stand round a call. */
 export type Stage<Self, Refused> =
@@ -288,5 +288,5 @@ export const marked = <Policy>(mark: symbol) => (value: unknown): value is Polic
   typeof value === "object" && value !== null && mark in value
 
 /** Why the call failed. Where it never began (a wait that a time-out ended), that tells nothing of the other side. */
-export const causeOf = ({ exit, startedAt }: Ended<unknown>): Cause.Cause<unknown> | undefined =>
+export const causeOf = ({ exit, startedAt }: AttemptResult<unknown>): Cause.Cause<unknown> | undefined =>
   Exit.isSuccess(exit) ? undefined : startedAt === undefined ? Cause.empty : exit.cause

@@ -1,4 +1,4 @@
-/** A first-in-first-out queue that an entry may leave from anywhere: every operation takes constant time. */
+/** A first-in-first-out queue from which any entry can be removed. Every operation takes constant time. */
 
 /** An entry of a queue. It is in at most one queue, and in it once. */
 export interface Entry<A> {
@@ -27,7 +27,7 @@ export const add = <A>(self: Waiters<A>, value: A): Entry<A> => {
   return entry
 }
 
-/** Takes an entry out, wherever it stands. False, and nothing happens, if it no longer waits. */
+/** Removes an entry, wherever it is in the queue. False, and nothing happens, if it no longer waits. */
 export const remove = <A>(self: Waiters<A>, entry: Entry<A>): boolean => {
   if (!entry.isWaiting) return false
   if (entry.previous === undefined) self.first = entry.next

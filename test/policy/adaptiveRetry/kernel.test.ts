@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import {
+  cancel,
   cubic,
   emptyWindow,
   errorRate,
-  leave,
   multiplier,
   type Outcome,
   plateau,
@@ -178,23 +178,25 @@ describe("the cubic rate", () => {
     expect(waits(rate, tickets, 5000)).toEqual([0, 1000, 3000, 5000])
   })
 
-  it("moves those up who wait behind one that leaves, and nobody else", () => {
+  it("moves the tickets behind a cancelled one up, and no others", () => {
     const [rate] = queue(5)
-    expect(waits(leave(rate, 3), [1, 2, 4, 5])).toEqual([2000, 4000, 6000, 8000])
-    expect(waits(leave(leave(rate, 4), 1), [2, 3, 5])).toEqual([2000, 4000, 6000])
-    expect(leave(rate, 1).left).toEqual([])
+    expect(waits(cancel(rate, 3), [1, 2, 4, 5])).toEqual([2000, 4000, 6000, 8000])
+    expect(waits(cancel(cancel(rate, 4), 1), [2, 3, 5])).toEqual([2000, 4000, 6000])
+    expect(cancel(rate, 1).cancelled).toEqual([])
   })
 
-  it("gives a place that was left to the next who comes", () => {
+  it("gives the place of a cancelled ticket to the next caller", () => {
     const [rate] = queue(3)
-    const [next, ticket] = reserve(leave(leave(rate, 2), 3), 2000)
+    const [next, ticket] = reserve(cancel(cancel(rate, 2), 3), 2000)
     expect(waits(next, [1, ticket])).toEqual([2000, 4000])
   })
 
-  it("lets nobody out early and nobody wait for ever, whoever leaves and whenever", () => {
+  it("lets nobody out early and nobody wait for ever, whichever ticket is cancelled and whenever", () => {
     FastCheck.assert(
       FastCheck.property(
-        FastCheck.array(FastCheck.tuple(FastCheck.constantFrom("come", "leave", "wait"), FastCheck.nat({ max: 3000 }))),
+        FastCheck.array(
+          FastCheck.tuple(FastCheck.constantFrom("come", "cancel", "wait"), FastCheck.nat({ max: 3000 }))
+        ),
         (steps) => {
           let rate = throttled()
           let now = 2000
@@ -217,9 +219,9 @@ describe("the cubic rate", () => {
               waiting.push(ticket)
             }
             const gone = waiting[n % Math.max(1, waiting.length)]
-            if (what === "leave" && gone !== undefined) {
+            if (what === "cancel" && gone !== undefined) {
               waiting.splice(waiting.indexOf(gone), 1)
-              rate = leave(rate, gone)
+              rate = cancel(rate, gone)
             }
             depart()
             // The bucket begins empty and holds one token at this rate.
@@ -228,7 +230,7 @@ describe("the cubic rate", () => {
           now += waiting.length * 2000
           depart()
           expect(waiting).toEqual([])
-          expect(rate.left.every((ticket) => ticket > rate.filled)).toBe(true)
+          expect(rate.cancelled.every((ticket) => ticket > rate.filled)).toBe(true)
         }
       ),
       { numRuns: 300 }

@@ -23,7 +23,7 @@ const make = (form: RetryBudget.Form = RetryBudget.throttle({ maxTokens: 10, tok
         yield* Effect.ignore(Retry.apply(Effect.suspend(() => ends[made++] ?? Effect.void), retry))
         return made
       })
-    return { budget, call, tokens: () => budget.cell.current.level / 1_000 }
+    return { budget, call, tokens: () => budget.cell.state.level / 1_000 }
   })
 
 const failed = Effect.fail(down)

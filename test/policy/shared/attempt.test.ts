@@ -8,10 +8,10 @@ import { TimedOut } from "../../../src/error/PolicyError.ts"
 import * as Pipeline from "../../../src/policy/Pipeline.ts"
 import * as Retry from "../../../src/policy/Retry.ts"
 import * as RetryPolicy from "../../../src/policy/RetryPolicy.ts"
-import { attempt, timeLimit } from "../../../src/policy/shared/attempt.ts"
+import { timeLimit, withTimeLimit } from "../../../src/policy/shared/attempt.ts"
 
 const tenSeconds = timeLimit("test", "attempt", 10_000)
-const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) => attempt(effect, tenSeconds)
+const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) => withTimeLimit(effect, tenSeconds)
 
 const asked = FiberRef.unsafeMake("nobody")
 class Model extends Context.Tag("test/Model")<Model, string>() {}

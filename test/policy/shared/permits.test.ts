@@ -1,18 +1,18 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Gate from "../../../src/policy/shared/permits.ts"
+import * as Permits from "../../../src/policy/shared/permits.ts"
 import * as Waiters from "../../../src/policy/shared/waiters.ts"
 
-const admitted = (gate: Gate.Gate): Gate.Permit => {
-  const permit = Gate.admit(gate)
+const admitted = (pool: Permits.PermitPool): Permits.Permit => {
+  const permit = Permits.tryAcquire(pool)
   if (permit === undefined) throw new Error("not admitted")
   return permit
 }
 
-const gateOf = (limit: number, maxQueued: number, ageing?: number): Gate.Gate =>
-  Gate.make({ limit, maxQueued, floor: limit, ageing })
+const poolOf = (limit: number, maxQueued: number, ageing?: number): Permits.PermitPool =>
+  Permits.make({ limit, maxQueued, floor: limit, ageing })
 
-const arrival = (given: Partial<Gate.Arrival> = {}): Gate.Arrival => ({
+const arrival = (given: Partial<Permits.Arrival> = {}): Permits.Arrival => ({
   at: 0,
   priority: 0,
   deadline: Infinity,
@@ -20,106 +20,106 @@ const arrival = (given: Partial<Gate.Arrival> = {}): Gate.Arrival => ({
   ...given
 })
 
-const queued = (gate: Gate.Gate, given?: Partial<Gate.Arrival>): Gate.Waiter => {
-  const waiter = Gate.enqueue(gate, arrival(given))
+const queued = (pool: Permits.PermitPool, given?: Partial<Permits.Arrival>): Permits.Waiter => {
+  const waiter = Permits.enqueue(pool, arrival(given))
   if (waiter === undefined) throw new Error("not queued")
   return waiter
 }
 
-describe("gate", () => {
+describe("a pool of permits", () => {
   it("admits up to the limit, then queues, then refuses", () => {
-    const gate = gateOf(1, 1)
-    expect(Gate.admit(gate)).toMatchObject({ held: true, inFlight: 1 })
-    expect(Gate.admit(gate)).toBeUndefined()
-    expect(Gate.enqueue(gate, arrival())).toBeDefined()
-    expect(Gate.enqueue(gate, arrival())).toBeUndefined()
+    const pool = poolOf(1, 1)
+    expect(Permits.tryAcquire(pool)).toMatchObject({ isHeld: true, inFlight: 1 })
+    expect(Permits.tryAcquire(pool)).toBeUndefined()
+    expect(Permits.enqueue(pool, arrival())).toBeDefined()
+    expect(Permits.enqueue(pool, arrival())).toBeUndefined()
   })
 
   it("a permit goes from hand to hand: a newcomer finds no room between", () => {
-    const gate = gateOf(1, 1)
-    const first = admitted(gate)
-    const waiter = queued(gate)
-    Gate.release(gate, first)
-    expect(waiter.permit?.held).toBe(true)
-    expect(gate.running).toBe(1)
-    expect(Gate.admit(gate)).toBeUndefined()
+    const pool = poolOf(1, 1)
+    const first = admitted(pool)
+    const waiter = queued(pool)
+    Permits.release(pool, first)
+    expect(waiter.permit?.isHeld).toBe(true)
+    expect(pool.running).toBe(1)
+    expect(Permits.tryAcquire(pool)).toBeUndefined()
   })
 
   it("a permit is given back once, however often it is tried", () => {
-    const gate = gateOf(2, 0)
-    const first = admitted(gate)
-    admitted(gate)
-    Gate.release(gate, first)
-    Gate.release(gate, first)
-    expect(gate.running).toBe(1)
+    const pool = poolOf(2, 0)
+    const first = admitted(pool)
+    admitted(pool)
+    Permits.release(pool, first)
+    Permits.release(pool, first)
+    expect(pool.running).toBe(1)
   })
 
   it("who goes away after it was handed a permit passes it on", () => {
-    const gate = gateOf(1, 2)
-    const first = admitted(gate)
-    const [one, two] = [queued(gate), queued(gate)]
-    Gate.release(gate, first)
-    Gate.abandon(gate, one)
-    expect(two.permit?.held).toBe(true)
-    Gate.abandon(gate, two)
-    expect(gate.running).toBe(0)
+    const pool = poolOf(1, 2)
+    const first = admitted(pool)
+    const [one, two] = [queued(pool), queued(pool)]
+    Permits.release(pool, first)
+    Permits.abandon(pool, one)
+    expect(two.permit?.isHeld).toBe(true)
+    Permits.abandon(pool, two)
+    expect(pool.running).toBe(0)
   })
 
   it("who goes away while it waits frees its place", () => {
-    const gate = gateOf(1, 1)
-    const first = admitted(gate)
-    Gate.abandon(gate, queued(gate))
-    expect(gate.queued).toBe(0)
-    expect(gate.running).toBe(1)
-    Gate.release(gate, first)
-    expect(gate.running).toBe(0)
+    const pool = poolOf(1, 1)
+    const first = admitted(pool)
+    Permits.abandon(pool, queued(pool))
+    expect(pool.queued).toBe(0)
+    expect(pool.running).toBe(1)
+    Permits.release(pool, first)
+    expect(pool.running).toBe(0)
   })
 
   it("whose time is up gets no permit, then or later", () => {
-    const gate = gateOf(1, 3)
-    const first = admitted(gate)
-    const timeouts = Waiters.make<Gate.Waiter>()
+    const pool = poolOf(1, 3)
+    const first = admitted(pool)
+    const timeouts = Waiters.make<Permits.Waiter>()
     const woken: Array<number> = []
     const waiting = [10, 20, 30].map((deadline, i) => {
-      const waiter = queued(gate, { deadline, timeouts })
+      const waiter = queued(pool, { deadline, timeouts })
       waiter.wake = () => woken.push(i)
       return waiter
     })
-    expect(Gate.expire(gate, timeouts, 9)).toBe(10)
-    expect(Gate.expire(gate, timeouts, 20)).toBe(30)
+    expect(Permits.expire(pool, timeouts, 9)).toBe(10)
+    expect(Permits.expire(pool, timeouts, 20)).toBe(30)
     expect(woken).toEqual([0, 1])
-    Gate.release(gate, first)
-    expect(waiting.map((waiter) => waiter.permit?.held)).toEqual([undefined, undefined, true])
+    Permits.release(pool, first)
+    expect(waiting.map((waiter) => waiter.permit?.isHeld)).toEqual([undefined, undefined, true])
     expect(woken).toEqual([0, 1, 2])
-    expect(Gate.expire(gate, timeouts, 100)).toBeUndefined()
+    expect(Permits.expire(pool, timeouts, 100)).toBeUndefined()
   })
 
   it("a higher limit lets in who waits; a lower one sends nobody away", () => {
-    const gate = gateOf(1, 3)
-    const first = admitted(gate)
-    const waiting = [queued(gate), queued(gate), queued(gate)]
-    Gate.resize(gate, 3, 0)
+    const pool = poolOf(1, 3)
+    const first = admitted(pool)
+    const waiting = [queued(pool), queued(pool), queued(pool)]
+    Permits.resize(pool, 3, 0)
     expect(waiting.map((waiter) => waiter.permit !== undefined)).toEqual([true, true, false])
-    Gate.resize(gate, 1, 0)
-    expect([gate.running, gate.queued]).toEqual([3, 1])
-    Gate.release(gate, first)
-    expect([gate.running, gate.queued]).toEqual([2, 1])
+    Permits.resize(pool, 1, 0)
+    expect([pool.running, pool.queued]).toEqual([3, 1])
+    Permits.release(pool, first)
+    expect([pool.running, pool.queued]).toEqual([2, 1])
   })
 
-  it("a full gate with a queue has a tracked holder, whoever came and went", () => {
+  it("a full pool with a queue has a tracked holder, whoever came and went", () => {
     FastCheck.assert(
       FastCheck.property(
         FastCheck.integer({ min: 1, max: 4 }),
         FastCheck.array(FastCheck.oneof(FastCheck.constant(-1), FastCheck.nat(8)), { maxLength: 60 }),
         (limit, commands) => {
-          const gate = gateOf(limit, 2)
-          const held: Array<Gate.Permit> = []
+          const pool = poolOf(limit, 2)
+          const held: Array<Permits.Permit> = []
           for (const each of commands) {
-            const permit = each < 0 ? Gate.admit(gate) : undefined
+            const permit = each < 0 ? Permits.tryAcquire(pool) : undefined
             if (permit !== undefined) held.push(permit)
-            if (each >= 0) { for (const gone of held.splice(each, 1)) Gate.release(gate, gone) }
-            expect(gate.running).toBe(held.length)
-            if (held.length === limit) expect(held.some((each) => each.tracked)).toBe(true)
+            if (each >= 0) { for (const gone of held.splice(each, 1)) Permits.release(pool, gone) }
+            expect(pool.running).toBe(held.length)
+            if (held.length === limit) expect(held.some((each) => each.isTracked)).toBe(true)
           }
         }
       ),
@@ -128,21 +128,24 @@ describe("gate", () => {
   })
 
   it("where nobody may wait nobody is tracked: the hot path pays nothing", () => {
-    expect(admitted(gateOf(1, 0)).tracked).toBe(false)
-    expect(admitted(gateOf(2, 5)).tracked).toBe(false)
-    expect(admitted(gateOf(1, 5)).tracked).toBe(true)
+    expect(admitted(poolOf(1, 0)).isTracked).toBe(false)
+    expect(admitted(poolOf(2, 5)).isTracked).toBe(false)
+    expect(admitted(poolOf(1, 5)).isTracked).toBe(true)
   })
 })
 
 describe("a queue with priorities", () => {
   const step = 1_000
   /** Who gets the permits, in which order, when all have come. */
-  const order = (gate: Gate.Gate, arrivals: ReadonlyArray<Partial<Gate.Arrival>>): ReadonlyArray<number> => {
-    let holder: Gate.Permit | undefined = admitted(gate)
-    const waiting = arrivals.map((given) => queued(gate, given))
+  const order = (
+    pool: Permits.PermitPool,
+    arrivals: ReadonlyArray<Partial<Permits.Arrival>>
+  ): ReadonlyArray<number> => {
+    let holder: Permits.Permit | undefined = admitted(pool)
+    const waiting = arrivals.map((given) => queued(pool, given))
     const served: Array<number> = []
     while (holder !== undefined && served.length < arrivals.length) {
-      Gate.release(gate, holder)
+      Permits.release(pool, holder)
       const next = waiting.findIndex((waiter, i) => waiter.permit !== undefined && !served.includes(i))
       served.push(next)
       holder = waiting[next]?.permit
@@ -151,14 +154,14 @@ describe("a queue with priorities", () => {
   }
 
   it("a higher priority goes first, equal ones first come, first served", () =>
-    expect(order(gateOf(1, 9, step), [{}, { priority: 2 }, { priority: -1 }, { priority: 2 }, {}]))
+    expect(order(poolOf(1, 9, step), [{}, { priority: 2 }, { priority: -1 }, { priority: 2 }, {}]))
       .toEqual([1, 3, 0, 4, 2]))
 
   it("does not count without an ageing", () =>
-    expect(order(gateOf(1, 9), [{}, { priority: 2 }, { priority: -1 }])).toEqual([0, 1, 2]))
+    expect(order(poolOf(1, 9), [{}, { priority: 2 }, { priority: -1 }])).toEqual([0, 1, 2]))
 
   it("a waiter gains one step for each ageing that it waits", () => {
-    const late = (millis: number) => order(gateOf(1, 9, step), [{ at: 0 }, { at: millis, priority: 3 }])
+    const late = (millis: number) => order(poolOf(1, 9, step), [{ at: 0 }, { at: millis, priority: 3 }])
     expect(late(2_999)).toEqual([1, 0])
     expect(late(3_001)).toEqual([0, 1])
   })
@@ -175,7 +178,7 @@ describe("a queue with priorities", () => {
       FastCheck.property(given, (all) => {
         let at = 0
         const arrivals = all.map(({ after, priority }) => ({ at: at += after, priority }))
-        const served = order(gateOf(1, 100, step), arrivals)
+        const served = order(poolOf(1, 100, step), arrivals)
         expect([...served].sort((a, b) => a - b)).toEqual(arrivals.map((_, i) => i))
         served.forEach((i, place) => {
           for (const j of served.slice(place + 1)) {
@@ -192,29 +195,29 @@ describe("a queue with priorities", () => {
   })
 
   it("who goes away or comes too late is passed over, whatever its priority", () => {
-    const gate = gateOf(1, 9, step)
-    const timeouts = Waiters.make<Gate.Waiter>()
-    const holder = admitted(gate)
+    const pool = poolOf(1, 9, step)
+    const timeouts = Waiters.make<Permits.Waiter>()
+    const holder = admitted(pool)
     const [late, gone, low] = [
-      queued(gate, { priority: 9, deadline: 10, timeouts }),
-      queued(gate, { priority: 5 }),
-      queued(gate, { priority: -5 })
+      queued(pool, { priority: 9, deadline: 10, timeouts }),
+      queued(pool, { priority: 5 }),
+      queued(pool, { priority: -5 })
     ]
-    expect(Gate.expire(gate, timeouts, 10)).toBeUndefined()
-    Gate.abandon(gate, gone)
-    expect(gate.queued).toBe(1)
-    Gate.release(gate, holder)
-    expect([late, gone, low].map((waiter) => waiter.permit?.held)).toEqual([undefined, undefined, true])
+    expect(Permits.expire(pool, timeouts, 10)).toBeUndefined()
+    Permits.abandon(pool, gone)
+    expect(pool.queued).toBe(1)
+    Permits.release(pool, holder)
+    expect([late, gone, low].map((waiter) => waiter.permit?.isHeld)).toEqual([undefined, undefined, true])
   })
 
   it("time-outs are kept by clock: each is asked for its own", () => {
-    const gate = gateOf(1, 9)
-    admitted(gate)
-    const [one, other] = [Waiters.make<Gate.Waiter>(), Waiters.make<Gate.Waiter>()]
-    queued(gate, { deadline: 1_000, timeouts: one })
-    queued(gate, { deadline: 10, timeouts: other })
-    expect(Gate.expire(gate, other, 10)).toBeUndefined()
-    expect(gate.queued).toBe(1)
-    expect(Gate.expire(gate, one, 10)).toBe(1_000)
+    const pool = poolOf(1, 9)
+    admitted(pool)
+    const [one, other] = [Waiters.make<Permits.Waiter>(), Waiters.make<Permits.Waiter>()]
+    queued(pool, { deadline: 1_000, timeouts: one })
+    queued(pool, { deadline: 10, timeouts: other })
+    expect(Permits.expire(pool, other, 10)).toBeUndefined()
+    expect(pool.queued).toBe(1)
+    expect(Permits.expire(pool, one, 10)).toBe(1_000)
   })
 })

@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Form from "../../../../src/internal/form.ts"
-import type { Entered, Gate } from "../../../../src/policy/shared/attempt.ts"
+import type { Gate, GatePermit } from "../../../../src/policy/shared/attempt.ts"
 import * as Section from "../../../../src/policy/shared/section.ts"
 
 export class AllowanceSpent extends Data.TaggedError("AllowanceSpent")<{ readonly name: string }> {}
@@ -35,15 +35,15 @@ export const make = (options: Form.Output<typeof form>): Allowance => ({
   cell: { used: 0 }
 })
 
-const entered: Entered<unknown> = { _tag: "Entered", leave: () => undefined }
+const permit: GatePermit<unknown> = { _tag: "GatePermit", settle: () => undefined }
 
 const gate = (self: Allowance): Gate<unknown, AllowanceSpent> => ({
-  enter: (_, restore) => ({
-    _tag: "Slow",
-    enter: Effect.suspend(() => {
+  admit: (_, restore) => ({
+    _tag: "GateWait",
+    permit: Effect.suspend(() => {
       if (self.cell.used >= self.attempts) return new AllowanceSpent({ name: self.name })
       self.cell.used += 1
-      return Effect.as(restore(Effect.sleep(Duration.millis(self.pause))), entered)
+      return Effect.as(restore(Effect.sleep(Duration.millis(self.pause))), permit)
     })
   })
 })
