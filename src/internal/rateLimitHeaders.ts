@@ -12,7 +12,7 @@
  * reset header tells when the bucket is full again: `limit / (limit - remaining) × reset`.
  */
 import type { Learned } from "./bucket.ts"
-import { clock, header, type Headers, resetValue } from "./hints.ts"
+import { clock, header, type Headers, resetValue, valueOf } from "./hints.ts"
 
 export type Period = "second" | "minute" | "hour" | "day" | "month"
 export type Unit = "requests" | "tokens" | "inputTokens" | "outputTokens"
@@ -130,14 +130,14 @@ export const dimensions = (headers: Headers, now?: number): { readonly [U in Uni
   const at = clock(headers, now)
   for (const key of Object.keys(headers)) {
     const name = nameOf(key.toLowerCase())
-    const value = name === undefined ? undefined : header(headers, key.toLowerCase())
+    const value = name === undefined ? undefined : valueOf(headers[key])
     if (name === undefined || value === undefined) continue
     const number = name.field === "reset" ? resetValue(value, at) : count(value)
     if (number === undefined) continue
     const label = `${name.unit}:${name.window}`
     const dimension = told.get(label) ?? {}
     told.set(label, dimension)
-    dimension[name.field] = number
+    dimension[name.field] ??= number
   }
   const dimension = (unit: Unit): Dimension | undefined => {
     for (const window of windows) {

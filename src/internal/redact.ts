@@ -94,7 +94,7 @@ const rules: ReadonlyArray<readonly [RegExp, string]> = [
   // `https://user:password@host`; the password may hold an @ itself
   [/(:\/\/)(?!\[redacted\]@)[^\s/"'?#\\<>]+@/g, `$1${mask}@`],
   // JSON Web Tokens
-  [new RegExp(`${start}eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_.-]+`, "g"), mask],
+  [new RegExp(`${start}eyJ[A-Za-z0-9_-]{8,}(?:\\.[A-Za-z0-9_.-]+)?`, "g"), mask],
   // Keys known by their own prefix (partly starred out too, as OpenAI echoes them)
   [
     new RegExp(

@@ -181,7 +181,7 @@ const wire: Wire = {
 }
 
 const path = (baseUrl: string): string =>
-  new URL(baseUrl).pathname.replace(/\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
+  new URL(baseUrl).pathname.replace(/(?<!\/)\/+$/, "").endsWith("/v1") ? "/messages" : "/v1/messages"
 
 /** Sent without a message, the request would only be refused by the API. */
 const fault = (request: LanguageModel.Request, provider: string): httpModel.Fault | undefined =>

@@ -95,7 +95,7 @@ const unsupported = (): never => {
   throw new Refused("Unsupported")
 }
 
-const quantifier = /(?:[*+?]|\{(\d+)(,?)(\d*)\})\??/y
+const quantifier = /(?:[*+?]|\{(\d+)(?:(,)(\d*))?\})\??/y
 const escape = /\\(?:u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|c[a-zA-Z]|[pP]\{[^}]*\}|[^])/uy
 const surrogatePair = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}/y
 const characterClass = /\[\^?(?:\\[^]|[^\]\\])*\]/y
@@ -139,7 +139,7 @@ const parse = (text: string, unicode: boolean): Node => {
         _tag: "Repeat",
         part,
         least: fewest,
-        most: comma === "" ? fewest : most === "" ? Number.POSITIVE_INFINITY : Number(most)
+        most: comma === undefined ? fewest : most === "" ? Number.POSITIVE_INFINITY : Number(most)
       }
     }
     return {

@@ -98,7 +98,7 @@ const without = (value: JsonObject, key: string): JsonObject =>
 
 const otherCase = (name: string): string =>
   name.includes("_")
-    ? name.replace(/_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    ? name.replace(/(?<!_)_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase())
     : /[A-Z]/.test(name.slice(1))
     ? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
     : name.charAt(0).toUpperCase() + name.slice(1)

@@ -138,7 +138,7 @@ export const rules: { readonly [D in Translated]: Rules } = {
 }
 
 /** Escapes, classes, openings of groups and lazy marks of a regular expression, each as one piece. */
-const pieces = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]|\(\?(?::|<?[=!]|<|)|(?:[*+?]|\{\d+(?:,\d*)?\})\??|[\s\S]/g
+const pieces = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*(?:\]|$)|\(\?(?::|<?[=!]|<|)|(?:[*+?]|\{\d+(?:,\d*)?\})\??|[\s\S]/g
 
 const largestCount = 256
 

@@ -81,7 +81,7 @@ const statusOf = (reply: Reply): number | undefined => {
 // Limits --------------------------------------------------------------------------------------------------------------
 
 /** "Limit 30000, Requested 31538", "Limit 7000, Used 0, Requested ~12903". */
-const limitAndRequested = /\blimit:? ?~?([\d,]+)(?:[^.\n]{0,80}?)\brequested:? ?~?([\d,]+)/i
+const limitAndRequested = /\blimit:? ?~?([\d,]{1,20})(?:[^.\n]{0,80}?)\brequested:? ?~?([\d,]+)/i
 
 const asked = (text: string): Sizes | undefined => {
   const found = limitAndRequested.exec(text)
@@ -212,27 +212,27 @@ const busyNotRate = (body: ErrorBody): boolean =>
 
 /** Each pattern is a sentence that says of its numbers what they are. A number that merely stands there is none. */
 const sizePatterns: ReadonlyArray<readonly [pattern: RegExp, requested: number, limit: number]> = [
-  [/context length (?:is|of) (?:only )?([\d,]+)[\s\S]{0,300}?\btotal of (?:at least |about )?([\d,]+)/i, 2, 1],
+  [/context length (?:is|of) (?:only )?([\d,]{1,20})[\s\S]{0,300}?\btotal of (?:at least |about )?([\d,]+)/i, 2, 1],
   [
-    /maximum context length (?:is|of) ([\d,]+)[\s\S]{0,80}?(?:requested|resulted in|has|contains?|you requested about) (?:about |at least )?([\d,]+)(?![\d,]|\s*(?:output|completion))/i,
+    /maximum context length (?:is|of) ([\d,]{1,20})[\s\S]{0,80}?(?:requested|resulted in|has|contains?|you requested about) (?:about |at least )?([\d,]{1,20})(?![\d,]|\s*(?:output|completion))/i,
     2,
     1
   ],
-  [/([\d,]+) tokens? > ([\d,]+)/i, 1, 2],
-  [/token count \(?([\d,]+)\)? exceeds[^\d]{0,80}\(?([\d,]+)/i, 1, 2],
-  [/token count is ([\d,]+)[^\d]{0,60}up to ([\d,]+)/i, 1, 2],
-  [/tokens \(([\d,]+)\) exceed[^\d]{0,60}\(([\d,]+)\)/i, 1, 2],
-  [/maximum prompt length is ([\d,]+)[^\d]{0,60}([\d,]+)/i, 2, 1],
-  [/passed ([\d,]+) input tokens[\s\S]{0,120}?context length is only ([\d,]+)/i, 1, 2],
-  [/limit of ([\d,]+) tokens[\s\S]{0,60}?resulted in ([\d,]+)/i, 2, 1],
-  [/token limit: ?([\d,]+)[^\d]{0,20}requested:? ?([\d,]+)/i, 2, 1],
-  [/(?:request|input|prompt) \(([\d,]+) tokens?\) (?:exceeds|is longer than)[^\d]{0,60}\(?([\d,]+)/i, 1, 2],
+  [/([\d,]{1,20}) tokens? > ([\d,]+)/i, 1, 2],
+  [/token count \(?([\d,]{1,20})\)? exceeds[^\d]{0,80}\(?([\d,]+)/i, 1, 2],
+  [/token count is ([\d,]{1,20})[^\d]{0,60}up to ([\d,]+)/i, 1, 2],
+  [/tokens \(([\d,]{1,20})\) exceed[^\d]{0,60}\(([\d,]{1,20})\)/i, 1, 2],
+  [/maximum prompt length is ([\d,]{1,20})[^\d]{0,60}([\d,]+)/i, 2, 1],
+  [/passed ([\d,]{1,20}) input tokens[\s\S]{0,120}?context length is only ([\d,]+)/i, 1, 2],
+  [/limit of ([\d,]{1,20}) tokens[\s\S]{0,60}?resulted in ([\d,]+)/i, 2, 1],
+  [/token limit: ?([\d,]{1,20})[^\d]{0,20}requested:? ?([\d,]+)/i, 2, 1],
+  [/(?:request|input|prompt) \(([\d,]{1,20}) tokens?\) (?:exceeds|is longer than)[^\d]{0,60}\(?([\d,]+)/i, 1, 2],
   [/context (?:length|window|size|limit) (?:is|of|to|:|=)[^\d\n]{0,12}([\d,]+)/i, 0, 1],
-  [/context (?:length|window|size|limit)[^\d\n]{0,30}([\d,]+) tokens?\b/i, 0, 1],
-  [/(?:maximum|max\w*|at most|limit)[^\d\n]{0,40}([\d,]{3,}) tokens/i, 0, 1]
+  [/context (?:length|window|size|limit)[^\d\n]{0,30}([\d,]{1,20}) tokens?\b/i, 0, 1],
+  [/(?:maximum|max\w{0,24}|at most|limit)[^\d\n]{0,40}([\d,]{3,20}) tokens/i, 0, 1]
 ]
 
-const sum = /context limit: ([\d,]+) \+ ([\d,]+) > ([\d,]+)/i
+const sum = /context limit: ([\d,]{1,20}) \+ ([\d,]{1,20}) > ([\d,]+)/i
 
 const overflow = (text: string): Sizes => {
   const both = sum.exec(text)
@@ -288,7 +288,7 @@ const missing = (body: ErrorBody): Diagnosis => {
   const path =
     /invalid url|no route|route not found|cannot (?:post|get) \/|page not found|path not found|no such (?:api )?endpoint|unknown (?:url|endpoint|request url)|not found on this server|no static resource|method not allowed/i
   const other =
-    /(?:response|thread|file|assistant|batch|conversation|item)s? (?:with id )?\S* ?not found|no (?:thread|file|assistant|batch) found/i
+    /(?:response|thread|file|assistant|batch|conversation|item)s? (?:with id )?\S{0,80} ?not found|no (?:thread|file|assistant|batch) found/i
   const bare = /^\s*"?(?:404\b[\s:]*(?:page )?)?not found"?\.?\s*$/i
   if (
     body.isHtml || path.test(body.text) ||

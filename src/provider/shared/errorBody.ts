@@ -43,6 +43,9 @@ export const isFault = (base: unknown): base is Fields =>
   isRecord(base) && typeof base["status_code"] === "number" && base["status_code"] !== 0
 
 const textLimit = 32_768
+
+/** Some 150 patterns run over the words: what an error says stands at the start of a long text, or at its end. */
+const wordsLimit = { start: 6_144, end: 2_048 } as const
 const depthLimit = 8
 const sizeLimit = 4_194_304
 
@@ -64,12 +67,12 @@ const htmlStart = /^\s*(?:<!--[\s\S]{0,500}?-->\s*)?(?:<!doctype html|<html|<hea
 const readable = (html: string): string =>
   html.slice(0, textLimit)
     .replace(/<(script|style)\b[\s\S]*?(?:<\/\1>|$)/gi, " ")
-    .replace(/<[^>]{0,2000}>/g, " ")
+    .replace(/<[^<>]*>/g, " ")
     .replace(/&nbsp;/g, " ").replace(/&#39;/g, "'").replace(/&amp;/g, "&")
     .replace(/\s+/g, " ").trim().slice(0, 500)
 
 /** Codes in text that has an envelope printed inside it, as proxies do: `"code": "insufficient_quota"` or Python's repr. */
-const printedCode = /\\*["'](?:type|code|status|reason)\\*["']\s*:\s*\\*["']([A-Za-z_]{4,60})\\*["']/g
+const printedCode = /(?<!\\)\\*["'](?:type|code|status|reason)\\*["']\s*:\s*\\*["']([A-Za-z_]{4,60})\\*["']/g
 const printedStatus = /(?:error code|status(?: code)?|statusCode)\W{1,4}([45]\d\d)\b/i
 const exceptionName = /\b(?:litellm\.|openai\.|anthropic\.)?([A-Z][A-Za-z]+(?:Error|Exception|Exceeded))\b/g
 
@@ -330,6 +333,11 @@ const streamPayloads = (text: string): ReadonlyArray<unknown> => {
   return [...data, tail].filter((payload) => payload !== undefined)
 }
 
+const shortened = (text: string): string =>
+  text.length <= wordsLimit.start + wordsLimit.end
+    ? text
+    : `${text.slice(0, wordsLimit.start)}\n${text.slice(-wordsLimit.end)}`
+
 const withoutAddresses = (text: string): string => text.replace(/\b(?:https?:\/\/|www\.)\S+/gi, " ")
 
 const stringOf = (body: unknown): string | undefined =>
@@ -365,7 +373,7 @@ export const read = (body: unknown, code?: string): ErrorBody => {
     isError: found.isError,
     isHtml,
     codes: found.codes,
-    text: withoutAddresses([...found.texts].join("\n").slice(0, textLimit)),
+    text: withoutAddresses(shortened([...found.texts].join("\n"))),
     detail: found.detail,
     status: found.status,
     param: found.param,

@@ -56,7 +56,7 @@ export const baseUrlIssues = (
   if (url.username !== "" || url.password !== "" || redact(baseUrl) !== baseUrl) {
     return issue("an address without credentials; give the key as apiKey, or as a Redacted header")
   }
-  return url.pathname.replace(/\/+$/, "").endsWith(vendor.added)
+  return url.pathname.replace(/(?<!\/)\/+$/, "").endsWith(vendor.added)
     ? issue(`the address without ${vendor.added}, which is added to it`)
     : []
 }
@@ -146,7 +146,7 @@ export const endpoint = (
   query: { readonly [name: string]: string } = {}
 ): string => {
   const url = new URL(baseUrl)
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}${path}`
+  url.pathname = `${url.pathname.replace(/(?<!\/)\/+$/, "")}${path}`
   url.hash = ""
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return url.href

@@ -99,7 +99,7 @@ const blockTags = [
 const resultTags = ["text", "image", "search_result", "document", "tool_reference", "browser_state"]
 
 const mediaTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"]
-const base64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/
+const base64 = /^[A-Za-z0-9+/\s]+(?:={1,2}\s*)?$/
 const idPattern = /^[a-zA-Z0-9_-]+$/
 
 const checkImage = (block: Fields, at: string): Block => {
