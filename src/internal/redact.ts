@@ -84,6 +84,12 @@ const redactNamed = (text: string): string => {
 /** Where a token may start: not in the middle of a word, unless that word is `%20` or ends in `_`. */
 const start = "(?:\\b|(?<=_)|(?<=%[0-9a-fA-F]{2}))"
 
+/**
+ * What follows the prefix of a key is no word: it has a digit, a capital or a star, or many letters without a break. The
+ * names of parameters (`skipTlsVerification`, `hf_use_cache`, `sk-learn-version`) have none of these behind a separator.
+ */
+const looksRandom = "(?=[A-Za-z0-9*\\-_.]{6})(?=[A-Za-z0-9*\\-_.]{0,64}[A-Z0-9*]|[a-z]{16})"
+
 /** Each rule knows a credential by its own form; what the groups hold is kept, the rest is masked. */
 const rules: ReadonlyArray<readonly [RegExp, string]> = [
   [/-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?/g, mask],
@@ -98,8 +104,8 @@ const rules: ReadonlyArray<readonly [RegExp, string]> = [
   // Keys known by their own prefix (partly starred out too, as OpenAI echoes them)
   [
     new RegExp(
-      `${start}(?:sk|pk|rk|gsk|xai|pplx|hf|tgp|fw|nvapi|csk|r8|AIza|ya29|ghp|gho|ghs|glpat|AKIA|ASIA)` +
-        "(?:[-_.](?=[A-Za-z0-9*\\-_]{6})|(?=[A-Za-z0-9*_-]{12}))[A-Za-z0-9*\\-_.]+",
+      `${start}(?:(?:sk|pk|rk|gsk|xai|pplx|hf|tgp|fw|nvapi|csk|r8|ghp|gho|ghs|glpat)[-_.]${looksRandom}` +
+        "|(?:AIza|ya29|AKIA|ASIA)(?=[A-Za-z0-9*\\-_.]{12}))[A-Za-z0-9*\\-_.]+",
       "g"
     ),
     mask

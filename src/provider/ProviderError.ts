@@ -33,6 +33,8 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ModelError from "../error/ModelError.ts"
 import * as Hints from "../internal/hints.ts"
+import { isRecord } from "../internal/record.ts"
+import { describeCause } from "../internal/redact.ts"
 import { classify } from "./providerError/classify.ts"
 import * as ErrorBody from "./shared/errorBody.ts"
 import * as StreamError from "./shared/streamError.ts"
@@ -131,7 +133,26 @@ const waitField = (millis: number | undefined) => millis === undefined ? {} : { 
  * @category constructors
  */
 export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
-  const headers = reply.headers ?? {}
+  try {
+    return read(reply)
+  } catch (cause) {
+    return unreadable(reply, cause)
+  }
+}
+
+/** Whatever a server sends, a failure stays one: what nobody foresaw may have been billed, and its status is kept. */
+const unreadable = (reply: ProviderReply, cause: unknown): ModelError.ModelError =>
+  new ModelError.UnknownError({
+    provider: textOf(reply.provider) ?? "unknown",
+    ...(textOf(reply.model) === undefined ? {} : { model: textOf(reply.model) }),
+    ...(Number.isSafeInteger(reply.status) ? { status: reply.status } : {}),
+    cause: describeCause(cause)
+  })
+
+const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+
+const read = (reply: ProviderReply): ModelError.ModelError => {
+  const headers = isRecord(reply.headers) ? reply.headers : {}
   // AWS names the error in a header, as `ThrottlingException:http://…`, and leaves the body to words.
   const body = ErrorBody.read(reply.body, Hints.header(headers, "x-amzn-errortype")?.split(":")[0])
   const diagnosis = classify({
@@ -254,7 +275,7 @@ export interface StreamEvent {
  * @category constructors
  */
 export const fromStreamEvent = (options: StreamEvent): Option.Option<ModelError.ModelError> => {
-  const body = StreamError.find(options.event, options.name)
+  const body = errorIn(options)
   return body === undefined ? Option.none() : Option.some(fromResponse({
     provider: options.provider,
     model: options.model,
@@ -263,6 +284,15 @@ export const fromStreamEvent = (options: StreamEvent): Option.Option<ModelError.
     body,
     now: options.now
   }))
+}
+
+/** An event that cannot even be looked through is an error. */
+const errorIn = ({ event, name }: StreamEvent): unknown => {
+  try {
+    return StreamError.find(event, name)
+  } catch (cause) {
+    return { error: { type: "server_error", message: describeCause(cause).message } }
+  }
 }
 
 /** A refusal in the 4xx was never run; what failed at 5xx or inside a success may have been. */

@@ -102,6 +102,32 @@ describe("redact", () => {
   })
 })
 
+describe("the name of a parameter", () => {
+  it.each([
+    "skipTlsVerification",
+    "skip_disambiguation",
+    "pkgRegistryAddress",
+    "hf_use_cache",
+    "rkPartitionKeyColumn",
+    "fwRuleIdentifier"
+  ])(
+    "%s is no key",
+    (name) => expect(redact(`Unexpected parameter ${name}`)).toBe(`Unexpected parameter ${name}`)
+  )
+
+  it.each([
+    "sk-proj-abc123def456",
+    "gsk_abcdefABCDEF",
+    "hf_abcdefghijklmnopqrst",
+    "sk-****abcd",
+    "AIzaSyA1234567890",
+    "ghp_16C7e42F292c6912"
+  ])(
+    "%s is a key",
+    (key) => expect(redact(`The key ${key} is wrong`)).toBe("The key [redacted] is wrong")
+  )
+})
+
 /** Pieces from which every rule can be met, in any order. */
 const pieces = FastCheck.array(
   FastCheck.oneof(

@@ -221,7 +221,8 @@ describe("Toolkit.run", () => {
       })
       const circular: Record<string, unknown> = {}
       circular.self = circular
-      for (const value of [circular, 12n, { deep: [1n] }]) {
+      const noData = [Promise.resolve(1), () => 1, Symbol.for("now"), Effect.succeed(1)]
+      for (const value of [circular, 12n, { deep: [1n] }, ...noData]) {
         const error = yield* Effect.flip(Toolkit.run(toolkit, handlers(value, 1), nowCall))
         expect(error).toMatchObject({ _tag: "InvalidHandler", callId: "call_2", tool: "now" })
         expect(error.message).toContain("success schema")

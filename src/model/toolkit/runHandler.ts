@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as PolicyError from "../../error/PolicyError.ts"
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, property } from "../../internal/redact.ts"
 import type * as Tool from "../Tool.ts"
 
 /** What the model reads, and the handler's own value or failure. */
@@ -22,6 +22,17 @@ export interface Unwritable {
 
 /** Text goes to the model as it is; quoting it as JSON would only cost tokens. */
 const toText = (encoded: unknown): string => typeof encoded === "string" ? encoded : JSON.stringify(encoded) ?? "null"
+
+/** What JSON would write as `{}`, as `null` or not at all, though it is something: the model would take it for a success. */
+const notData = (value: unknown): string | undefined =>
+  typeof value === "function" || typeof value === "symbol"
+    ? `it is a ${typeof value}`
+    : typeof value === "object" && value !== null && typeof property(value, "then") === "function"
+    ? "it is a promise, which nobody awaits"
+    // An error of Effect is an effect as well.
+    : Effect.isEffect(value) && !(value instanceof Error)
+    ? "it is an effect, which nobody runs"
+    : undefined
 
 const words = {
   success: { noun: "answer", verb: "Answer" },
@@ -40,6 +51,8 @@ const write = <E>(
       problem: `its ${noun} cannot be written as text: ${excerpt(detail, 300)}`,
       remedy: `${verb} what the tool's ${field} schema says, and give the tool a ${field} schema with a JSON form.`
     })
+  const odd = notData(value)
+  if (odd !== undefined) return Effect.fail(refuse(odd))
   return Schema.encodeUnknown(schema)(value).pipe(
     Effect.mapError((error) => refuse(ParseResult.TreeFormatter.formatErrorSync(error))),
     Effect.flatMap((encoded) =>

@@ -125,9 +125,9 @@ export const readBlock = (block: unknown, raw: Raw): Block => {
 }
 
 /** An id of its own for every call: absent and repeated ones are made up, the same for the same reply. */
-export const callId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
+export const callId = (given: string | undefined, index: number, isUsed: (id: string) => boolean): string => {
   let id = given
-  for (let next = index; id === undefined || used.has(id); next++) id = `call_${next}`
+  for (let next = index; id === undefined || isUsed(id); next++) id = `call_${next}`
   return id
 }
 
@@ -216,7 +216,7 @@ const partsOf = (
         break
       }
       case "Call": {
-        const id = callId(block.id, used.size, used)
+        const id = callId(block.id, used.size, (each) => used.has(each))
         used.add(id)
         parts.push({ _tag: "ToolCall", id, name: block.name, arguments: orEmptyObject(block.arguments) })
       }

@@ -5,6 +5,9 @@
  * to stop, and `message_stop`, which alone says that the reply is whole. Gateways bend this: they send `message_start` twice,
  * or begin the reply anew in the middle of it, or answer with the whole message as plain JSON.
  */
+import * as Chunk from "effect/Chunk"
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
@@ -35,13 +38,14 @@ interface Options {
 type Open =
   | { readonly _tag: "Skipped" }
   /** A text, as long as it may be what citations stand for, and the citations. */
-  | { readonly _tag: "Plain"; readonly text: string | undefined; readonly citations: ReadonlyArray<unknown> }
+  | { readonly _tag: "Plain"; readonly text: string | undefined; readonly citations: Chunk.Chunk<unknown> }
   /** What the server does by itself; its input may come in pieces. */
   | {
     readonly _tag: "Own"
     readonly kind: string
     readonly block: Fields
-    readonly start: string
+    /** The block as it was written; none once deltas have made it another. */
+    readonly start: string | undefined
     readonly input: string
   }
   | { readonly _tag: "Thinking"; readonly state: reply.State | undefined }
@@ -64,8 +68,8 @@ export interface State {
   /** Whether anything of it was said; the provider's own state alone is not. */
   readonly hasSaid: boolean
   readonly attempt: number
-  readonly open: ReadonlyMap<number, Open>
-  readonly callIds: ReadonlySet<string>
+  readonly open: HashMap.HashMap<number, Open>
+  readonly callIds: HashSet.HashSet<string>
   /** Whether the current message has calls; those before a seam have been answered. */
   readonly hasCalls: boolean
   /** Whether the arguments of all calls that are over are whole JSON. */
@@ -82,8 +86,8 @@ export const initial: State = {
   hasContent: false,
   hasSaid: false,
   attempt: 1,
-  open: new Map(),
-  callIds: new Set(),
+  open: HashMap.empty(),
+  callIds: HashSet.empty(),
   hasCalls: false,
   areCallsWhole: true,
   said: undefined,
@@ -117,11 +121,7 @@ const started = (options: Options, message: Fields): StreamPart.StreamPart =>
     requestId: options.facts.requestId
   })
 
-const without = <K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> => {
-  const rest = new Map(map)
-  rest.delete(key)
-  return rest
-}
+const openAt = (state: State, at: number): Open | undefined => Option.getOrUndefined(HashMap.get(state.open, at))
 
 /** No arguments at all mean none were needed. */
 const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.ToolCall => {
@@ -135,9 +135,9 @@ const metadataOf = (state: reply.State | undefined, options: Options): ReadonlyA
 }
 
 const closeBlock = (state: State, options: Options, at: number): Step => {
-  const block = state.open.get(at)
+  const block = openAt(state, at)
   if (block === undefined) return { state, parts: none }
-  const next = { ...state, open: without(state.open, at) }
+  const next = { ...state, open: HashMap.remove(state.open, at) }
   switch (block._tag) {
     case "Call": {
       const part = wholeCall(block)
@@ -149,7 +149,8 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
     case "Own":
       return { state: { ...next, hasContent: true }, parts: [ownPart(block, options)] }
     case "Plain": {
-      const metadata = block.text && reply.citedMetadata(block.text, block.citations, options.facts.provider)
+      const metadata = block.text &&
+        reply.citedMetadata(block.text, Chunk.toReadonlyArray(block.citations), options.facts.provider)
       return { state: next, parts: metadata ? [StreamPart.textDelta("", metadata)] : none }
     }
     default:
@@ -161,7 +162,7 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
 const ownPart = (block: Extract<Open, { readonly _tag: "Own" }>, options: Options): StreamPart.StreamPart => {
   const { input, kind, start } = block
   const json = input.trim() === "" || !isWholeText(input)
-    ? start
+    ? start ?? JSON.stringify(block.block)
     : JSON.stringify({ ...block.block, input: "\u0000input" }).replace("\"\\u0000input\"", () => input)
   return { _tag: "ProviderPart", kind, providerMetadata: reply.ownMetadata(json, options.facts.provider) }
 }
@@ -172,13 +173,13 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
   // A stop that never came: the next start ends the block before it.
   const closed = closeBlock(state, options, at)
   const opened = (open: Open, more: Partial<State>, parts: ReadonlyArray<StreamPart.StreamPart>): Step =>
-    sent({ ...closed.state, ...more, open: new Map(closed.state.open).set(at, open) }, [...closed.parts, ...parts])
+    sent({ ...closed.state, ...more, open: HashMap.set(closed.state.open, at, open) }, [...closed.parts, ...parts])
   switch (block._tag) {
     case "Skipped":
       return opened({ _tag: "Skipped" }, {}, none)
     case "Text":
       return opened(
-        { _tag: "Plain", text: block.text, citations: block.citations },
+        { _tag: "Plain", text: block.text, citations: Chunk.fromIterable(block.citations) },
         {},
         block.text === "" ? none : [StreamPart.textDelta(block.text)]
       )
@@ -191,11 +192,11 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
         block.text === "" ? none : [StreamPart.reasoningDelta(block.text)]
       )
     case "Call": {
-      const index = state.callIds.size
-      const id = reply.callId(block.id, index, state.callIds)
+      const index = HashSet.size(state.callIds)
+      const id = reply.callId(block.id, index, (each) => HashSet.has(state.callIds, each))
       return opened(
         { _tag: "Call", index, id, name: block.name, given: block.arguments, json: "" },
-        { callIds: new Set(state.callIds).add(id), hasCalls: true },
+        { callIds: HashSet.add(state.callIds, id), hasCalls: true },
         [StreamPart.toolCallStart(index, id, block.name)]
       )
     }
@@ -230,11 +231,11 @@ const begin = (
       return { state: { ...state, phase: "Open", messageId }, parts: [start] }
     case "Stopped": {
       const next = { ...state, phase: "Open", messageId, hasCalls: false, said: undefined, details: undefined } as const
-      return { state: { ...next, open: new Map(), counts: reply.noCounts }, parts: [StreamPart.seam] }
+      return { state: { ...next, open: HashMap.empty(), counts: reply.noCounts }, parts: [StreamPart.seam] }
     }
     case "Open": {
       if (messageId !== undefined && messageId === state.messageId) return { state, parts: [] }
-      if (!state.hasContent) return { state: { ...state, messageId, open: new Map() }, parts: [start] }
+      if (!state.hasContent) return { state: { ...state, messageId, open: HashMap.empty() }, parts: [start] }
       // Another message before the end of this one: a gateway lost its connection and asked again.
       const attempt = state.attempt + 1
       return {
@@ -263,7 +264,7 @@ const messageStart = (state: State, options: Options, message: Fields, raw: repl
 
 const withOpen = (state: State, at: number, block: Open): State => ({
   ...state,
-  open: new Map(state.open).set(at, block)
+  open: HashMap.set(state.open, at, block)
 })
 
 /** More of a block of the server's own: each text of the delta goes on with the field of its name, as compaction has it. */
@@ -274,11 +275,11 @@ const grownOwn = (block: Extract<Open, { readonly _tag: "Own" }>, delta: Fields)
   })
   if (more.length === 0) return block
   const grown = { ...block.block, ...Object.fromEntries(more) }
-  return { ...block, block: grown, start: JSON.stringify(grown) }
+  return { ...block, block: grown, start: undefined }
 }
 
 const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
-  const block = state.open.get(at)
+  const block = openAt(state, at)
   if (block?._tag === "Skipped") return { state, parts: none }
   if (block?._tag === "Own" && delta["type"] !== "input_json_delta") {
     return { state: withOpen(state, at, grownOwn(block, delta)), parts: none }
@@ -295,7 +296,7 @@ const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
     }
     case "citations_delta":
       return block?._tag !== "Plain" ? { state, parts: none } : {
-        state: withOpen(state, at, { ...block, citations: [...block.citations, delta["citation"]] }),
+        state: withOpen(state, at, { ...block, citations: Chunk.append(block.citations, delta["citation"]) }),
         parts: none
       }
     case "thinking_delta": {
@@ -341,7 +342,7 @@ const finished = (state: State): StreamPart.StreamPart =>
 const closeAll = (state: State, options: Options): Step => {
   let current = state
   const parts: Array<StreamPart.StreamPart> = []
-  for (const at of state.open.keys()) {
+  for (const at of [...HashMap.keys(state.open)].sort((left, right) => left - right)) {
     const closed = closeBlock(current, options, at)
     parts.push(...closed.parts)
     current = closed.state

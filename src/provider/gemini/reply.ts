@@ -264,16 +264,16 @@ export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wro
  */
 export const callId = (
   given: unknown,
-  used: ReadonlyArray<string>,
+  isUsed: (id: string) => boolean,
   reply: string | undefined,
   index: number
 ): string => {
   const id = nonBlank(given)
-  if (id !== undefined && !used.includes(id)) return id
+  if (id !== undefined && !isUsed(id)) return id
   // Other providers, to whom the conversation may move, take nothing but these characters and 40 of them.
   const prefix = reply === undefined ? "call" : `call_${reply.replace(/[^a-zA-Z0-9_-]/g, "").slice(0, 24)}`
   for (let next = index;; next++) {
-    if (!used.includes(`${prefix}_${next}`)) return `${prefix}_${next}`
+    if (!isUsed(`${prefix}_${next}`)) return `${prefix}_${next}`
   }
 }
 
@@ -287,7 +287,7 @@ export const argumentsText = (call: RawCall, text: string): string => {
 /** As `StreamPart.collect` joins the deltas of a stream: a text that is signed stays a part of its own. */
 const responseParts = (frame: Frame, text: string, provider: string): ReadonlyArray<Response.Part> | Wrong => {
   const parts: Array<Response.Part> = []
-  const used: Array<string> = []
+  const used = new Set<string>()
   for (const part of frame.parts) {
     if (part.kind === "own") {
       parts.push(ownPartOf(part, text, provider))
@@ -306,8 +306,8 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
     }
     const name = part.call.fields["name"]
     if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
-    const id = callId(part.call.fields["id"], used, frame.id, used.length)
-    used.push(id)
+    const id = callId(part.call.fields["id"], (each) => used.has(each), frame.id, used.size)
+    used.add(id)
     parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...metadataField })
   }
   return parts

@@ -3,6 +3,7 @@
  * on every chunk, the reply is taken to be over only when the events are. Calls come whole, or (Gemini 3) in pieces.
  */
 import * as Either from "effect/Either"
+import * as HashSet from "effect/HashSet"
 import type * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
@@ -28,7 +29,7 @@ interface OpenCall {
 export interface State {
   readonly started: boolean
   readonly id: string | undefined
-  readonly ids: ReadonlyArray<string>
+  readonly ids: HashSet.HashSet<string>
   readonly open: OpenCall | undefined
   /** Whether anything was said; a signature alone says nothing. */
   readonly hasContent: boolean
@@ -40,7 +41,7 @@ export interface State {
 const initial: State = {
   started: false,
   id: undefined,
-  ids: [],
+  ids: HashSet.empty(),
   open: undefined,
   hasContent: false,
   finishReason: undefined,
@@ -76,8 +77,8 @@ const begin = (
   // The call before may lack its last event.
   const state = close(before, provider, parts)
   if ("wrong" in state) return state
-  const index = state.ids.length
-  const id = geminiReply.callId(call.fields["id"], state.ids, state.id, index)
+  const index = HashSet.size(state.ids)
+  const id = geminiReply.callId(call.fields["id"], (each) => HashSet.has(state.ids, each), state.id, index)
   const args = call.fields["args"]
   const given = args === undefined || args === null ? undefined : geminiReply.argumentsText(call, text)
   parts.push(StreamPart.toolCallStart(index, id, name))
@@ -85,7 +86,7 @@ const begin = (
   return {
     ...state,
     hasContent: true,
-    ids: [...state.ids, id],
+    ids: HashSet.add(state.ids, id),
     open: { index, id, name, pieces: geminiArguments.none, given, signature: call.signature }
   }
 }
@@ -223,7 +224,7 @@ const end = (facts: decode.Facts) =>
   if ("wrong" in state) return decode.malformed(facts, { text: "" }, state.wrong)
   const usage = geminiReply.usageOf(state.counts)
   const reason = geminiReply.finishReasonOf(state.finishReason, {
-    hasCalls: state.ids.length > 0,
+    hasCalls: HashSet.size(state.ids) > 0,
     // A call that is cut in its pieces has been refused by now.
     areCallsWhole: true
   })

@@ -121,10 +121,10 @@ export const metadataOf = (item: Fields, provider: string): string | undefined =
 }
 
 /** The id of a call: the given one if it is new, or else one made up, the same for the same reply. */
-export const freshId = (given: string | undefined, index: number, used: ReadonlySet<string>): string => {
-  if (given !== undefined && !used.has(given)) return given
+export const freshId = (given: string | undefined, index: number, isUsed: (id: string) => boolean): string => {
+  if (given !== undefined && !isUsed(given)) return given
   let next = index
-  while (used.has(`call_${next}`)) next++
+  while (isUsed(`call_${next}`)) next++
   return `call_${next}`
 }
 
@@ -185,7 +185,7 @@ interface Gathered {
 const addCall = (item: Fields, at: number, text: string, into: Gathered): string | undefined => {
   const name = item["name"]
   if (typeof name !== "string") return `output.${at}.name: a function_call without the name of its function`
-  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, into.ids)
+  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, (each) => into.ids.has(each))
   into.ids.add(id)
   if (item["status"] === "incomplete") into.cutCall = true
   const json = argumentsText(item["arguments"], () => rawAt(text, ["output", at, "arguments"]))

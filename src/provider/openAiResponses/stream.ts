@@ -5,6 +5,9 @@
  * Items are told apart by `output_index`: GitHub Copilot gives each event another `item_id`. Servers that leave the index
  * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
@@ -49,15 +52,15 @@ export interface State {
   /** Something of the reply's items has come, so the terminal event need not be read for them. */
   readonly items: boolean
   /** What the ids of items stand for: the index they came with, or themselves where no index had come. */
-  readonly names: ReadonlyMap<string, ItemKey>
+  readonly names: HashMap.HashMap<string, ItemKey>
   /** Pieces of text that have been sent on, by item, kind and place. */
-  readonly told: ReadonlySet<string>
+  readonly told: HashSet.HashSet<string>
   /** Reasoning items whose state has been sent on. */
-  readonly metadataSent: ReadonlySet<ItemKey>
-  readonly calls: ReadonlyMap<ItemKey, Call>
+  readonly metadataSent: HashSet.HashSet<ItemKey>
+  readonly calls: HashMap.HashMap<ItemKey, Call>
   /** The calls of all replies of the stream. */
   readonly count: number
-  readonly ids: ReadonlySet<string>
+  readonly ids: HashSet.HashSet<string>
   readonly refused: boolean
   readonly cutCall: boolean
 }
@@ -66,12 +69,12 @@ export const initial: State = {
   started: false,
   over: false,
   items: false,
-  names: new Map(),
-  told: new Set(),
-  metadataSent: new Set(),
-  calls: new Map(),
+  names: HashMap.empty(),
+  told: HashSet.empty(),
+  metadataSent: HashSet.empty(),
+  calls: HashMap.empty(),
   count: 0,
-  ids: new Set(),
+  ids: HashSet.empty(),
   refused: false,
   cutCall: false
 }
@@ -110,7 +113,7 @@ const itemIdOf = (event: Fields): string | undefined => {
 const keyOf = (state: State, event: Fields): ItemKey => {
   const id = itemIdOf(event)
   const index = event["output_index"]
-  const known = id === undefined ? undefined : state.names.get(id)
+  const known = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(state.names, id))
   return typeof index === "number" ? (typeof known === "string" ? known : index) : known ?? id ?? 0
 }
 
@@ -119,9 +122,9 @@ const named = (state: State, event: Fields, type: unknown): State => {
   const index = event["output_index"]
   if (typeof index === "number" && type !== "response.output_item.added") return state
   const id = itemIdOf(event)
-  return id === undefined || state.names.has(id)
+  return id === undefined || HashMap.has(state.names, id)
     ? state
-    : { ...state, names: new Map(state.names).set(id, typeof index === "number" ? index : id) }
+    : { ...state, names: HashMap.set(state.names, id, typeof index === "number" ? index : id) }
 }
 
 type Kind = "text" | "refusal" | "summary" | "reasoning"
@@ -140,9 +143,9 @@ const tell = (state: State, key: string, kind: Kind, text: string): Step => {
   const refused = state.refused || kind === "refusal"
   return {
     // Most deltas change nothing but what has been sent on.
-    state: state.told.has(key) && refused === state.refused
+    state: HashSet.has(state.told, key) && refused === state.refused
       ? state
-      : { ...state, items: true, refused, told: new Set(state.told).add(key) },
+      : { ...state, items: true, refused, told: HashSet.add(state.told, key) },
     parts: [partOf(kind, text)]
   }
 }
@@ -158,7 +161,7 @@ const delta = (state: State, event: Fields, kind: Kind, here: Here): Step => {
 const whole = (state: State, item: ItemKey, kind: Kind, place: unknown, text: unknown): Step => {
   if (typeof text !== "string") return stay(state)
   const key = pieceKey(item, kind, place)
-  return state.told.has(key) ? stay(state) : tell(state, key, kind, text)
+  return HashSet.has(state.told, key) ? stay(state) : tell(state, key, kind, text)
 }
 
 const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown): Step => {
@@ -187,16 +190,16 @@ const wholeParts = (state: State, item: ItemKey, parts: unknown): Step =>
 const put = (state: State, key: ItemKey, call: Call): State => ({
   ...state,
   items: true,
-  calls: new Map(state.calls).set(key, call)
+  calls: HashMap.set(state.calls, key, call)
 })
 
 const callAt = (state: State, key: ItemKey, item: Fields): readonly [State, Call] => {
-  const known = state.calls.get(key)
+  const known = Option.getOrUndefined(HashMap.get(state.calls, key))
   if (known !== undefined) return [state, known]
   const index = state.count
-  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), index, state.ids)
+  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), index, (each) => HashSet.has(state.ids, each))
   const call = { index, id, name: "", arguments: "", whole: "", open: false, closed: false }
-  return [{ ...put(state, key, call), count: index + 1, ids: new Set(state.ids).add(id) }, call]
+  return [{ ...put(state, key, call), count: index + 1, ids: HashSet.add(state.ids, id) }, call]
 }
 
 /** A name once given stands: later ones are the same or empty. */
@@ -281,9 +284,9 @@ const itemDone = (
         : wholeParts(state, key, item["content"])
     case "reasoning": {
       const told = each(state, [item["summary"], item["content"]], (current, parts) => wholeParts(current, key, parts))
-      const metadata = told.state.metadataSent.has(key) ? undefined : metadataOf(item, here.facts.provider)
+      const metadata = HashSet.has(told.state.metadataSent, key) ? undefined : metadataOf(item, here.facts.provider)
       return metadata === undefined ? told : {
-        state: { ...told.state, metadataSent: new Set(told.state.metadataSent).add(key) },
+        state: { ...told.state, metadataSent: HashSet.add(told.state.metadataSent, key) },
         parts: [...told.parts, StreamPart.reasoningDelta("", metadata)]
       }
     }
@@ -292,18 +295,21 @@ const itemDone = (
       return close(next, key, item, wholeArguments(call, item, here, path), item["status"] === "incomplete", here)
     }
     default: {
-      if (state.metadataSent.has(key)) return stay(state)
+      if (HashSet.has(state.metadataSent, key)) return stay(state)
       const parts = ownParts(item, rawAt(here.message.text, path), here.facts.provider)
       return parts.length === 0
         ? stay(state)
-        : { state: { ...state, items: true, metadataSent: new Set(state.metadataSent).add(key) }, parts }
+        : { state: { ...state, items: true, metadataSent: HashSet.add(state.metadataSent, key) }, parts }
     }
   }
 }
 
+const openCalls = (state: State): ReadonlyArray<readonly [ItemKey, Call]> =>
+  [...state.calls].filter(([, call]) => !call.closed).sort(([, left], [, right]) => left.index - right.index)
+
 /** Calls that had no end of their own end with the reply. */
 const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step =>
-  each(state, [...state.calls].filter(([, call]) => !call.closed), (current, [key, call]) => {
+  each(state, openCalls(state), (current, [key, call]) => {
     const item = typeof key === "number" ? output[key] : output.find((each) => isRecord(each) && each["id"] === key)
     return close(current, key, isRecord(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
   })
@@ -325,11 +331,11 @@ const finished = (state: State, event: Fields, status: "completed" | "incomplete
   if (calls.error !== undefined) return { ...calls, parts }
   const ended = calls.state
   const ending = endingOf({ ...response, status: nonBlank(response["status"]) ?? status }, {
-    calls: ended.calls.size > 0,
+    calls: HashMap.size(ended.calls) > 0,
     refused: ended.refused,
     cutCall: ended.cutCall
   })
-  if (ending.reason === "content-filter" && ended.told.size === 0 && ended.calls.size === 0) {
+  if (ending.reason === "content-filter" && HashSet.size(ended.told) === 0 && HashMap.size(ended.calls) === 0) {
     return { state: ended, parts, error: filteredOut(response, sse.factsOf(here.facts)) }
   }
   return {

@@ -215,17 +215,18 @@ const payloadsOf = (data: string): { readonly payloads: ReadonlyArray<string>; r
     from += lead?.[0].length ?? 0
     if (from >= data.length) break
     const code = data.charCodeAt(from)
-    const lineEnd = data.indexOf("\n", from)
-    const line = data.slice(from, lineEnd === -1 ? data.length : lineEnd).trim()
-    if (isDone(line) || heartbeat.test(line.slice(0, 200))) {
-      payloads.push(line)
-      from = lineEnd === -1 ? data.length : lineEnd
+    if (code === brace) {
+      const end = jsonProgress.endOfFirst(data, from)
+      if (end === undefined) break
+      payloads.push(data.slice(from, end))
+      from = end
       continue
     }
-    const end = code === brace ? jsonProgress.endOfFirst(data, from) : undefined
-    if (end === undefined) break
-    payloads.push(data.slice(from, end))
-    from = end
+    const lineEnd = data.indexOf("\n", from)
+    const line = data.slice(from, lineEnd === -1 ? data.length : lineEnd).trim()
+    if (!isDone(line) && !heartbeat.test(line.slice(0, 200))) break
+    payloads.push(line)
+    from = lineEnd === -1 ? data.length : lineEnd
   }
   return { payloads, rest: data.slice(from) }
 }
