@@ -18,7 +18,7 @@
  * | 700 | the first call ends and used 2 600 tokens, 600 more than reserved: a debt | 2 700 | -400 |
  * | 1 100 | the debt has refilled; until now nobody could start | 3 000 | 0 |
  *
- * What the other side says is believed within bounds: a debt is at most one window (a minute of refill), a learned limit
+ * Learned limits are believed within bounds: a debt is at most one window (a minute of refill), a learned limit
  * expires, and a cost above a learned limit passes as a probe, once a window, for all that is saved up.
  */
 
@@ -44,7 +44,7 @@ export interface State {
   /** Credits, in milliseconds of refill. */
   readonly requests: number
   readonly tokens: number
-  /** Limits that the other side told, and when they expire; `Infinity` is none. */
+  /** Limits learned from the other side, and when they expire; `Infinity` is none. */
   readonly learnedRequests: number
   readonly learnedTokens: number
   readonly requestsExpireAt: number
@@ -55,7 +55,7 @@ export interface State {
   readonly probeAt: number
 }
 
-/** What the other side told about its limits; what it did not tell is absent. */
+/** The limits of the other side, as its replies give them; what they do not give is absent. */
 export interface Learned {
   readonly requestsPerMinute?: number | undefined
   readonly tokensPerMinute?: number | undefined
@@ -73,7 +73,7 @@ export interface Excess {
 /** The window of all limits, and the credit that a whole limit is worth. */
 const minute = 60_000
 
-/** How long a learned limit is believed without being told again. */
+/** How long a learned limit is believed unless a reply gives it again. */
 export const learnedLimitMillis = 10 * minute
 
 /**
@@ -88,7 +88,7 @@ const lowestLearnedLimit = 1
 /** In milliseconds: far less than a timer can tell, far more than rounding adds up to. */
 const rounding = 1e-6
 
-const nothing: Cost = { requests: 0, tokens: 0 }
+const noCost: Cost = { requests: 0, tokens: 0 }
 
 /** How long an amount takes to refill. */
 const refillMillis = (amount: number, perMinute: number): number =>
@@ -124,8 +124,8 @@ const convert = (credit: number, burst: number, from: number, to: number): numbe
     ? Math.max(-minute, Math.min(credit * from / to, capacity(burst, to)))
     : capacity(burst, to)
 
-/** The state measured with the limits that hold now. */
-const fit = (limits: Limits, state: State): State => {
+/** The state with its credits measured by the limits that hold now. */
+const withLimitsInForce = (limits: Limits, state: State): State => {
   const requestsPerMinute = Math.min(limits.requestsPerMinute, state.learnedRequests)
   const tokensPerMinute = Math.min(limits.tokensPerMinute, state.learnedTokens)
   return requestsPerMinute === state.requestsPerMinute && tokensPerMinute === state.tokensPerMinute ? state : {
@@ -137,7 +137,7 @@ const fit = (limits: Limits, state: State): State => {
   }
 }
 
-/** The state of a clock that was set back: what was to last stays as long as it was. */
+/** The state after its clock was set back: pauses and learned limits last as long as they had left. */
 const setBack = (state: State, now: number): State => {
   const shift = now - state.at
   return {
@@ -150,8 +150,8 @@ const setBack = (state: State, now: number): State => {
   }
 }
 
-/** What may be saved up of a dimension: in a pause no more than one, or than the first in line needs. */
-const most = (paused: boolean, burst: number, perMinute: number, waiting: number): number =>
+/** The highest credit of a dimension: during a pause that of one request, or what the first waiter needs. */
+const creditLimit = (paused: boolean, burst: number, perMinute: number, waiting: number): number =>
   paused
     ? price(burst, Math.max(1, waiting), perMinute)
     : Math.max(capacity(burst, perMinute), price(burst, waiting, perMinute))
@@ -165,11 +165,11 @@ const accrue = (limits: Limits, state: State, now: number, next: Cost): State =>
     requestsPerMinute: state.requestsPerMinute,
     tokensPerMinute: state.tokensPerMinute,
     requests: Math.min(
-      most(paused, limits.burst, state.requestsPerMinute, next.requests),
+      creditLimit(paused, limits.burst, state.requestsPerMinute, next.requests),
       state.requests + passed
     ),
     tokens: Math.min(
-      most(false, limits.burst, state.tokensPerMinute, next.tokens),
+      creditLimit(false, limits.burst, state.tokensPerMinute, next.tokens),
       state.tokens + passed
     ),
     learnedRequests: state.learnedRequests,
@@ -185,7 +185,7 @@ const accrue = (limits: Limits, state: State, now: number, next: Cost): State =>
 const expire = (limits: Limits, state: State): State => {
   const requests = state.at >= state.requestsExpireAt
   const tokens = state.at >= state.tokensExpireAt
-  return !requests && !tokens ? state : fit(limits, {
+  return !requests && !tokens ? state : withLimitsInForce(limits, {
     ...state,
     learnedRequests: requests ? Infinity : state.learnedRequests,
     learnedTokens: tokens ? Infinity : state.learnedTokens,
@@ -197,11 +197,11 @@ const expire = (limits: Limits, state: State): State => {
 const expiry = (state: State): number => Math.min(state.requestsExpireAt, state.tokensExpireAt)
 
 /**
- * The state at a later moment. `next` is the cost that waits first in line: for it more than the burst is saved up, or
+ * The state at a later moment. `next` is the cost of the first waiter: for it more than the burst is saved up, or
  * a cost above the burst would never start. A moment before the state's means that the clock was set back.
  */
-export const refill = (limits: Limits, given: State, now: number, next: Cost = nothing): State => {
-  let state = fit(limits, given)
+export const refill = (limits: Limits, given: State, now: number, next: Cost = noCost): State => {
+  let state = withLimitsInForce(limits, given)
   if (now < state.at) return setBack(state, now)
   while (state.at < now) {
     const pauseEnd = state.pausedUntil > state.at ? state.pausedUntil : Infinity
@@ -218,7 +218,7 @@ export const earliest = (limits: Limits, state: State, cost: Cost): number => {
   )
   const start = Math.max(wait > rounding ? state.at + wait : state.at, state.pausedUntil)
   const expiresAt = expiry(state)
-  // Beyond that moment it goes faster.
+  // The rate is higher after that moment.
   return start > expiresAt ? earliest(limits, refill(limits, state, expiresAt, cost), cost) : start
 }
 
@@ -267,10 +267,10 @@ export const take = (limits: Limits, state: State, cost: Cost, start: number): S
 
 /** A credit with an amount more, never above what may be saved up. */
 const credited = (limits: Limits, credit: number, amount: number, perMinute: number, waiting: number): number =>
-  Math.min(Math.max(credit, most(false, limits.burst, perMinute, waiting)), credit + amount)
+  Math.min(Math.max(credit, creditLimit(false, limits.burst, perMinute, waiting)), credit + amount)
 
 /** Gives back what was taken for a call that was not sent. */
-export const giveBack = (limits: Limits, state: State, cost: Cost, next: Cost = nothing): State => ({
+export const giveBack = (limits: Limits, state: State, cost: Cost, next: Cost = noCost): State => ({
   ...state,
   requests: credited(
     limits,
@@ -289,7 +289,7 @@ export const giveBack = (limits: Limits, state: State, cost: Cost, next: Cost = 
 })
 
 /** Corrects the tokens that were reserved to those that were used. What was used beyond leaves a debt of one window at most. */
-export const settle = (limits: Limits, state: State, reserved: number, used: number, next: Cost = nothing): State => {
+export const settle = (limits: Limits, state: State, reserved: number, used: number, next: Cost = noCost): State => {
   const { tokens, tokensPerMinute } = state
   const amount = used > reserved
     ? -refillMillis(used - reserved, tokensPerMinute)
@@ -298,10 +298,10 @@ export const settle = (limits: Limits, state: State, reserved: number, used: num
 }
 
 /**
- * Nothing starts before `until`. At most one request is saved up then (or what the first in line needs): after the pause
+ * Nothing starts before `until`. At most one request is saved up then (or what the first waiter needs): after the pause
  * calls go at the limit's rate, the first one at once, and not as one burst.
  */
-export const pause = (limits: Limits, state: State, until: number, next: Cost = nothing): State =>
+export const pause = (limits: Limits, state: State, until: number, next: Cost = noCost): State =>
   until <= Math.max(state.at, state.pausedUntil) ? state : {
     ...state,
     requests: Math.min(state.requests, price(limits.burst, Math.max(1, next.requests), state.requestsPerMinute)),
@@ -316,8 +316,8 @@ const usable = (value: number | undefined, least: number): value is number =>
   value !== undefined && Number.isFinite(value) && value >= least
 
 /**
- * Believes the other side: a lower limit than configured is kept for `validMillis` from now on, or until another one is
- * told (a higher one than configured changes nothing), and less remaining than in the bucket empties it to that. More
+ * Believes the other side: a lower limit than configured is kept for `validMillis` from now on, or until a reply gives
+ * another one (a higher one than configured changes nothing), and less remaining than in the bucket empties it to that. More
  * remaining says nothing: calls in flight may not be counted yet.
  */
 export const learn = (
@@ -328,7 +328,7 @@ export const learn = (
 ): State => {
   const requests = usable(learned.requestsPerMinute, lowestLearnedLimit) ? learned.requestsPerMinute : undefined
   const tokens = usable(learned.tokensPerMinute, lowestLearnedLimit) ? learned.tokensPerMinute : undefined
-  const fitted = fit(limits, {
+  const fitted = withLimitsInForce(limits, {
     ...state,
     learnedRequests: requests ?? state.learnedRequests,
     learnedTokens: tokens ?? state.learnedTokens,
@@ -345,8 +345,8 @@ export const learn = (
 }
 
 /**
- * The dimension whose whole limit is less than the cost. The other side's word for a limit is not the last one: once a
- * window a cost above what was learned is not refused, so that its reply can tell the limit anew.
+ * The dimension whose whole limit is less than the cost. A learned limit may be out of date, so once a window a
+ * cost above it is not refused: its reply can give the limit anew.
  */
 export const excess = (limits: Limits, state: State, cost: Cost, now: number): Excess | undefined => {
   const { requestsPerMinute, tokensPerMinute } = now >= state.probeAt ? limits : state

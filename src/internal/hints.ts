@@ -1,6 +1,6 @@
 /**
- * How long a provider asks us to wait. Every spelling seen in the wild is read here, into whole milliseconds; what no
- * spelling fits is `undefined`, which means "no hint", never zero.
+ * Reads how long a provider asks us to wait, in whole milliseconds, from every spelling that was seen in practice. A text
+ * in no known spelling gives `undefined`, which means "no hint"; it never gives zero.
  *
  * Parts of a millisecond are rounded to the nearest one: `1m0.363142857s` is 60363 ms and `6.780999999s` is 6781 ms.
  */
@@ -13,11 +13,11 @@ const minute = 60 * second
 const hour = 60 * minute
 const day = 24 * hour
 
-/** Ten years: what is longer was not meant as a wait, so it is no hint. One year still is one. */
+/** Ten years. A longer wait cannot be meant, so it is no hint; a wait of a year still is one. */
 export const longestHint = 3_650 * day
 
-/** Whole milliseconds within what can be meant, or nothing. */
-const wait = (millis: number): number | undefined =>
+/** A wait in whole milliseconds, or nothing where it cannot be meant. */
+const plausibleWait = (millis: number): number | undefined =>
   Number.isFinite(millis) && millis >= 0 && millis <= longestHint ? Math.round(millis) : undefined
 
 /** RFC 9110 digits, with the decimals some providers add. No sign, exponent or hexadecimal, which `Number` would take. */
@@ -69,11 +69,11 @@ const clockTerm = /(?:(\d{1,4})\.)?(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?)(?![\d
 const amount = (digits: string): number => /^[a-z]/i.test(digits) ? 1 : Number(digits.replace(/,/g, ""))
 
 /** Reads `1m47.5854s`, `4h43m36.314s`, `34.4s`, `10 hours and 58 minutes`, `an hour`, `00:01:30` from a position on. */
-const durationAt = (text: string, from: number): { readonly millis: number; readonly end: number } | undefined => {
+const readDurationAt = (text: string, from: number): { readonly millis: number; readonly end: number } | undefined => {
   clockTerm.lastIndex = from
-  const told = clockTerm.exec(text)
-  if (told !== null) {
-    const [days = 0, hours = 0, minutes = 0, seconds = 0] = told.slice(1).map((part) => Number(part ?? 0))
+  const clockParts = clockTerm.exec(text)
+  if (clockParts !== null) {
+    const [days = 0, hours = 0, minutes = 0, seconds = 0] = clockParts.slice(1).map((part) => Number(part ?? 0))
     return { millis: days * day + hours * hour + minutes * minute + seconds * second, end: clockTerm.lastIndex }
   }
   let millis = 0
@@ -81,10 +81,10 @@ const durationAt = (text: string, from: number): { readonly millis: number; read
   let start = from
   for (;;) {
     term.lastIndex = start
-    const found = term.exec(text)
-    const size = found === null ? undefined : unitMillis(found[2] ?? "")
-    if (found === null || size === undefined) break
-    millis += amount(found[1] ?? "") * size
+    const match = term.exec(text)
+    const unit = match === null ? undefined : unitMillis(match[2] ?? "")
+    if (match === null || unit === undefined) break
+    millis += amount(match[1] ?? "") * unit
     end = term.lastIndex
     joint.lastIndex = end
     if (joint.exec(text) === null) break
@@ -96,8 +96,8 @@ const durationAt = (text: string, from: number): { readonly millis: number; read
 /** A Go or protobuf duration, or the same in words. The whole text must be one. */
 export const duration = (text: string): number | undefined => {
   const trimmed = text.trim()
-  const found = durationAt(trimmed, 0)
-  return found !== undefined && found.end === trimmed.length ? wait(found.millis) : undefined
+  const read = readDurationAt(trimmed, 0)
+  return read !== undefined && read.end === trimmed.length ? plausibleWait(read.millis) : undefined
 }
 
 // Instants ------------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "
 const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /** Milliseconds since the epoch of a UTC wall time that exists, or nothing. */
-const utc = (year: number, month: number, date: number, clock: string, fraction = "0"): number | undefined => {
+const epochMillis = (year: number, month: number, date: number, clock: string, fraction = "0"): number | undefined => {
   const [hours = NaN, minutes = NaN, seconds = 0] = clock.split(":").map(Number)
   const leap = month === 1 && (year % 400 === 0 || (year % 4 === 0 && year % 100 !== 0)) ? 1 : 0
   const days = (monthDays[month] ?? 0) + leap
@@ -129,14 +129,14 @@ const asctime = /^[a-z]{3}\s+([a-z]{3})\s+(\d{1,2})\s+(\d{2}:\d{2}:\d{2})\s+(\d{
 const iso =
   /^(\d{4})[-/](\d{2})[-/](\d{2})(?:[T ]|\s+at\s+)(\d{2}:\d{2}(?::\d{2})?)(?:\.(\d+))?\s{0,3}\(?(?:(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?|(Z|UTC|GMT)|(Beijing|北京))?(?:\s?(?:time|时间))?\)?/i
 
-/** The milliseconds that a zone is ahead of UTC. A time without a zone is that of the vendor, whose zone nobody told. */
-const zoneOf = (match: RegExpExecArray): number | undefined => {
+/** The milliseconds that a zone is ahead of UTC. A time without a zone is in the vendor's zone, which is not known. */
+const zoneOffset = (match: RegExpExecArray): number | undefined => {
   const [, , , , , , sign, hours, minutes = "0", utcName, beijing] = match
   if (sign !== undefined) return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * minute
   return utcName !== undefined ? 0 : beijing !== undefined ? 8 * hour : undefined
 }
 
-const instantAt = (
+const readInstantAt = (
   text: string,
   now: number | undefined
 ): { readonly at: number; readonly end: number } | undefined => {
@@ -146,12 +146,17 @@ const instantAt = (
   const end = (web ?? old ?? net)?.[0].length ?? 0
   let at: number | undefined
   if (web !== null) {
-    at = utc(fullYear(web[3] ?? "", now), months.indexOf((web[2] ?? "").toLowerCase()), Number(web[1]), web[4] ?? "")
+    at = epochMillis(
+      fullYear(web[3] ?? "", now),
+      months.indexOf((web[2] ?? "").toLowerCase()),
+      Number(web[1]),
+      web[4] ?? ""
+    )
   } else if (old !== null) {
-    at = utc(Number(old[4]), months.indexOf((old[1] ?? "").toLowerCase()), Number(old[2]), old[3] ?? "")
+    at = epochMillis(Number(old[4]), months.indexOf((old[1] ?? "").toLowerCase()), Number(old[2]), old[3] ?? "")
   } else if (net !== null) {
-    const wall = utc(Number(net[1]), Number(net[2]) - 1, Number(net[3]), net[4] ?? "", net[5])
-    const offset = zoneOf(net)
+    const wall = epochMillis(Number(net[1]), Number(net[2]) - 1, Number(net[3]), net[4] ?? "", net[5])
+    const offset = zoneOffset(net)
     at = wall === undefined || offset === undefined ? undefined : wall - offset
   }
   return at === undefined ? undefined : { at, end }
@@ -160,12 +165,12 @@ const instantAt = (
 /** An HTTP date in any of its three forms, or an RFC 3339 instant, as epoch milliseconds. */
 export const instant = (text: string, now?: number): number | undefined => {
   const trimmed = text.trim()
-  const found = instantAt(trimmed, now)
-  return found !== undefined && found.end === trimmed.length ? found.at : undefined
+  const read = readInstantAt(trimmed, now)
+  return read !== undefined && read.end === trimmed.length ? read.at : undefined
 }
 
 const until = (at: number, now: number | undefined): number | undefined =>
-  now === undefined ? undefined : wait(Math.max(0, at - now))
+  now === undefined ? undefined : plausibleWait(Math.max(0, at - now))
 
 // Retry-After ---------------------------------------------------------------------------------------------------------
 
@@ -179,16 +184,16 @@ const longestHeader = 1_024
 export const retryAfter = (value: string, now: number | undefined): number | undefined => {
   if (value.length > longestHeader) return undefined
   const trimmed = value.trim()
-  const dated = instantAt(trimmed, now)
-  if (dated !== undefined) {
-    const rest = trimmed.slice(dated.end).trim()
-    if (rest === "") return until(dated.at, now)
-    if (!rest.startsWith(",")) return undefined
-    return retryAfter(rest.slice(1), now) ?? until(dated.at, now)
+  const date = readInstantAt(trimmed, now)
+  if (date !== undefined) {
+    const afterDate = trimmed.slice(date.end).trim()
+    if (afterDate === "") return until(date.at, now)
+    if (!afterDate.startsWith(",")) return undefined
+    return retryAfter(afterDate.slice(1), now) ?? until(date.at, now)
   }
   const waits = trimmed.split(",").map((part) => {
     const seconds = decimal(part)
-    return seconds === undefined ? duration(part) : wait(seconds * second)
+    return seconds === undefined ? duration(part) : plausibleWait(seconds * second)
   })
   let longest: number | undefined
   for (const each of waits) {
@@ -201,14 +206,14 @@ export const retryAfter = (value: string, now: number | undefined): number | und
 /** A header that counts milliseconds. */
 const milliseconds = (value: string | undefined): number | undefined => {
   const millis = value === undefined ? undefined : decimal(value)
-  return millis === undefined ? undefined : wait(millis)
+  return millis === undefined ? undefined : plausibleWait(millis)
 }
 
 /**
- * The clock to read the dates of a reply against: its own `date` header, else the caller's. Both dates of a reply come from
- * one clock, so that of the caller may be wrong.
+ * The time that the dates of a reply are compared with: its own `date` header, else the caller's clock. Both dates of a
+ * reply come from one clock, so a wrong clock of the caller does no harm.
  */
-export const clock = (headers: Headers, now: number | undefined): number | undefined => {
+export const replyClock = (headers: Headers, now: number | undefined): number | undefined => {
   const date = header(headers, "date")
   const own = date === undefined ? undefined : instant(date, now)
   return own ?? (now !== undefined && Number.isFinite(now) ? now : undefined)
@@ -216,10 +221,10 @@ export const clock = (headers: Headers, now: number | undefined): number | undef
 
 /** The wait the reply's headers ask for: `retry-after-ms`, `x-ms-retry-after-ms`, `retry-after`, `x-amz-retry-after`. */
 export const fromHeaders = (headers: Headers, now?: number): number | undefined => {
-  const told = header(headers, "retry-after")
+  const retryAfterHeader = header(headers, "retry-after")
   return milliseconds(header(headers, "retry-after-ms")) ??
     milliseconds(header(headers, "x-ms-retry-after-ms")) ??
-    (told === undefined ? undefined : retryAfter(told, clock(headers, now))) ??
+    (retryAfterHeader === undefined ? undefined : retryAfter(retryAfterHeader, replyClock(headers, now))) ??
     milliseconds(header(headers, "x-amz-retry-after"))
 }
 
@@ -232,7 +237,7 @@ const resetCue =
   /\b(?:(?:try|retry|resets?|regain\s{1,8}access|available|renews?|refills?)(?:\s{1,8}\w{1,24}){0,2}?(?:\s{0,8}\b(?:at|on|after|until)\b)?)\s{0,8}(?::\s{0,8})?(?=(?:\d{4}-\d{2}-\d{2}|[a-z]{3},?\s))/gi
 
 /**
- * The wait told in words: "Please try again in 6m0s", "retry after 86400 seconds", "Please wait 4311 seconds",
+ * The wait in a text: "Please try again in 6m0s", "retry after 86400 seconds", "Please wait 4311 seconds",
  * "reset after 0s". A number without a unit counts only after "retry after", and is seconds. The longest wins.
  */
 export const fromProse = (text: string, now?: number): number | undefined => {
@@ -242,12 +247,12 @@ export const fromProse = (text: string, now?: number): number | undefined => {
   }
   for (const match of text.matchAll(cue)) {
     const from = match.index + match[0].length
-    const found = durationAt(text, from)
-    if (found !== undefined) {
-      take(wait(found.millis))
+    const read = readDurationAt(text, from)
+    if (read !== undefined) {
+      take(plausibleWait(read.millis))
     } else if (/after/i.test(match[0])) {
       const bare = /^(\d+(?:\.\d+)?)(?=\s*(?:$|[,;)}\]"']|\.(?:\s|$)))/.exec(text.slice(from, from + 40))
-      if (bare !== null) take(wait(Number(bare[1]) * second))
+      if (bare !== null) take(plausibleWait(Number(bare[1]) * second))
     }
   }
   if (longest !== undefined) return longest
@@ -255,19 +260,19 @@ export const fromProse = (text: string, now?: number): number | undefined => {
   return at === undefined ? undefined : until(at, now)
 }
 
-/** The instant told in words: "Limit resets at: 2026-03-17 17:38:24 UTC", "You will regain access on 2026-05-01 at 00:00 UTC". */
+/** The instant in a text: "Limit resets at: 2026-03-17 17:38:24 UTC", "You will regain access on 2026-05-01 at 00:00 UTC". */
 export const instantFromProse = (text: string, now?: number): number | undefined => {
   for (const match of text.matchAll(resetCue)) {
     const from = match.index + match[0].length
-    const found = instantAt(text.slice(from, from + 48), now)
-    if (found !== undefined) return found.at
+    const read = readInstantAt(text.slice(from, from + 48), now)
+    if (read !== undefined) return read.at
   }
   return undefined
 }
 
 // Reset headers -------------------------------------------------------------------------------------------------------
 
-/** What ran out, as far as the error says: `tokens`, `requests`, or the whole limit. */
+/** Which limit an error says is exhausted: `tokens`, `requests`, or the whole limit. */
 export interface Exhausted {
   /** The error is a rate limit, so that a limit without dimensions (`x-ratelimit-reset`) is the exhausted one. */
   readonly limited: boolean
@@ -291,7 +296,7 @@ export const resetValue = (value: string, now: number | undefined): number | und
   if (number === undefined) millis = at === undefined ? duration(value) : until(at, now)
   else if (number >= 1e12) millis = until(number, now)
   else if (number >= 1e9) millis = until(number * second, now)
-  else millis = wait(number * second)
+  else millis = plausibleWait(number * second)
   return millis === 0 ? undefined : millis
 }
 
@@ -311,18 +316,18 @@ export const fromResetHeaders = (headers: Headers, exhausted: Exhausted, now?: n
     if (field === "reset") dimension.reset ??= value
     else if (field === "status") dimension.status ??= value.toLowerCase()
     else {
-      const left = decimal(value)
-      if (left !== undefined) dimension.remaining ??= left
+      const remaining = decimal(value)
+      if (remaining !== undefined) dimension.remaining ??= remaining
     }
   }
-  const at = clock(headers, now)
+  const at = replyClock(headers, now)
   let longest: number | undefined
   for (const [label, { remaining, reset, status }] of dimensions) {
     const whole = label === "" || label.startsWith("unified")
     const named = exhausted.dimension !== undefined && label.includes(exhausted.dimension)
-    const out = remaining === 0 || status === "rejected" || named ||
+    const isExhausted = remaining === 0 || status === "rejected" || named ||
       (whole && exhausted.limited && remaining === undefined && status === undefined)
-    const millis = out && reset !== undefined ? resetValue(reset, at) : undefined
+    const millis = isExhausted && reset !== undefined ? resetValue(reset, at) : undefined
     if (millis !== undefined) longest = Math.max(longest ?? 0, millis)
   }
   return longest

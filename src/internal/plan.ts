@@ -4,14 +4,14 @@ import * as Form from "./form.ts"
 
 export type Action = "Retry" | "Reask" | "Fallback" | "Fail"
 
-/** A failure as a plan sees it. */
+/** The facts about a failure that a plan decides by. */
 export interface Failure<out E> {
   readonly tag: string
   readonly action: Action
   readonly error: E
 }
 
-/** Which failures a step is for: those it names by tag or by action, and those its predicate takes. */
+/** Which failures a step is for: those that it names by tag or by action, and those that its predicate accepts. */
 export interface Condition<in E> {
   readonly tags?: ReadonlyArray<string> | undefined
   readonly actions?: ReadonlyArray<Action> | undefined
@@ -19,12 +19,12 @@ export interface Condition<in E> {
 }
 
 /** Naming an error is a decision about that error; a predicate is wider, so it cannot overrule a verdict to fail. */
-export const holds = <E>(condition: Condition<E>, failure: Failure<E>): boolean =>
+export const isMet = <E>(condition: Condition<E>, failure: Failure<E>): boolean =>
   condition.tags?.includes(failure.tag) === true ||
   condition.actions?.includes(failure.action) === true ||
   (failure.action !== "Fail" && condition.predicate?.(failure.error) === true)
 
-const movesOn = (action: Action): boolean => action === "Retry" || action === "Fallback"
+const allowsNext = (action: Action): boolean => action === "Retry" || action === "Fallback"
 
 /**
  * Whether a step may be tried after these failures, the newest last. The newest must allow it; then a condition may be
@@ -32,10 +32,10 @@ const movesOn = (action: Action): boolean => action === "Retry" || action === "F
  */
 const applies = <E>(condition: Condition<E> | undefined, failures: ReadonlyArray<Failure<E>>, newest: Failure<E>) =>
   condition === undefined
-    ? movesOn(newest.action)
-    : movesOn(newest.action)
-    ? failures.some((failure) => holds(condition, failure))
-    : holds(condition, newest)
+    ? allowsNext(newest.action)
+    : allowsNext(newest.action)
+    ? failures.some((failure) => isMet(condition, failure))
+    : isMet(condition, newest)
 
 export type Stop = "Fail" | "Reask" | "NoneApplies" | "NoneLeft"
 
@@ -83,40 +83,40 @@ export interface Start {
 
 export const first: Start = { step: 0, until: 0, generation: 0 }
 
-/** The start that holds now: a stay that is over is over for everybody at once. */
+/** The start that holds now. A stay ends for all calls at once. */
 export const startAt = (state: Start, now: number): Start =>
   state.step !== 0 && now >= state.until ? { step: 0, until: 0, generation: state.generation + 1 } : state
 
-/** All steps, each once, from the start on and round. */
-export const order = (count: number, start: number): ReadonlyArray<number> =>
+/** The positions of all steps, each once, beginning at `start`. */
+export const roundFrom = (count: number, start: number): ReadonlyArray<number> =>
   Array.from({ length: count }, (_, i) => (start + i) % count)
 
-/** A step that was tried in a call, and whether its failure says something about the step rather than the request. */
-export interface Tried {
+/** A step that was tried in a call, and whether its failure says something about the step and not about the request. */
+export interface TriedStep {
   readonly step: number
-  readonly unwell: boolean
+  readonly isUnwell: boolean
 }
 
 /**
  * The start after a call that was answered; `tried` ends with the step that answered. Later calls start at the first
- * step tried that is not unwell: a step that only could not do this request is good for others. A call that began under
- * an earlier start decides nothing.
+ * step tried that is not unwell, because a step that could not do this one request may do others. A call that began under
+ * an earlier start changes nothing.
  */
 export const settle = (
   state: Start,
   generation: number,
-  tried: ReadonlyArray<Tried>,
+  tried: ReadonlyArray<TriedStep>,
   stay: number,
   now: number
 ): Start => {
   const current = startAt(state, now)
-  if (generation !== current.generation || !tried.some((each) => each.unwell)) return current
-  const well = tried.find((each) => !each.unwell)
-  if (well === undefined || well.step === current.step) return current
-  return { step: well.step, until: well.step === 0 ? 0 : now + stay, generation: current.generation + 1 }
+  if (generation !== current.generation || !tried.some((each) => each.isUnwell)) return current
+  const healthy = tried.find((each) => !each.isUnwell)
+  if (healthy === undefined || healthy.step === current.step) return current
+  return { step: healthy.step, until: healthy.step === 0 ? 0 : now + stay, generation: current.generation + 1 }
 }
 
-/** A condition that somebody wrote. A tag that is nearly one of ours is refused: the step would never be tried. */
+/** A condition in options. A tag that is nearly one of ours is refused, because its step would never be tried. */
 export const conditionForm = <E>() =>
   Form.of<Condition<E>>()(Form.struct(
     "an object with tags, actions or predicate",

@@ -1,41 +1,41 @@
 /**
- * What a reply's headers tell about the limits of the other side, for every vendor's spelling of it:
+ * Reads the limits of the other side from a reply's headers, in every vendor's spelling:
  *
  * - `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Azure, Groq, xAI, Fireworks, vLLM gateways), also with
  *   the window behind the name (`-tokens-minute`, Cerebras; `-req-minute`, Mistral) and for prompt and generated tokens
  *   apart (`-tokens-prompt`, Fireworks); `ratelimitbysize-…` (Mistral's older name for tokens)
  * - `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`
- * - `x-ratelimit-{limit,remaining,reset}` (OpenRouter, Together) and `x-tokenlimit-…` (Together): no window is told
+ * - `x-ratelimit-{limit,remaining,reset}` (OpenRouter, Together) and `x-tokenlimit-…` (Together): without a window
  * - `ratelimit: "name";r=50;t=30` with `ratelimit-policy: "name";q=100;w=60` (the IETF draft; Hugging Face)
  *
  * Some limits are per day under the name of one per minute (Groq's requests). The window shows in the numbers, because a
  * reset header tells when the bucket is full again: `limit / (limit - remaining) × reset`.
  */
 import type { Learned } from "./bucket.ts"
-import { clock, header, type Headers, resetValue, valueOf } from "./hints.ts"
+import { header, type Headers, replyClock, resetValue, valueOf } from "./hints.ts"
 
 export type Period = "second" | "minute" | "hour" | "day" | "month"
 export type Unit = "requests" | "tokens" | "inputTokens" | "outputTokens"
 
-/** One limit; times in whole milliseconds. What was not told is absent. */
+/** One limit; times in whole milliseconds. What the headers do not give is absent. */
 export interface Dimension {
   readonly limit?: number
   readonly remaining?: number
   readonly reset?: number
-  /** The window of `limit`, where it is told or shows. */
+  /** The window of `limit`, where a name or the numbers give it. */
   readonly per?: Period
 }
 
-interface Told {
+interface Reading {
   limit?: number
   remaining?: number
   reset?: number
 }
 
-/** The window as told by a name; `usual` is a name without one, which means a minute until the numbers say otherwise. */
+/** The window that a name gives; `usual` is a name without one, which means a minute unless the numbers deny it. */
 type Window = Period | "usual" | "unknown"
 
-interface Name {
+interface HeaderName {
   readonly field: "limit" | "remaining" | "reset"
   readonly unit: Unit
   readonly window: Window
@@ -49,7 +49,7 @@ const vendorName = new RegExp(`^anthropic-ratelimit-${unit}-${field}$`)
 const sizeName = new RegExp(`^(?:x-)?ratelimitbysize-${field}${period}$`)
 const bareName = new RegExp(`^(?:x-)?(ratelimit|tokenlimit)-${field}$`)
 
-/** Longer than any window that refills within minutes, shorter than an hour's. */
+/** 30 minutes: no window of a minute takes longer to refill, and one of an hour or more does. */
 const longestMinute = 30 * 60_000
 
 const count = (value: string): number | undefined => {
@@ -57,7 +57,8 @@ const count = (value: string): number | undefined => {
   return /^\d+(?:\.\d+)?$/.test(trimmed) ? Number(trimmed) : undefined
 }
 
-const fieldOf = (text: string | undefined): Name["field"] => text === "limit" || text === "remaining" ? text : "reset"
+const fieldOf = (text: string | undefined): HeaderName["field"] =>
+  text === "limit" || text === "remaining" ? text : "reset"
 
 const unitOf = (text: string | undefined): Unit => {
   if (text === "input-tokens" || text === "tokens-prompt" || text === "token-prompt") return "inputTokens"
@@ -69,7 +70,7 @@ const periods: ReadonlyArray<Period> = ["minute", "second", "hour", "day", "mont
 
 const windowOf = (text: string | undefined): Window => periods.find((each) => each === text) ?? "usual"
 
-const nameOf = (name: string): Name | undefined => {
+const nameOf = (name: string): HeaderName | undefined => {
   const plain = plainName.exec(name)
   if (plain !== null) return { field: fieldOf(plain[1]), unit: unitOf(plain[2]), window: windowOf(plain[3]) }
   const vendor = vendorName.exec(name)
@@ -83,16 +84,16 @@ const nameOf = (name: string): Name | undefined => {
 }
 
 /** The time in which the whole limit refills, as far as the numbers tell. */
-const refillTime = ({ limit, remaining, reset }: Told): number | undefined =>
+const refillTime = ({ limit, remaining, reset }: Reading): number | undefined =>
   limit === undefined || remaining === undefined || reset === undefined || remaining >= limit
     ? undefined
     : reset * limit / (limit - remaining)
 
-/** A name that tells no window is taken for a minute's unless the numbers deny it; then nobody knows. */
-const periodOf = (told: Told, window: Window): Period | undefined =>
+/** The window of a limit. A name without one means a minute, unless the numbers deny it; then it is not known. */
+const periodOf = (reading: Reading, window: Window): Period | undefined =>
   window !== "usual"
     ? window === "unknown" ? undefined : window
-    : (refillTime(told) ?? 0) > longestMinute
+    : (refillTime(reading) ?? 0) > longestMinute
     ? undefined
     : "minute"
 
@@ -101,21 +102,21 @@ const windows: ReadonlyArray<Window> = ["minute", "usual", "second", "hour", "da
 const parameter = (value: string, name: string): number | undefined =>
   count(new RegExp(`;\\s*${name}=(\\d+)`).exec(value)?.[1] ?? "")
 
-const drafted: ReadonlyMap<number, Period> = new Map([
+const windowSeconds: ReadonlyMap<number, Period> = new Map([
   [1, "second"],
   [60, "minute"],
   [3_600, "hour"],
   [86_400, "day"]
 ])
 
-/** The IETF draft: what is left and the seconds to its end in one header, the quota and its window in another. */
-const draft = (headers: Headers): Dimension | undefined => {
+/** The IETF draft: one header has what is left and the seconds until the reset, another the quota and its window. */
+const ietfDimension = (headers: Headers): Dimension | undefined => {
   const state = header(headers, "ratelimit") ?? ""
   const policy = header(headers, "ratelimit-policy") ?? ""
   const remaining = parameter(state, "r")
   const reset = parameter(state, "t")
   const limit = parameter(policy, "q")
-  const per = drafted.get(parameter(policy, "w") ?? 0)
+  const per = windowSeconds.get(parameter(policy, "w") ?? 0)
   return remaining === undefined ? undefined : {
     remaining,
     ...(limit === undefined ? {} : { limit }),
@@ -124,10 +125,10 @@ const draft = (headers: Headers): Dimension | undefined => {
   }
 }
 
-/** Every limit the headers tell. Of several windows of one unit the minute's is taken, else the shortest. */
+/** Every limit in the headers. Of several windows of one unit the minute's is taken, else the shortest. */
 export const dimensions = (headers: Headers, now?: number): { readonly [U in Unit]?: Dimension } => {
-  const told = new Map<string, Told>()
-  const at = clock(headers, now)
+  const readings = new Map<string, Reading>()
+  const at = replyClock(headers, now)
   for (const key of Object.keys(headers)) {
     const name = nameOf(key.toLowerCase())
     const value = name === undefined ? undefined : valueOf(headers[key])
@@ -135,21 +136,21 @@ export const dimensions = (headers: Headers, now?: number): { readonly [U in Uni
     const number = name.field === "reset" ? resetValue(value, at) : count(value)
     if (number === undefined) continue
     const label = `${name.unit}:${name.window}`
-    const dimension = told.get(label) ?? {}
-    told.set(label, dimension)
-    dimension[name.field] ??= number
+    const reading = readings.get(label) ?? {}
+    readings.set(label, reading)
+    reading[name.field] ??= number
   }
   const dimension = (unit: Unit): Dimension | undefined => {
     for (const window of windows) {
-      const found = told.get(`${unit}:${window}`)
+      const reading = readings.get(`${unit}:${window}`)
       // A limit of 0 is how some gateways say "unknown".
-      if (found === undefined || found.limit === 0) continue
-      const per = periodOf(found, window)
-      return per === undefined ? found : { ...found, per }
+      if (reading === undefined || reading.limit === 0) continue
+      const per = periodOf(reading, window)
+      return per === undefined ? reading : { ...reading, per }
     }
     return undefined
   }
-  const requests = dimension("requests") ?? draft(headers)
+  const requests = dimension("requests") ?? ietfDimension(headers)
   const tokens = dimension("tokens")
   const inputTokens = dimension("inputTokens")
   const outputTokens = dimension("outputTokens")
@@ -161,16 +162,16 @@ export const dimensions = (headers: Headers, now?: number): { readonly [U in Uni
   }
 }
 
-/** Only a limit per minute says something to a limiter per minute. */
+/** A limiter works per minute, so it can use only a limit per minute. */
 const perMinute = (dimension: Dimension | undefined): Dimension | undefined =>
   dimension?.per === "minute" ? dimension : undefined
 
-/** The limits per minute and what is left of them; a dimension the headers do not tell is absent. */
+/** The limits per minute and what is left of them; a dimension that the headers do not have is absent. */
 export const read = (headers: Headers, now?: number): Learned => {
-  const told = dimensions(headers, now)
-  const requests = perMinute(told.requests)
+  const limits = dimensions(headers, now)
+  const requests = perMinute(limits.requests)
   // Anthropic's `tokens` is the tighter of its limits for input and output.
-  const tokens = perMinute(told.tokens) ?? perMinute(told.inputTokens)
+  const tokens = perMinute(limits.tokens) ?? perMinute(limits.inputTokens)
   return {
     ...(requests?.limit === undefined ? {} : { requestsPerMinute: requests.limit }),
     ...(requests?.remaining === undefined ? {} : { requestsRemaining: requests.remaining }),

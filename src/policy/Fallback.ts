@@ -206,74 +206,76 @@ export interface Failure<out E> {
 const typedFailure = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
   Option.isSome(Cause.dieOption(cause)) ? Option.none() : Cause.failureOption(cause)
 
-/** One way through the effects: what was tried, and what was passed over. */
-interface Course<out E> {
+/** How far a run has got: which steps were tried, and which were skipped. */
+interface Progress<out E> {
   readonly position: number
   readonly failures: ReadonlyArray<Plan.Failure<E>>
   readonly failed: ReadonlyArray<{ readonly step: string; readonly error: E }>
   readonly skipped: ReadonlyArray<string>
 }
 
-const start: Course<never> = { position: 0, failures: [], failed: [], skipped: [] }
+const start: Progress<never> = { position: 0, failures: [], failed: [], skipped: [] }
 
-/** What {@link run} goes through: an alternative whose condition may be typed. */
+/** A step of {@link run}: an alternative whose condition may be typed. */
 interface Step<out A, E, out R> {
   readonly name: string
   readonly effect: Effect.Effect<A, E, R>
   readonly when?: Condition<E> | undefined
 }
 
-/** Goes on after the step at the course's position has failed. */
+/** Tries the next step that the failure allows. */
 const moveOn = <A, E, R, E2>(
   self: { readonly name: string; readonly verdict: (error: unknown) => Verdict.Verdict },
   steps: ReadonlyArray<Step<A, E, R>>,
   exhausted: (failure: Failure<E>) => E2,
-  course: Course<E>,
+  progress: Progress<E>,
   cause: Cause.Cause<E>
 ): Effect.Effect<Report<A, E>, E2, R> => {
-  const name = steps[course.position]?.name ?? self.name
+  const name = steps[progress.position]?.name ?? self.name
   const failure = typedFailure(cause)
-  const tell = (error: E, reason: string, skipped: ReadonlyArray<string>): E2 =>
-    exhausted({ error, failed: [...course.failed, { step: name, error }], skipped, reason })
+  const exhaustedBy = (error: E, reason: string, skipped: ReadonlyArray<string>): E2 =>
+    exhausted({ error, failed: [...progress.failed, { step: name, error }], skipped, reason })
   if (Option.isNone(failure)) {
-    return Effect.failCause(Cause.map(cause, (error) => tell(error, "a defect or an interruption", course.skipped)))
+    return Effect.failCause(
+      Cause.map(cause, (error) => exhaustedBy(error, "a defect or an interruption", progress.skipped))
+    )
   }
   const error = failure.value
-  const failures = [...course.failures, { tag: Event.errorTag(error), action: self.verdict(error).action, error }]
-  const decision = Plan.next(steps.map((step) => step.when), failures, course.position)
-  const skipped = [...course.skipped, ...decision.skipped.map((position) => steps[position]?.name ?? "")]
+  const failures = [...progress.failures, { tag: Event.errorTag(error), action: self.verdict(error).action, error }]
+  const decision = Plan.next(steps.map((step) => step.when), failures, progress.position)
+  const skipped = [...progress.skipped, ...decision.skipped.map((position) => steps[position]?.name ?? "")]
   const step = decision._tag === "Try" ? steps[decision.position] : undefined
   if (decision._tag === "Stop" || step === undefined) {
-    return Effect.fail(tell(error, decision._tag === "Stop" ? Plan.stopText[decision.reason] : "", skipped))
+    return Effect.fail(exhaustedBy(error, decision._tag === "Stop" ? Plan.stopText[decision.reason] : "", skipped))
   }
-  const further = {
+  const nextProgress = {
     position: decision.position,
     failures,
-    failed: [...course.failed, { step: name, error }],
+    failed: [...progress.failed, { step: name, error }],
     skipped
   }
   return Effect.flatMap(Clock.currentTimeMillis, (at) =>
     Effect.zipRight(
       Monitor.emit(Event.FellBack({ at, name: self.name, from: name, to: step.name, error })),
-      attempt(self, steps, exhausted, further, step)
+      tryStep(self, steps, exhausted, nextProgress, step)
     ))
 }
 
-const attempt = <A, E, R, E2>(
+const tryStep = <A, E, R, E2>(
   self: { readonly name: string; readonly verdict: (error: unknown) => Verdict.Verdict },
   steps: ReadonlyArray<Step<A, E, R>>,
   exhausted: (failure: Failure<E>) => E2,
-  course: Course<E>,
+  progress: Progress<E>,
   step: Step<A, E, R>
 ): Effect.Effect<Report<A, E>, E2, R> =>
   Effect.matchCauseEffect(step.effect, {
-    onFailure: (cause) => moveOn(self, steps, exhausted, course, cause),
-    onSuccess: (value) => Effect.succeed({ value, step: step.name, failed: course.failed, skipped: course.skipped })
+    onFailure: (cause) => moveOn(self, steps, exhausted, progress, cause),
+    onSuccess: (value) => Effect.succeed({ value, step: step.name, failed: progress.failed, skipped: progress.skipped })
   })
 
 /**
- * The loop under all ways of applying, for who builds a policy of their own on it: goes through steps of one type, the
- * first of them always, and gives the report or what `exhausted` makes of the failure.
+ * The loop behind all ways of applying, to build a policy of your own on. It tries steps of one type, beginning with the
+ * first, and returns the report, or what `exhausted` makes of the failure.
  *
  * @since 0.1.0
  * @category interpreters
@@ -282,7 +284,7 @@ export const run = <A, E, R, E2>(
   self: { readonly name: string; readonly verdict: (error: unknown) => Verdict.Verdict },
   steps: readonly [Step<A, E, R>, ...ReadonlyArray<Step<A, E, R>>],
   exhausted: (failure: Failure<E>) => E2
-): Effect.Effect<Report<A, E>, E2, R> => Effect.suspend(() => attempt(self, steps, exhausted, start, steps[0]))
+): Effect.Effect<Report<A, E>, E2, R> => Effect.suspend(() => tryStep(self, steps, exhausted, start, steps[0]))
 
 type AnyAlternative = Alternative<unknown, unknown, unknown>
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
@@ -335,7 +337,7 @@ export function apply<A, E, R, const L extends List>(
 ): Effect.Effect<A | Value<L>, E | Failing<L>, R | Needs<L>>
 export function apply(...given: Given): unknown {
   const applied = (effect: AnyEffect, self: Fallback, alternatives: List) =>
-    // On the way of success this is one operation: steps and report are made only once there is a failure.
+    // A success costs one operation: steps and report are made only once there is a failure.
     Effect.catchAllCause(
       effect,
       (cause) =>

@@ -124,7 +124,7 @@ export type Refused = Queue.Refusal
 export type Admission = Granted | Waiting | Refused
 
 /**
- * What the other side told about its limits per minute and what is left of them; what it did not tell is absent.
+ * The limits per minute of the other side and what is left of them, as its replies give them; the rest is absent.
  *
  * @since 0.1.0
  * @category models
@@ -199,7 +199,7 @@ export interface RateLimitStore {
   readonly resume: (key: string, limits: Limits) => Effect.Effect<boolean>
   /**
    * Believes the other side; true if the limits in force changed. A learned limit never exceeds the configured one, and
-   * expires after {@link defaults}.learnedLimits unless it is told again.
+   * expires after {@link defaults}.learnedLimits unless a reply gives it again.
    */
   readonly learn: (key: string, limits: Limits, learned: Learned) => Effect.Effect<boolean>
   /** How the key stands. */
@@ -219,8 +219,8 @@ export interface RateLimitStore {
 export const RateLimitStore = Context.GenericTag<RateLimitStore>("effect-llm-resilience/RateLimitStore")
 
 /**
- * `idle`: a key nobody used for 10 minutes is forgotten, with what was learned for it. `learnedLimits`: so long a limit
- * that the other side told is believed without being told again.
+ * `idle`: a key nobody used for 10 minutes is forgotten, with what was learned for it. `learnedLimits`: how long a limit
+ * of the other side is believed unless a reply gives it again.
  *
  * @since 0.1.0
  * @category defaults

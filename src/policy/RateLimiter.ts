@@ -258,7 +258,7 @@ const isLearned = (reply: Headers | RateLimitStore.Learned): reply is RateLimitS
  * a higher one changes nothing, because you may want less than you are given. Less remaining than we counted empties the
  * bucket to that. Limits per day are left alone: when one runs out, the refusal says how long to wait.
  *
- * One wrong reply does not stop a key: a limit that is not told again expires after 10 minutes, and a call whose cost is
+ * One wrong reply does not stop a key: a limit that no reply gives again expires after 10 minutes, and a call whose cost is
  * above it (but not above the configured one) may pass as a probe, once a minute.
  *
  * @since 0.1.0

@@ -361,7 +361,7 @@ export const describe = (self: RetryPolicy): string => describeTree(self.tree)
 
 export {
   /**
-   * What a policy is told of an error: its `_tag` and its verdict.
+   * The facts about an error that a policy decides by: its `_tag` and its verdict.
    *
    * @since 0.1.0
    * @category interpreters
@@ -406,7 +406,7 @@ export type {
    */
   Decision,
   /**
-   * What the step is told of an error.
+   * The facts about an error that the step decides by.
    *
    * @since 0.1.0
    * @category models

@@ -188,8 +188,8 @@ type BuildNeeds<S extends Step> = LayerNeeds<S["model"]>
 type LayerError<M> = M extends Layer.Layer<never, infer E, infer _R> ? E : never
 type LayerNeeds<M> = M extends Layer.Layer<never, infer _E, infer R> ? R | Scope.Scope : never
 
-/** These tell of the request or of this moment, and nothing of how the model is doing for others. */
-const passing: ReadonlyArray<string> = [
+/** Errors about the request or about this moment. They say nothing about how the model serves other calls. */
+const requestErrors: ReadonlyArray<string> = [
   "ContextLengthExceeded",
   "RequestTooLarge",
   "ContentFiltered",
@@ -201,7 +201,7 @@ const passing: ReadonlyArray<string> = [
 ]
 
 const isUnwell = (error: LanguageModel.LanguageModelError): boolean =>
-  error._tag === "TimedOut" ? error.phase !== "queue" : !passing.includes(error._tag)
+  error._tag === "TimedOut" ? error.phase !== "queue" : !requestErrors.includes(error._tag)
 
 /** A step whose layer is built and whose pipeline is round its model. */
 interface Ready {
@@ -210,7 +210,7 @@ interface Ready {
   readonly when: Fallback.Condition<LanguageModel.LanguageModelError> | undefined
 }
 
-/** Of a step that may be anything: what of it is wrong besides is told elsewhere. */
+/** The pipeline of a step, or what is wrong with it. `planIssues` finds whatever else is wrong with the step. */
 const pipelineOf = (
   step: Step,
   plan: string,
@@ -239,7 +239,7 @@ const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArra
   Effect.gen(function*() {
     const issues = planIssues(options)
     const plan = (isRecord(options) ? options.name : undefined) ?? defaults.name
-    // The pipelines are tried also where something else is wrong, so that one error tells everything.
+    // The pipelines are made even where something else is wrong, so that one error lists every issue.
     const pipelines = yield* Effect.forEach(
       isRecord(options) && Array.isArray(options.steps) ? options.steps : [],
       (step, position) => pipelineOf(step, plan, position)
@@ -266,37 +266,37 @@ const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArra
   })
 
 /** Another model is another request, which must not be taken for a repetition of the first. */
-const addressed = (request: LanguageModel.Request, position: number): LanguageModel.Request =>
+const withKeyOfStep = (request: LanguageModel.Request, position: number): LanguageModel.Request =>
   request.idempotencyKey === undefined || position === 0
     ? request
     : { ...request, idempotencyKey: derivedKey(request.idempotencyKey, `step-${position + 1}`) }
 
-/** These say something of one vendor and its key alone, so another vendor may still answer. */
-const ofOneVendor: ReadonlyArray<string> = ["Authentication", "PermissionDenied"]
+/** Errors about one vendor and its key alone: another vendor may still answer. */
+const vendorErrors: ReadonlyArray<string> = ["Authentication", "PermissionDenied"]
 
 /**
- * What the vendors of one call have refused for good. A plan goes on behind such a refusal where a later step is another
- * vendor's; steps of the same vendor are not asked, and fail as it did.
+ * The vendors that have refused one call for good. A plan goes on after such a refusal where a later step is another
+ * vendor's; steps of the same vendor are not asked, and fail with the same error.
  */
 const vendorRefusals = (vendors: ReadonlyArray<string>, verdict: (error: unknown) => Verdict.Verdict) => {
   const refused = new Map<string, LanguageModel.LanguageModelError>()
   let turn = 0
   return {
-    asked: <A>(at: number, effect: Effect.Effect<A, LanguageModel.LanguageModelError>) => {
+    askUnlessRefused: <A>(at: number, effect: Effect.Effect<A, LanguageModel.LanguageModelError>) => {
       turn = at
       const vendor = vendors[at] ?? ""
       const known = refused.get(vendor)
       return known !== undefined ? Effect.fail(known) : Effect.tapError(effect, (error) =>
         Effect.sync(() => {
-          if (ofOneVendor.includes(error._tag)) refused.set(vendor, error)
+          if (vendorErrors.includes(error._tag)) refused.set(vendor, error)
         }))
     },
     verdict: (error: unknown): Verdict.Verdict => {
-      const own = verdict(error)
-      const isOfOneVendor = own.action === "Fail" && [...refused.values()].some((each) => each === error)
+      const errorVerdict = verdict(error)
+      const isOfOneVendor = errorVerdict.action === "Fail" && [...refused.values()].some((each) => each === error)
       return isOfOneVendor && vendors.slice(turn + 1).some((vendor) => !refused.has(vendor))
-        ? Verdict.make("Fallback", { weighs: own.weighs, billed: own.billed })
-        : own
+        ? Verdict.make("Fallback", { weighs: errorVerdict.weighs, billed: errorVerdict.billed })
+        : errorVerdict
     }
   }
 }
@@ -318,13 +318,13 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
   const settle = (generation: number, report: Fallback.Report<unknown, LanguageModel.LanguageModelError>) =>
     Effect.map(Effect.map(Effect.clock, elapsedMillis), (now) => {
       const tried = [
-        ...report.failed.map(({ error, step }) => ({ step: names.indexOf(step), unwell: isUnwell(error) })),
-        { step: names.indexOf(report.step), unwell: false }
+        ...report.failed.map(({ error, step }) => ({ step: names.indexOf(step), isUnwell: isUnwell(error) })),
+        { step: names.indexOf(report.step), isUnwell: false }
       ]
       cell.current = Kernel.settle(cell.current, generation, tried, stay, now)
     })
 
-  const go = <A, E>(
+  const tryInOrder = <A, E>(
     request: LanguageModel.Request,
     ask: (
       model: LanguageModel.Service,
@@ -333,7 +333,7 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     exhausted: (failure: Fallback.Failure<LanguageModel.LanguageModelError>) => E
   ): Effect.Effect<Fallback.Report<A, LanguageModel.LanguageModelError>, E> =>
     Effect.flatMap(startNow, ({ generation, step }) => {
-      const order = Kernel.order(steps.length, step)
+      const order = Kernel.roundFrom(steps.length, step)
       const refusals = vendorRefusals(
         order.map((position) => (steps[position] ?? steps[0]).model.provider),
         self.verdict
@@ -343,19 +343,19 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
         return {
           name,
           when,
-          effect: Effect.suspend(() => refusals.asked(turn, ask(model, addressed(request, position))))
+          effect: Effect.suspend(() => refusals.askUnlessRefused(turn, ask(model, withKeyOfStep(request, position))))
         }
       }
-      const [head = 0, ...rest] = order
+      const [firstPosition = 0, ...laterPositions] = order
       const verdict = options.verdict ?? refusals.verdict
-      const course = Fallback.run(
+      const run = Fallback.run(
         { name: self.name, verdict },
-        [stepAt(head, 0), ...rest.map((position, at) => stepAt(position, at + 1))],
+        [stepAt(firstPosition, 0), ...laterPositions.map((position, at) => stepAt(position, at + 1))],
         exhausted
       )
       return sticky === undefined
-        ? course
-        : Effect.tap(course, (report) => report.failed.length === 0 ? Effect.void : settle(generation, report))
+        ? run
+        : Effect.tap(run, (report) => report.failed.length === 0 ? Effect.void : settle(generation, report))
     })
 
   /** The last error passes through as it is; what was tried before it stands in its message. */
@@ -364,8 +364,8 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     return failure.error
   }
 
-  const whole = (model: LanguageModel.Service, request: LanguageModel.Request) => model.generate(request)
-  const generateWithReport: ModelPlan["generateWithReport"] = (request) => go(request, whole, lastError)
+  const generate = (model: LanguageModel.Service, request: LanguageModel.Request) => model.generate(request)
+  const generateWithReport: ModelPlan["generateWithReport"] = (request) => tryInOrder(request, generate, lastError)
   return {
     [TypeId]: TypeId,
     name: self.name,
@@ -382,7 +382,7 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     stream: (request) =>
       Stream.unwrapScoped(Effect.flatMap(Effect.scope, (scope) =>
         Effect.map(
-          go(
+          tryInOrder(
             request,
             (model, addressed) => Opening.open(model.stream(addressed), scope),
             lastError
@@ -392,7 +392,7 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
     generateWithReport,
     generateOrExhausted: (request) =>
       Effect.map(
-        go(request, whole, ({ failed, reason, skipped }) =>
+        tryInOrder(request, generate, ({ failed, reason, skipped }) =>
           new PlanExhausted<LanguageModel.LanguageModelError>({ name: self.name, steps: failed, skipped, reason })),
         (report) =>
           report.value

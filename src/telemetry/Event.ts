@@ -66,12 +66,12 @@ export type Event = Data.TaggedEnum<{
     readonly kind: string
     readonly reason: string
   }
-  /** The model is asked again and told what was wrong; `reask` counts from 1. */
+  /** The model is asked again, with what was wrong; `reask` counts from 1. */
   readonly Reasked: Common & { readonly reask: number }
   /** A tool's handler ran and answered. */
   readonly ToolRan: Common & { readonly tool: string; readonly callId: string }
-  /** A tool's handler failed, and the model was told. */
-  readonly ToolFailed: Common & { readonly tool: string; readonly callId: string; readonly told: string }
+  /** A tool's handler failed; `messageToModel` is the result that the model got. */
+  readonly ToolFailed: Common & { readonly tool: string; readonly callId: string; readonly messageToModel: string }
   /** A circuit opened after that many calls in its window, so many failed and so many slow. */
   readonly CircuitOpened: Common & {
     readonly retryAfter: Duration.Duration
@@ -238,7 +238,7 @@ const line: (event: Event) => string = match({
   AnswerRejected: (event) => `${event.name}: refused the answer (${event.reason})`,
   Reasked: (event) => `${event.name}: asking the model again (${event.reask})`,
   ToolRan: (event) => `${event.name}: ran ${event.tool}`,
-  ToolFailed: (event) => `${event.name}: ${event.tool} failed, and the model was told: ${event.told}`,
+  ToolFailed: (event) => `${event.name}: ${event.tool} failed, and the model was told: ${event.messageToModel}`,
   CircuitOpened: (event) =>
     `${event.name}: circuit opened after ${
       plural(event.calls, "call")

@@ -46,7 +46,7 @@ export interface Service {
 }
 
 /**
- * `capacity`: so many events may wait for one monitor.
+ * `capacity`: how many events may wait for one monitor.
  *
  * @since 0.1.0
  * @category defaults
@@ -164,7 +164,7 @@ export const layer = (monitor: Service): Layer.Layer<never> => Layer.succeed(Mon
 export const layerHooks = (hooks: Hooks): Layer.Layer<never> => layer(fromHooks(hooks))
 
 /**
- * Waits until a monitor has done with every event that it was given so far: at the end of a program, before a report is
+ * Waits until a monitor has handled every event that it was given so far: at the end of a program, before a report is
  * read. A monitor that never ends makes this wait for ever, so give it a time-out of your own.
  *
  * @since 0.1.0

@@ -22,14 +22,14 @@ describe("holds: is this failure one the condition means?", () => {
     ["nothing", {}, failure("Retry"), false]
   ]
   it.each(rows)("%s", (_, condition, failed, expected) => {
-    expect(Plan.holds(condition, failed)).toBe(expected)
+    expect(Plan.isMet(condition, failed)).toBe(expected)
   })
 
   it("asks a predicate about the error itself, and not at all when the error is named", () => {
     const asked: Array<string> = []
     const condition = { tags: ["Named"], predicate: (error: string) => asked.push(error) > 0 }
-    Plan.holds(condition, failure("Retry", "Named"))
-    Plan.holds(condition, failure("Retry", "Other"))
+    Plan.isMet(condition, failure("Retry", "Named"))
+    Plan.isMet(condition, failure("Retry", "Other"))
     expect(asked).toEqual(["Other"])
   })
 })
@@ -121,8 +121,8 @@ describe("next: which step follows?", () => {
 })
 
 describe("startAt, order and settle: where do calls start?", () => {
-  const well = (step: number): Plan.Tried => ({ step, unwell: false })
-  const unwell = (step: number): Plan.Tried => ({ step, unwell: true })
+  const well = (step: number): Plan.TriedStep => ({ step, isUnwell: false })
+  const unwell = (step: number): Plan.TriedStep => ({ step, isUnwell: true })
   const staying: Plan.Start = { step: 1, until: 1_000, generation: 1 }
 
   it("at the first step, until told otherwise", () => {
@@ -136,52 +136,64 @@ describe("startAt, order and settle: where do calls start?", () => {
   })
 
   it("go on from the start, and come round to the steps before it last", () => {
-    expect(Plan.order(3, 0)).toEqual([0, 1, 2])
-    expect(Plan.order(3, 1)).toEqual([1, 2, 0])
-    expect(Plan.order(1, 0)).toEqual([0])
+    expect(Plan.roundFrom(3, 0)).toEqual([0, 1, 2])
+    expect(Plan.roundFrom(3, 1)).toEqual([1, 2, 0])
+    expect(Plan.roundFrom(1, 0)).toEqual([0])
   })
 
-  const rows: ReadonlyArray<readonly [string, Plan.Start, number, ReadonlyArray<Plan.Tried>, number, Plan.Start]> = [
-    ["an answer of the first step changes nothing", Plan.first, 0, [well(0)], 0, Plan.first],
-    ["an answer of the second, the first being unwell", Plan.first, 0, [unwell(0), well(1)], 0, {
-      step: 1,
-      until: 500,
-      generation: 1
-    }],
-    ["an answer of the second, the first being well but not for this request", Plan.first, 0, [well(0), well(1)], 0, {
-      ...Plan.first
-    }],
+  const rows: ReadonlyArray<readonly [string, Plan.Start, number, ReadonlyArray<Plan.TriedStep>, number, Plan.Start]> =
     [
-      "the second is well, though only the third could do this request",
-      Plan.first,
-      0,
+      ["an answer of the first step changes nothing", Plan.first, 0, [well(0)], 0, Plan.first],
+      ["an answer of the second, the first being unwell", Plan.first, 0, [unwell(0), well(1)], 0, {
+        step: 1,
+        until: 500,
+        generation: 1
+      }],
+      ["an answer of the second, the first being well but not for this request", Plan.first, 0, [well(0), well(1)], 0, {
+        ...Plan.first
+      }],
       [
-        unwell(0),
-        well(1),
-        well(2)
+        "the second is well, though only the third could do this request",
+        Plan.first,
+        0,
+        [
+          unwell(0),
+          well(1),
+          well(2)
+        ],
+        0,
+        { step: 1, until: 500, generation: 1 }
       ],
-      0,
-      { step: 1, until: 500, generation: 1 }
-    ],
-    ["two unwell steps are both left behind", Plan.first, 0, [unwell(0), unwell(1), well(2)], 7, {
-      step: 2,
-      until: 507,
-      generation: 1
-    }],
-    ["an answer at the chosen step does not prolong the stay", staying, 1, [well(1)], 900, staying],
-    ["the chosen step becomes unwell", staying, 1, [unwell(1), well(2)], 900, { step: 2, until: 1_400, generation: 2 }],
-    ["the chosen step becomes unwell and the first is well again", staying, 1, [unwell(1), unwell(2), well(0)], 900, {
-      step: 0,
-      until: 0,
-      generation: 2
-    }],
-    ["a late result of an earlier start decides nothing", staying, 0, [unwell(0), well(2)], 900, staying],
-    ["nor does one that comes after the stay is over", staying, 1, [unwell(1), well(2)], 1_000, {
-      step: 0,
-      until: 0,
-      generation: 2
-    }]
-  ]
+      ["two unwell steps are both left behind", Plan.first, 0, [unwell(0), unwell(1), well(2)], 7, {
+        step: 2,
+        until: 507,
+        generation: 1
+      }],
+      ["an answer at the chosen step does not prolong the stay", staying, 1, [well(1)], 900, staying],
+      ["the chosen step becomes unwell", staying, 1, [unwell(1), well(2)], 900, {
+        step: 2,
+        until: 1_400,
+        generation: 2
+      }],
+      [
+        "the chosen step becomes unwell and the first is well again",
+        staying,
+        1,
+        [unwell(1), unwell(2), well(0)],
+        900,
+        {
+          step: 0,
+          until: 0,
+          generation: 2
+        }
+      ],
+      ["a late result of an earlier start decides nothing", staying, 0, [unwell(0), well(2)], 900, staying],
+      ["nor does one that comes after the stay is over", staying, 1, [unwell(1), well(2)], 1_000, {
+        step: 0,
+        until: 0,
+        generation: 2
+      }]
+    ]
   it.each(rows)("%s", (_, state, generation, tried, now, expected) => {
     expect(Plan.settle(state, generation, tried, 500, now)).toEqual(expected)
   })
@@ -199,10 +211,10 @@ describe("startAt, order and settle: where do calls start?", () => {
         for (const { fates, takes, wait } of calls) {
           now += wait
           state = Plan.startAt(state, now)
-          const order = Plan.order(3, state.step)
+          const order = Plan.roundFrom(3, state.step)
           const answers = order.findIndex((step) => fates[step] === "answers")
           if (answers < 0) continue
-          const tried = order.slice(0, answers + 1).map((step) => ({ step, unwell: fates[step] === "unwell" }))
+          const tried = order.slice(0, answers + 1).map((step) => ({ step, isUnwell: fates[step] === "unwell" }))
           const before = state
           now += takes
           state = Plan.settle(state, state.generation, tried, 300, now)

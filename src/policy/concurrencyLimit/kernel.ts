@@ -1,10 +1,10 @@
 /**
  * How an adaptive limit of calls in flight moves: pure, data in and data out. Times are milliseconds.
  *
- * Both strategies share four rules that their models in the field (Netflix concurrency-limits, whose Gradient2 grows to
- * its ceiling while every call times out) lack or leave to the caller:
+ * Both strategies share four rules that the libraries they are modelled on lack or leave to the caller (Gradient2 of
+ * Netflix concurrency-limits grows to its ceiling while every call times out):
  *
- * - a failure that speaks of overload lowers the limit, and its latency teaches nothing;
+ * - a failure that indicates overload lowers the limit, and its latency teaches nothing;
  * - one overload lowers the limit once: the calls that were in flight with it are of an older epoch and do not lower it
  *   again;
  * - a limit that is not used (less than half of it in flight) does not grow;
@@ -16,14 +16,14 @@ export interface Aimd {
   readonly kind: "aimd"
   /** What is left of the limit after an overload. */
   readonly backoffRatio: number
-  /** A call that takes longer speaks of overload, however it ends. */
+  /** A call that takes longer indicates overload, however it ends. */
   readonly timeout: number
 }
 
 export interface Gradient {
   readonly kind: "gradient"
   readonly backoffRatio: number
-  /** How many times the latency at rest is still in order. */
+  /** How many times the latency at rest is still acceptable. */
   readonly tolerance: number
   /** How much of a change each sample makes. */
   readonly smoothing: number
@@ -47,7 +47,7 @@ export interface State {
   /** Raised by each cut, so that what was in flight then is known as older. */
   readonly epoch: number
   /** Before the first overload. */
-  readonly probing: boolean
+  readonly isStarting: boolean
   /** The latency at rest, as far as it is known. */
   readonly baseline: number | undefined
   /** The latency of late. */
@@ -58,7 +58,7 @@ export interface State {
   readonly measuring: { readonly count: number; readonly sum: number; readonly limit: number } | undefined
 }
 
-/** How one call ended. `ignored`: it says nothing (it was interrupted, or its failure is the caller's own). */
+/** How one call ended. `ignored`: it says nothing about load (it was interrupted, or its failure is the caller's own). */
 export interface Sample {
   readonly outcome: "success" | "overload" | "ignored"
   readonly latency: number
@@ -81,11 +81,11 @@ const clamp = (settings: Settings, limit: number): number => Math.min(settings.c
 export const start = (settings: Settings, initial: number): State => ({
   limit: clamp(settings, initial),
   epoch: 0,
-  probing: true,
+  isStarting: true,
   baseline: undefined,
   recent: undefined,
   loaded: 0,
-  // The first calls tell the latency at rest, as far as anybody can know it.
+  // The first calls measure the latency at rest as well as it can be known.
   measuring: settings.strategy.kind === "gradient"
     ? { count: 0, sum: 0, limit: clamp(settings, initial) }
     : undefined
@@ -94,36 +94,36 @@ export const start = (settings: Settings, initial: number): State => ({
 /** The whole number of calls that may be in flight. */
 export const limitOf = (state: State): number => Math.max(1, Math.floor(state.limit))
 
-/** The limit is taken up, so that success says there may be room for more. */
+/** Whether at least half of the limit is in flight, so that a success may raise it. */
 const isUsed = (state: State, sample: Sample): boolean => sample.inFlight * 2 >= limitOf(state)
 
-const cut = (settings: Settings, state: State, sample: Sample): State =>
+const lowerLimit = (settings: Settings, state: State, sample: Sample): State =>
   sample.epoch < state.epoch ? state : {
     ...state,
     limit: clamp(settings, (state.measuring?.limit ?? state.limit) * settings.strategy.backoffRatio),
     epoch: state.epoch + 1,
-    probing: false,
+    isStarting: false,
     measuring: undefined
   }
 
-/** One more for each success at first; later so much that a round of calls adds one. */
-const increase = (state: State): number => state.probing ? 1 : 1 / state.limit
+/** The step up after a success: one at first; later a share, so that a round of calls adds one. */
+const increase = (state: State): number => state.isStarting ? 1 : 1 / state.limit
 
 const aimd = (settings: Settings, strategy: Aimd, state: State, sample: Sample): State => {
-  if (sample.outcome === "overload" || sample.latency > strategy.timeout) return cut(settings, state, sample)
+  if (sample.outcome === "overload" || sample.latency > strategy.timeout) return lowerLimit(settings, state, sample)
   return sample.outcome === "ignored" || !isUsed(state, sample)
     ? state
     : { ...state, limit: clamp(settings, state.limit + increase(state)) }
 }
 
 /**
- * The latency at rest. It follows what is seen with less than half of the limit in flight. Under load it follows
- * downwards alone, or a slow overload would teach itself to be normal.
+ * The next estimate of the latency at rest. It follows the latency while less than half of the limit is in flight. Under
+ * load it follows only downwards, or a slow overload would come to count as normal.
  */
-const learn = (baseline: number, recent: number, latency: number, used: boolean): number =>
+const nextBaseline = (baseline: number, recent: number, latency: number, used: boolean): number =>
   !used ? towards(baseline, latency) : recent < baseline ? towards(baseline, recent) : baseline
 
-/** Averages what is seen until there is enough of it; then the limit comes back to where it was. */
+/** Averages latencies until there are enough of them; then the limit goes back to where it was. */
 const measure = (
   settings: Settings,
   state: State,
@@ -147,13 +147,13 @@ const measure = (
 }
 
 const gradient = (settings: Settings, strategy: Gradient, state: State, sample: Sample): State => {
-  if (sample.outcome === "overload") return cut(settings, state, sample)
+  if (sample.outcome === "overload") return lowerLimit(settings, state, sample)
   if (sample.outcome === "ignored") return state
   if (state.measuring !== undefined) return measure(settings, state, state.measuring, sample)
 
   const used = isUsed(state, sample)
   const recent = towards(state.recent ?? sample.latency, sample.latency)
-  const baseline = learn(state.baseline ?? sample.latency, recent, sample.latency, used)
+  const baseline = nextBaseline(state.baseline ?? sample.latency, recent, sample.latency, used)
   if (!used) return { ...state, baseline, recent, loaded: 0 }
   if (state.loaded + 1 >= strategy.remeasureEvery && limitOf(state) > settings.floor) {
     return {
@@ -167,12 +167,12 @@ const gradient = (settings: Settings, strategy: Gradient, state: State, sample: 
   }
   // Never by more than half at a time: a few slow calls are not an overload.
   const slope = recent <= 0 ? 1 : Math.max(0.5, Math.min(1, strategy.tolerance * baseline / recent))
-  const probing = state.probing && slope === 1
+  const isStarting = state.isStarting && slope === 1
   const step = strategy.smoothing * (state.limit * (slope - 1) + strategy.queueSize)
   return {
     ...state,
-    limit: clamp(settings, state.limit + (probing ? step : step / state.limit)),
-    probing,
+    limit: clamp(settings, state.limit + (isStarting ? step : step / state.limit)),
+    isStarting,
     baseline,
     recent,
     loaded: state.loaded + 1

@@ -28,7 +28,7 @@ export class Priority extends Context.Reference<Priority>()("effect-llm-resilien
   defaultValue: () => 0
 }) {}
 
-/** More steps could not be told apart, and each has a queue of its own. */
+/** The highest priority that counts. Each priority has a queue of its own, so their number is bounded. */
 const highestPriority = 100
 
 const readPriority = (context: Context.Context<never>): number => {

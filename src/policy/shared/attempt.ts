@@ -309,7 +309,7 @@ class GuardedAttempt<A, E, R, Refusal> {
       return started.wait(total.at, () => this.stopAtDeadline(started.fiber, total))
     })
     return Effect.onError(this.restore(waiting), () => {
-      child?.forsake()
+      child?.stopWaiting()
       return child === undefined ? Effect.void : Fiber.interrupt(child.fiber)
     })
   }
@@ -387,7 +387,7 @@ class GuardedAttempt<A, E, R, Refusal> {
       this.startedAt = undefined
       return this.failWith(cause)
     }
-    child.forsake()
+    child.stopWaiting()
     return !child.isRunning()
       ? this.failWith(cause)
       : Cause.isInterrupted(cause)

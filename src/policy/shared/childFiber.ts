@@ -1,5 +1,5 @@
 /**
- * The one engine for time-outs and hedges touches fibers by hand here, in `attempt` and in `hedgeRace`, and nowhere else.
+ * The one engine for time-outs and hedges touches fibers by hand here, in `attempt` and in `hedge/race`, and nowhere else.
  *
  * The reasons are measured (µs a call, success path, two cores, Node 20): `Effect.timeout` takes 20, a child fiber with a
  * timer of the platform 6; a whole stack of policies from plain combinators takes 77 (28 with our time-out), fused 16.
@@ -156,11 +156,11 @@ export class Child<A, E> {
   wait<B, E2>(until: number, late: () => Effect.Effect<B, E2>): Effect.Effect<A | B, E | E2> {
     return this.end ?? Effect.async<A | B, E | E2>((resume) => {
       if (this.end !== undefined) return resume(this.end)
-      const left = until - elapsedMillis(this.surroundings.clock)
-      if (left <= 0) return resume(late())
+      const millisLeft = until - elapsedMillis(this.surroundings.clock)
+      if (millisLeft <= 0) return resume(late())
       this.wake = resume
-      if (left === Infinity) return
-      this.stopTimer = startTimer(this.surroundings, left, () => {
+      if (millisLeft === Infinity) return
+      this.stopTimer = startTimer(this.surroundings, millisLeft, () => {
         this.wake = undefined
         resume(late())
       })
@@ -168,8 +168,8 @@ export class Child<A, E> {
     }, this.fiber.id())
   }
 
-  /** Nobody waits any more. */
-  forsake(): void {
+  /** The parent no longer waits. */
+  stopWaiting(): void {
     this.stopTimer()
     this.wake = undefined
   }

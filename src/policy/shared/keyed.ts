@@ -136,12 +136,12 @@ const entryOf = <Self, E>(
 ): Effect.Effect<Entry<Self>, E> =>
   Effect.clockWith((clock) => {
     const now = elapsedMillis(clock)
-    const found = self.entries.get(key)
-    if (found === undefined) {
+    const existing = self.entries.get(key)
+    if (existing === undefined) {
       return Effect.map(make, (policy) => self.entries.get(key) ?? add(self, key, policy, elapsedMillis(clock)))
     }
-    touch(self, key, found, now)
-    return Effect.succeed(found)
+    touch(self, key, existing, now)
+    return Effect.succeed(existing)
   })
 
 /** The policy of a key, made if need be. Whoever keeps it may keep one that the family has forgotten meanwhile. */

@@ -4,7 +4,7 @@
  *
  * A section reads the options of its field and installs the policy. An installed policy says how it stands round a call:
  *
- * - `Gate`: it admits an attempt or refuses it, and is told how the attempt ended.
+ * - `Gate`: it admits an attempt and gives it a permit, which is settled with the result, or it refuses the attempt.
  * - `Deadline`: an attempt, or the call as a whole, is over after so many milliseconds.
  * - `Around`: it decides how often what is within it runs (retry, hedge).
  *
@@ -192,7 +192,7 @@ const filledIn = (given: unknown, form: Form.Form<unknown, unknown>, peers: Peer
 const onOthers = (issues: ReadonlyArray<Issue>, known: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
   issues.filter(({ path }) => !known.some((issue) => issue.path === path))
 
-/** A fault of a form as it is told: nothing of `found` that must not be seen. */
+/** A fault of a form as an issue, with `found` made safe to show. */
 export const issueOf = (fault: Form.Fault): Issue => ({ ...fault, found: found(fault.found) })
 
 /** Issues under the name of their section. */

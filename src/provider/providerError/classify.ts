@@ -118,7 +118,7 @@ const scopeOf = (body: ErrorBody): Scope => {
 /** Precedence of the best clients: headers, the body's own field, prose, the reset of the exhausted dimension. */
 const waitOf = (reply: Reply, scope: Scope, limited: boolean): number | undefined => {
   const { body, headers } = reply
-  const now = Hints.clock(headers, reply.now)
+  const now = Hints.replyClock(headers, reply.now)
   return Hints.fromHeaders(headers, now) ??
     (body.retryDelay === undefined ? undefined : Hints.duration(body.retryDelay)) ??
     Hints.fromProse(body.text, now) ??
@@ -135,7 +135,7 @@ const resetWait = (headers: Hints.Headers, scope: Scope, now: number | undefined
 
 /** When an allowance is back, as epoch milliseconds: told as a wait, as an instant, or in words. */
 const resetAt = (reply: Reply, wait: number | undefined): number | undefined => {
-  const now = Hints.clock(reply.headers, reply.now)
+  const now = Hints.replyClock(reply.headers, reply.now)
   const told = reply.body.resetTime
   if (told !== undefined) return /^\d{10}$/.test(told) ? Number(told) * 1_000 : Hints.instant(told, now)
   return wait !== undefined && now !== undefined ? now + wait : Hints.instantFromProse(reply.body.text, now)

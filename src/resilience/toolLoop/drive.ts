@@ -191,7 +191,13 @@ export const make = (settings: Settings, host: Host) =>
     const reportResult = (result: Toolkit.ResultOf<AnyTools>) =>
       emit((at) =>
         result.isError
-          ? Event.ToolFailed({ at, name, tool: result.name, callId: result.id, told: excerpt(result.content, 300) })
+          ? Event.ToolFailed({
+            at,
+            name,
+            tool: result.name,
+            callId: result.id,
+            messageToModel: excerpt(result.content, 300)
+          })
           : Event.ToolRan({ at, name, tool: result.name, callId: result.id })
       )
 

@@ -1,8 +1,8 @@
 /**
- * How an event comes to a monitor: in a fiber of the monitor's own, which the reporting call does not wait for. The fiber
- * starts on the stack of the call, so what a monitor does without waiting is done when the call goes on, and costs no
- * turn of the scheduler; events of a virtual clock are where a test expects them. From its first wait on it is on its
- * own, and later events queue up behind it.
+ * Delivers events to a monitor in a fiber of the monitor's own, which the reporting call does not wait for. The fiber starts
+ * on the stack of the call, so whatever a monitor does without waiting is done before the call goes on. That costs no turn
+ * of the scheduler, and under a virtual clock events arrive where a test expects them. Once the fiber waits, the call goes
+ * on, and later events queue up behind it.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -11,12 +11,12 @@ import * as Runtime from "effect/Runtime"
 import { excerpt } from "../../internal/redact.ts"
 import type { Event } from "../Event.ts"
 
-/** What of a monitor counts here. */
+/** The part of a monitor that a delivery needs. */
 interface Monitor {
   readonly emit: (event: Event) => Effect.Effect<void>
 }
 
-/** So many events may wait for one monitor. */
+/** How many events may wait for one monitor. */
 export const capacity = 1024
 
 interface Queued {
@@ -37,8 +37,8 @@ interface Outlet {
 const outlets = new WeakMap<Monitor, Outlet>()
 
 const outletOf = (monitor: Monitor): Outlet => {
-  const known = outlets.get(monitor)
-  if (known !== undefined) return known
+  const existing = outlets.get(monitor)
+  if (existing !== undefined) return existing
   const outlet: Outlet = { isBusy: false, queue: [], idle: [], dropped: 0, hasFailed: false }
   outlets.set(monitor, outlet)
   return outlet
@@ -48,7 +48,7 @@ const warn = (runtime: Runtime.Runtime<never>, message: string): void => {
   Runtime.runFork(runtime)(Effect.logWarning(message))
 }
 
-/** Only the text of the failure: what else is in it may hold more than a log should. */
+/** Logs only the text of the failure: the rest of a cause may hold more than a log should. */
 const reportFailure = (outlet: Outlet, runtime: Runtime.Runtime<never>, cause: Cause.Cause<never>): void => {
   if (outlet.hasFailed || Cause.isEmpty(cause)) return
   outlet.hasFailed = true
@@ -65,7 +65,7 @@ const drop = (outlet: Outlet, runtime: Runtime.Runtime<never>): void => {
   )
 }
 
-/** How the monitor takes the event; nothing where it does not care. */
+/** The effect of the monitor for the event; nothing where it ignores the event. */
 const effectOf = (monitor: Monitor, outlet: Outlet, { event, runtime }: Queued): Effect.Effect<void> | undefined => {
   try {
     const effect = monitor.emit(event)
@@ -76,7 +76,7 @@ const effectOf = (monitor: Monitor, outlet: Outlet, { event, runtime }: Queued):
   }
 }
 
-/** `immediate`: on this stack, until it waits. */
+/** Runs the monitor for one event. `immediate`: on this stack, until it waits. */
 const run = (monitor: Monitor, outlet: Outlet, queued: Queued, immediate: boolean): void => {
   const effect = effectOf(monitor, outlet, queued)
   if (effect === undefined) return

@@ -29,8 +29,10 @@ const state = (over: Partial<Kernel.State>): Kernel.State => ({
 describe("aimd", () => {
   const rows: ReadonlyArray<readonly [string, Partial<Kernel.State>, Partial<Kernel.Sample>, Partial<Kernel.State>]> = [
     ["a success adds a call at first", { limit: 20 }, {}, { limit: 21, epoch: 0 }],
-    ["after an overload a success adds a share, a round adds one", { limit: 20, probing: false }, {}, { limit: 20.05 }],
-    ["an overload takes a tenth", { limit: 20 }, { outcome: "overload" }, { limit: 18, epoch: 1, probing: false }],
+    ["after an overload a success adds a share, a round adds one", { limit: 20, isStarting: false }, {}, {
+      limit: 20.05
+    }],
+    ["an overload takes a tenth", { limit: 20 }, { outcome: "overload" }, { limit: 18, epoch: 1, isStarting: false }],
     ["a success that took too long is an overload", { limit: 20 }, { latency: 5_001 }, { limit: 18, epoch: 1 }],
     ["a call at the time-out exactly is not", { limit: 20 }, { latency: 5_000 }, { limit: 21 }],
     ["an interrupted call teaches nothing", { limit: 20 }, { outcome: "ignored" }, { limit: 20, epoch: 0 }],
@@ -51,7 +53,7 @@ describe("aimd", () => {
   })
 
   it("a round of successes adds one call", () => {
-    let current = state({ limit: 20, probing: false })
+    let current = state({ limit: 20, isStarting: false })
     for (let i = 0; i < 20; i++) current = Kernel.observe(aimd, current, sample(current))
     expect(current.limit).toBeCloseTo(21, 1)
   })
@@ -86,14 +88,14 @@ describe("gradient", () => {
   it("shrinks when they take longer than tolerated, by at most half a step", () => {
     const from = { ...measured(100), recent: 1_000 }
     const after = Kernel.observe(gradient, from, sample(from, { latency: 1_000 }))
-    expect(after).toMatchObject({ probing: false, baseline: 100 })
+    expect(after).toMatchObject({ isStarting: false, baseline: 100 })
     expect(after.limit).toBeCloseTo(100 + 0.2 * (100 * -0.5 + 4) / 100)
   })
 
   it("an overload cuts, and its latency teaches nothing", () => {
     const from = measured(20)
     expect(Kernel.observe(gradient, from, sample(from, { outcome: "overload", latency: 60_000 })))
-      .toMatchObject({ limit: 18, baseline: 100, recent: 100, epoch: 1, probing: false })
+      .toMatchObject({ limit: 18, baseline: 100, recent: 100, epoch: 1, isStarting: false })
   })
 
   it("the latency at rest rises with calls at rest alone", () => {
