@@ -16,6 +16,13 @@ const cookieNames = "(?:set-)?cookie"
 
 const secretName = new RegExp(`${secretNames}|\\b${cookieNames}\\b`, "i")
 
+/** Names of headers, in lower case, that hold a credential: `x-api-key`, `cf-aig-authorization`, `x-session-token`. */
+export const secretHeaders: ReadonlyArray<RegExp> = [secretName, /secret|cookie/, /(?:^|-)token$/]
+
+/** Whether a header of this name holds a credential. */
+export const isSecretHeader = (name: string): boolean =>
+  secretHeaders.some((pattern) => pattern.test(name.toLowerCase()))
+
 /** Whether a field or header of this name holds a credential. */
 export const isSecretName = (name: string): boolean => secretName.test(name)
 

@@ -214,6 +214,12 @@ describe("every kind of keyword", () => {
     expect(accepted({ $schema, ...object({ v }) }, { v: 1 })).toEqual({ v: 1 })
     expect(refused({ $schema, ...object({ v }) }, { v: 0 })).toEqual(["v Refinement: must be above 0, got 0"])
   })
+
+  it("takes a boolean exclusiveMinimum for draft 4's, without a $schema", () => {
+    const schema = object({ v: { type: "number", minimum: 0, exclusiveMinimum: true } })
+    expect(accepted(schema, { v: 1 })).toEqual({ v: 1 })
+    expect(refused(schema, { v: 0 })).toEqual(["v Refinement: must be above 0, got 0"])
+  })
 })
 
 describe("what is told of faults", () => {

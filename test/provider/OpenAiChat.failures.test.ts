@@ -215,11 +215,16 @@ describe("OpenAiChat", () => {
           })
         })
         yield* answered(() => json(completion({ content: "ok" })), { prompt: "Hi" }, {
-          headers: { "api-key": "azure-secret", "x-mine": Redacted.make("hush-hush"), "x-open": "shown" }
+          headers: {
+            "api-key": "azure-secret",
+            "cf-aig-authorization": "gateway-secret",
+            "x-mine": Redacted.make("hush-hush"),
+            "x-open": "shown"
+          }
         }).pipe(Effect.withTracer(tracer))
         const all = attributes.join("\n")
         expect(all).toContain("http.request.header.x-open=shown")
-        for (const secret of [key, "azure-secret", "hush-hush"]) expect(all).not.toContain(secret)
+        for (const secret of [key, "azure-secret", "gateway-secret", "hush-hush"]) expect(all).not.toContain(secret)
       }))
 
     it.effect("shows a key without a known form nowhere, when the server repeats it", () =>

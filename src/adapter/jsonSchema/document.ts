@@ -123,7 +123,7 @@ interface Findings {
   readonly keywords: Set<string>
 }
 
-/** `exclusiveMaximum: true` beside `maximum: 5` is what is now `exclusiveMaximum: 5`. */
+/** `exclusiveMaximum: true` beside `maximum: 5` is what is now `exclusiveMaximum: 5`. No later edition knows the boolean. */
 const fromDraft4 = (schema: Json): Json => {
   let now = schema
   for (const [bound, exclusive] of [["minimum", "exclusiveMinimum"], ["maximum", "exclusiveMaximum"]] as const) {
@@ -257,7 +257,7 @@ export const read = (json: unknown): Either.Either<Document, Fault> => {
     const copied = plainCopy(json)
     const declared = dialectOf(copied)
     const findings: Findings = { patterns: [], references: [], innerIds: [], keywords: new Set() }
-    const schema = clean(copied, declared === "draft-04", findings)
+    const schema = clean(copied, declared === undefined || declared === "draft-04", findings)
     if (!isRecord(schema) && typeof schema !== "boolean") {
       return refuse(
         [],

@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
+import { type CauseInfo, describeCause, excerpt, secretHeaders } from "../../internal/redact.ts"
 import { notUtf8 } from "./sse.ts"
 
 /** Who is asked; it goes into every error. */
@@ -56,17 +56,8 @@ interface Body {
   readonly ending: Ending
 }
 
-const secretHeaderPatterns = [
-  /^(proxy-)?authorization$/,
-  /cookie/,
-  /api-?key/,
-  /secret/,
-  /password/,
-  /(^|-)token$/,
-  /^ocp-apim-subscription-key$/,
-  // An address may hold a key of its own: `?key=…`.
-  /^location$/
-]
+/** An address may hold a key of its own: `?key=…`. */
+const secretHeaderPatterns = [...secretHeaders, /^location$/]
 
 /** Failures that come before a single byte of the request was sent, so it cannot have been billed. */
 const unsentCodes = new Set([

@@ -88,17 +88,27 @@ export const textIssues = (path: string, value: string | undefined): ReadonlyArr
 
 const ownHeaders = new Set(["content-length", "content-type", "host", "transfer-encoding", "connection"])
 
+/** Any header may hold a key, so its value is never shown. */
+const shapeOf = (value: unknown): string =>
+  Redacted.isRedacted(value)
+    ? "<redacted>"
+    : typeof value === "string"
+    ? `a text of ${value.length} characters`
+    : value === null || value === undefined
+    ? found(value)
+    : `a value of type ${typeof value}`
+
 export const headerIssues = (headers: GivenHeaders | undefined): ReadonlyArray<Issue> =>
   Object.entries(headers ?? {}).flatMap(([name, value]) => {
     const path = `headers.${name}`
     if (!headerName.test(name)) return [{ path, found: found(name), allowed: "the name of a header, such as x-team" }]
     if (ownHeaders.has(name.toLowerCase())) {
-      return [{ path, found: found(value), allowed: "any other header: this one is set by the client" }]
+      return [{ path, found: shapeOf(value), allowed: "any other header: this one is set by the client" }]
     }
     const text: unknown = Redacted.isRedacted(value) ? Redacted.value(value) : value
     return typeof text === "string" && headerValue.test(text)
       ? []
-      : [{ path, found: found(value), allowed: "text of Latin characters without line breaks" }]
+      : [{ path, found: shapeOf(value), allowed: "text of Latin characters without line breaks" }]
   })
 
 export const sizeIssues = (path: string, size: number | undefined): ReadonlyArray<Issue> =>

@@ -5,7 +5,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as ModelError from "../../error/ModelError.ts"
-import { isSecretName, mask } from "../../internal/redact.ts"
+import { isSecretHeader, mask } from "../../internal/redact.ts"
 
 /** Shorter ones ("none", "EMPTY", "ollama") guard nothing, and would be found in ordinary words. */
 const shortest = 8
@@ -18,7 +18,7 @@ const spellings = (
   secretHeaders: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
   const secrets = Object.entries(headers)
-    .filter(([name]) => secretHeaders.includes(name) || isSecretName(name))
+    .filter(([name]) => secretHeaders.includes(name) || isSecretHeader(name))
     .map(([, value]) => value.trim().replace(scheme, ""))
     .filter((secret) => secret.length >= shortest)
   const all = secrets.flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
