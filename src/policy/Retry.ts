@@ -21,16 +21,19 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { type FailedAttempt, RetriesExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import * as Form from "../internal/form.ts"
 import * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import * as Loop from "./retry/loop.ts"
-import type * as RetryBudget from "./RetryBudget.ts"
+import * as RetryBudget from "./RetryBudget.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
-import { refusal } from "./shared/options.ts"
+import { judge, readForm } from "./shared/options.ts"
+import { marked } from "./shared/section.ts"
 
 /**
  * What marks a value as a {@link Retry}.
@@ -85,6 +88,27 @@ const maxAttempts = (policy: RetryPolicy.RetryPolicy): number => {
 
 const bounds = new WeakMap<RetryPolicy.RetryPolicy, number>()
 
+const isPolicy = (value: unknown): value is RetryPolicy.RetryPolicy => RetryPolicy.isRetryPolicy(value)
+
+const form = Form.of<Options>()(Form.struct("an object with the options of a retry", {
+  name: Form.withDefault(Form.name, () => "retry"),
+  policy: Form.withDefault(
+    Form.checked(
+      Form.value(isPolicy, "a RetryPolicy"),
+      (policy: RetryPolicy.RetryPolicy) =>
+        policy.tree._tag === "Never" || RetryPolicy.canRetry(policy) ? [] : [{
+          path: [],
+          found: String(policy),
+          allowed: "a policy whose first wait ends within its deadline (for no retry at all, use RetryPolicy.never)"
+        }]
+    ),
+    () => RetryPolicy.standard
+  ),
+  verdict: Form.optional(judge),
+  budget: Form.optional(Form.value(marked<RetryBudget.RetryBudget>(RetryBudget.TypeId), "a RetryBudget")),
+  adaptive: Form.optional(Form.value(marked<AdaptiveRetry.AdaptiveRetry>(AdaptiveRetry.TypeId), "an AdaptiveRetry"))
+}))
+
 const build = (options: Options): Retry => {
   const policy = options.policy ?? RetryPolicy.standard
   return {
@@ -122,18 +146,7 @@ export const layer = (options: Options): Layer.Layer<Retry, InvalidOptions> => L
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Retry, InvalidOptions> =>
-  Effect.suspend(() => {
-    const retry = build(options)
-    const problems = [
-      ...(retry.name.trim() === "" ? [{ path: "name", found: retry.name, allowed: "a text that is not empty" }] : []),
-      ...(retry.policy.tree._tag === "Never" || RetryPolicy.canRetry(retry.policy) ? [] : [{
-        path: "policy",
-        found: String(retry.policy),
-        allowed: "a policy whose first wait ends within its deadline (for no retry at all, use RetryPolicy.never)"
-      }])
-    ]
-    return problems.length === 0 ? Effect.succeed(retry) : refusal("Retry", { problems })
-  })
+  Effect.suspend(() => Either.map(readForm("Retry", form, options), build))
 
 export {
   /**
