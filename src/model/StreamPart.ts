@@ -124,7 +124,8 @@ export const ToolCallStart = Schema.TaggedStruct("ToolCallStart", {
 export interface ToolCallStart extends Schema.Schema.Type<typeof ToolCallStart> {}
 
 /**
- * More of a call's arguments, as raw text: to show progress, never to run.
+ * More of a call's arguments, as raw text: to show progress, never to run. It is as the model writes it: names of properties
+ * that a wire does not take are those of the wire here, and the tool's own only in the `ToolCall`.
  *
  * @since 0.1.0
  * @category schemas
@@ -135,7 +136,8 @@ export const ToolArgumentsDelta = Schema.TaggedStruct("ToolArgumentsDelta", {
 }).annotations({ identifier: "ToolArgumentsDelta" })
 
 /**
- * More of a call's arguments, as raw text: to show progress, never to run.
+ * More of a call's arguments, as raw text: to show progress, never to run. It is as the model writes it: names of properties
+ * that a wire does not take are those of the wire here, and the tool's own only in the `ToolCall`.
  *
  * @since 0.1.0
  * @category models

@@ -263,3 +263,12 @@ describe("StructuredOutput.partial", () => {
       expect(yield* shown(Sum, text)).toBe("nothing")
     }))
 })
+
+describe("a part of an answer in the names of the wire", () => {
+  it.effect("is not shown: only what has the names of the schema is", () =>
+    Effect.gen(function*() {
+      const output = yield* StructuredOutput.make({ name: "it", schema: Schema.Struct({ "straße": Schema.String }) })
+      expect(StructuredOutput.partial(output, "{\"_stra_e\":\"Am Markt\"")).toEqual(Option.none())
+      expect(Option.isSome(StructuredOutput.partial(output, "{\"straße\":\"Am Markt\""))).toBe(true)
+    }))
+})

@@ -23,6 +23,7 @@ import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
 
 export type { Kind } from "./preparedRequest.ts"
+import { namingTool } from "./refusedTool.ts"
 
 /** A request that would only be refused by the API. */
 export interface Fault {
@@ -281,11 +282,14 @@ export const make = <S>(
           : inOnePiece(body.incoming)
       })
 
+    const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
+      hide(namingTool(request)(error))
+
     return LanguageModel.make({
       name: model,
       provider,
       capabilities: settings.capabilities,
-      generate: (request) => Effect.mapError(generated(request), hide),
-      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), hide)
+      generate: (request) => Effect.mapError(generated(request), told(request)),
+      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request))
     })
   })
