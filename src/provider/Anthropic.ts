@@ -336,8 +336,9 @@ export const layerConfig: (
  * @category conversions
  */
 export const decodeStream = (
-  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+  options: decode.StreamOptions = {}
 ): <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
   decode.bytes(
-    anthropicStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }, "messages")
+    anthropicStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }, "messages"),
+    options
   )

@@ -300,6 +300,6 @@ export const layerConfig: (
  * @category conversions
  */
 export const decodeStream = (
-  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+  options: decode.StreamOptions = {}
 ): <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
-  decode.bytes(geminiStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }))
+  decode.bytes(geminiStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }), options)

@@ -279,6 +279,9 @@ export const layerConfig: (
  * @category conversions
  */
 export const decodeStream = (
-  options: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+  options: decode.StreamOptions = {}
 ): <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
-  decode.bytes(openAiChatStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }))
+  decode.bytes(
+    openAiChatStream.decoder({ provider: options.provider ?? defaults.provider, model: options.model }),
+    options
+  )

@@ -388,6 +388,12 @@ export interface Options extends Partial<Limits> {
   readonly maxEventBytes?: number | undefined
 }
 
+/** Whom the bytes of a stream come from, and how much of it is read. */
+export interface StreamOptions extends Partial<Limits> {
+  readonly provider?: string | undefined
+  readonly model?: string | undefined
+}
+
 const interpret =
   <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>, limits: Limits) =>
   <E, R>(input: Stream.Stream<X, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> => {
@@ -468,7 +474,7 @@ const reading = (facts: sse.Facts, read: () => sse.Batch): sse.Batch => {
   }
 }
 
-const limitsOf = ({ maxBodyBytes, maxToolCalls }: Options): Limits => ({
+const limitsOf = ({ maxBodyBytes, maxToolCalls }: Partial<Limits>): Limits => ({
   maxBodyBytes: maxBodyBytes ?? defaults.maxBodyBytes,
   maxToolCalls: maxToolCalls ?? defaults.maxToolCalls
 })
@@ -486,7 +492,7 @@ export const run = <S>(decoder: Decoder<S>, options: Options = {}) =>
   interpret(decoder, () => asItIs, limitsOf(options))
 
 /** The same from the bytes of server-sent events, in one go. */
-export const bytes = <S>(decoder: Decoder<S>, options: Options = {}) =>
+export const bytes = <S>(decoder: Decoder<S>, options: StreamOptions & Pick<Options, "maxEventBytes"> = {}) =>
   interpret(
     decoder,
     () => sse.reader({ ...decoder.facts, maxEventBytes: options.maxEventBytes }),
