@@ -4,10 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as ModelError from "../../src/error/ModelError.ts"
 import type * as StreamPart from "../../src/model/StreamPart.ts"
-import * as Anthropic from "../../src/provider/Anthropic.ts"
-import * as Gemini from "../../src/provider/Gemini.ts"
-import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
-import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
+import * as anthropicStream from "../../src/provider/anthropic/stream.ts"
+import * as geminiStream from "../../src/provider/gemini/stream.ts"
+import * as openAiChat from "../../src/provider/openAiChat/stream.ts"
+import * as openAiResponses from "../../src/provider/openAiResponses/stream.ts"
+import * as decode from "../../src/provider/shared/decode.ts"
 import { growth, steepest } from "../straightLine.ts"
 
 type Decode = (bytes: Stream.Stream<Uint8Array>) => Stream.Stream<StreamPart.StreamPart, ModelError.ModelError>
@@ -15,10 +16,11 @@ type Decode = (bytes: Stream.Stream<Uint8Array>) => Stream.Stream<StreamPart.Str
 /** Enough calls for the largest input. */
 const maxToolCalls = 100_000
 
-const chat = OpenAiChat.decodeStream({ maxToolCalls })
-const responses = OpenAiResponses.decodeStream({ maxToolCalls })
-const anthropic = Anthropic.decodeStream({ maxToolCalls })
-const gemini = Gemini.decodeStream({ maxToolCalls })
+const facts = { provider: "p", model: "m" }
+const chat = decode.bytes(openAiChat.decoder(facts), { maxToolCalls })
+const responses = decode.bytes(openAiResponses.decoder(facts, "one"), { maxToolCalls })
+const anthropic = decode.bytes(anthropicStream.decoder(facts, "nothing"), { maxToolCalls })
+const gemini = decode.bytes(geminiStream.decoder(facts), { maxToolCalls })
 
 const inChat = (delta: unknown) => ({ choices: [{ index: 0, delta }] })
 const inBlock = (index: number, delta: unknown) => ({ type: "content_block_delta", index, delta })
@@ -110,10 +112,10 @@ const cases: ReadonlyArray<Case> = [
 
 const utf8 = new TextEncoder()
 
-const reading = (decode: Decode, text: string) => {
+const reading = (decoder: Decode, text: string) => {
   const bytes = Stream.make(utf8.encode(text))
   return () => {
-    Effect.runSync(Effect.either(Stream.runDrain(decode(bytes))))
+    Effect.runSync(Effect.either(Stream.runDrain(decoder(bytes))))
   }
 }
 
@@ -125,8 +127,8 @@ const events = (first: unknown, event: (index: number) => unknown, size: number)
 const size = 500
 
 describe("a stream is read in time in proportion to it", () => {
-  it.each(cases)("%s", { timeout: 30_000 }, (_, decode, first, event) => {
-    expect(growth((many) => reading(decode, events(first, event, many)), size)).toBeLessThan(steepest)
+  it.each(cases)("%s", { timeout: 30_000 }, (_, decoder, first, event) => {
+    expect(growth((many) => reading(decoder, events(first, event, many)), size)).toBeLessThan(steepest)
   })
 
   it("documents behind each other in one event", { timeout: 30_000 }, () => {

@@ -25,8 +25,32 @@ const spellings = (
   return [...new Set(all)].sort((left, right) => right.length - left.length)
 }
 
+/** What a clip leaves behind a text: the start of a key may stand before it. */
+const clips = /… \(\d{1,12} more characters\)|$/g
+
+/** How much of the secret's start stands before `end`; less than {@link shortest} is an accident. */
+const cutLength = (text: string, end: number, secret: string): number => {
+  for (let length = Math.min(secret.length - 1, end); length >= shortest; length--) {
+    if (text.endsWith(secret.slice(0, length), end)) return length
+  }
+  return 0
+}
+
+/** Without the secret, also where a clip has cut it in two. */
+const withoutSecret = (text: string, secret: string): string => {
+  const whole = text.replaceAll(secret, mask)
+  let kept = ""
+  let from = 0
+  for (const { 0: clip, index } of whole.matchAll(clips)) {
+    const cut = cutLength(whole, index, secret)
+    kept += whole.slice(from, index - cut) + (cut === 0 ? "" : mask) + clip
+    from = index + clip.length
+  }
+  return kept
+}
+
 const hidden = (value: unknown, secrets: ReadonlyArray<string>): unknown => {
-  if (typeof value === "string") return secrets.reduce((kept, secret) => kept.replaceAll(secret, mask), value)
+  if (typeof value === "string") return secrets.reduce(withoutSecret, value)
   if (Array.isArray(value)) return value.map((each) => hidden(each, secrets))
   return typeof value === "object" && value !== null
     ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, hidden(each, secrets)]))

@@ -41,6 +41,16 @@ describe("hiding", () => {
     expect(error.detail).toBe("[redacted] of blue-team-one")
   })
 
+  it("finds a key that a clip has cut, however little of it is missing", () => {
+    const key = "0123456789abcdef0123456789abcdef012345678"
+    const hide = hiding({ authorization: `Bearer ${key}` }, [])
+    for (let shown = 8; shown < key.length; shown++) {
+      const body = `${"x ".repeat(1_000 - shown / 2)}${key} and more`
+      const error = hide(new ModelError.ServerError({ provider: "p", body, detail: `You sent ${key.slice(0, shown)}` }))
+      expect(JSON.stringify(error)).not.toContain(key.slice(0, 8))
+    }
+  })
+
   it("gives an error without a credential back as it is", () => {
     const hide = hiding({ authorization: "Bearer hunter2-secret-value" }, [])
     const error = new ModelError.Overloaded({ provider: "p", detail: "busy" })
