@@ -53,7 +53,9 @@ export const defaults = Settings.defaults
 
 /**
  * How the model is asked for data: `"native"` by the provider's own structured output, `"tool"` by a tool it has to call,
- * `"auto"` natively unless the model's capabilities rule it out.
+ * `"auto"` natively unless the model's capabilities rule it out. Where the server refuses the native form (`response_format`)
+ * all the same, `"auto"` asks once more by a tool, and for as long as the model lives begins with the tool; where it refuses
+ * only the schema, just this question is asked by a tool.
  *
  * @since 0.1.0
  * @category models

@@ -42,6 +42,84 @@ const rejected = (given: Partial<GenerateObject.Options<City>> = {}) =>
 const kinds = (error: AnswerError.ObjectRejected) =>
   error.attempts.map((attempt) => attempt.error._tag === "InvalidAnswer" ? attempt.error.kind : attempt.error._tag)
 
+const withoutFormat = new ModelError.UnsupportedFeature({
+  provider: "local",
+  status: 400,
+  feature: "structured output",
+  detail: "response_format is not supported by this server"
+})
+const unknownFormat = new ModelError.InvalidRequest({ provider: "local", status: 400, param: "response_format" })
+const badSchema = new ModelError.InvalidRequest({
+  provider: "openai",
+  status: 400,
+  param: "response_format",
+  detail: "Invalid schema for response_format 'city': 'additionalProperties' is required to be supplied"
+})
+
+describe("GenerateObject.call, when the server refuses response_format", () => {
+  const byTool = ScriptedModel.toolCall("city", rome)
+  const forms = Effect.map(
+    ScriptedModel.requests,
+    (requests) => requests.map(({ responseFormat }) => responseFormat === undefined ? "tool" : "native")
+  )
+
+  it.effect.each([
+    { title: "as a feature it lacks", refusal: withoutFormat },
+    { title: "as a field it does not know", refusal: unknownFormat }
+  ])("asks by a tool from then on: $title", ({ refusal }) =>
+    Effect.gen(function*() {
+      expect(yield* ask({ idempotencyKey: "k" })).toMatchObject({ value: rome, source: "call", reasks: 0, refused: [] })
+      expect(yield* ask()).toMatchObject({ value: rome, source: "call" })
+      expect(yield* forms).toEqual(["native", "tool", "tool"])
+      const [first, second] = yield* ScriptedModel.requests
+      expect(first?.idempotencyKey).toBe("k")
+      expect(second?.idempotencyKey).not.toBe("k")
+      expect(second).toMatchObject({ toolChoice: { tool: "city" } })
+    }).pipe(scripted(ScriptedModel.fail(refusal), byTool, byTool)))
+
+  it.effect.each([
+    { title: "the server", refusal: badSchema },
+    {
+      title: "the dialect of the provider, before anything is sent",
+      refusal: new ModelError.InvalidRequest({ provider: "openai", param: "responseFormat" })
+    }
+  ])(
+    "asks by a tool this once where it is the schema that is refused by $title",
+    ({ refusal }) =>
+      Effect.gen(function*() {
+        expect(yield* ask()).toMatchObject({ value: rome, source: "call" })
+        expect(yield* ask()).toMatchObject({ value: rome, source: "text" })
+        expect(yield* forms).toEqual(["native", "tool", "native"])
+      }).pipe(scripted(ScriptedModel.fail(refusal), byTool, good))
+  )
+
+  it.effect("stays with the tool for the re-asks of a question", () =>
+    Effect.gen(function*() {
+      expect(yield* ask()).toMatchObject({ value: rome, reasks: 1 })
+      expect(yield* forms).toEqual(["native", "tool", "tool"])
+    }).pipe(scripted(ScriptedModel.fail(badSchema), ScriptedModel.toolCall("city", { name: "Rome" }), byTool)))
+
+  it.effect("passes the refusal on where the tool is refused too", () =>
+    Effect.gen(function*() {
+      expect(yield* Effect.flip(ask())).toBe(unknownFormat)
+      expect(yield* forms).toEqual(["native", "tool"])
+    }).pipe(scripted(ScriptedModel.fail(withoutFormat), ScriptedModel.fail(unknownFormat))))
+
+  it.effect("asks natively or not at all where the caller wants it so", () =>
+    Effect.gen(function*() {
+      expect(yield* Effect.flip(ask({ mode: "native" }))).toBe(withoutFormat)
+      expect(yield* forms).toEqual(["native"])
+    }).pipe(scripted(ScriptedModel.fail(withoutFormat))))
+
+  it.effect("does not take another fault of the request for a refusal of the format", () =>
+    Effect.gen(function*() {
+      const error = new ModelError.InvalidRequest({ provider: "local", status: 400, param: "temperature" })
+      expect(yield* Effect.flip(ask())).toEqual(error)
+    }).pipe(scripted(
+      ScriptedModel.fail(new ModelError.InvalidRequest({ provider: "local", status: 400, param: "temperature" }))
+    )))
+})
+
 describe("GenerateObject.call, when the answer is good", () => {
   it.effect("gives the value and all that belongs to it, in one question", () =>
     Effect.gen(function*() {

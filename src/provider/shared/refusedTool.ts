@@ -6,16 +6,21 @@ import type * as LanguageModel from "../../model/LanguageModel.ts"
 const place = /\btools?(?:\[|\.)(\d{1,4})\b/i
 const nestedPlace = /\bfunction_?declarations(?:\[|\.)(\d{1,4})\b/i
 
+/** The tool that the words of a refusal are about, by its place in the request. */
+const toolIn = (words: string, names: ReadonlyArray<string>): string | undefined => {
+  const match = nestedPlace.exec(words) ?? place.exec(words)
+  return match === null ? undefined : names[Number(match[1])]
+}
+
 /** The same refusal with the name of the tool in its remedy, where it is about one tool that the caller gave. */
 export const namingTool =
   <E extends ModelError.ModelError>({ providerOptions, tools }: LanguageModel.Request) =>
   (error: E): E | ModelError.InvalidRequest => {
+    if (error._tag !== "InvalidRequest" || error.status === undefined || error.remedy !== undefined) return error
     // Tools that stand in the provider's own options would shift the places.
     if (tools === undefined || providerOptions?.["tools"] !== undefined) return error
-    if (error._tag !== "InvalidRequest" || error.status === undefined || error.remedy !== undefined) return error
     const words = `${error.param ?? ""} ${error.detail ?? ""}`
-    const match = nestedPlace.exec(words) ?? place.exec(words)
-    const name = match === null ? undefined : tools.definitions[Number(match[1])]?.name
+    const name = toolIn(words, tools.definitions.map((definition) => definition.name))
     return name === undefined ? error : new ModelError.InvalidRequest({
       ...error,
       remedy: `It is about the tool ${JSON.stringify(name)}: change its schema, or leave the tool out.`

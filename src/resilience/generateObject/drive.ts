@@ -28,9 +28,31 @@ export interface Model {
   readonly refused: (error: AnswerError.Refusal) => Effect.Effect<void>
 }
 
+/** Models whose servers refused structured output: from then on they are asked by a tool. */
+const refusing = new WeakSet<object>()
+
 /** A provider's own structured output is better at it than a tool, where there is one. */
-const isNative = (mode: Mode, capabilities: LanguageModel.Capabilities): boolean =>
-  mode === "native" || (mode === "auto" && capabilities.structuredOutput !== false)
+const isNative = (mode: Mode, service: typeof LanguageModel.LanguageModel.Service): boolean =>
+  mode === "native" || (mode === "auto" && service.capabilities.structuredOutput !== false && !refusing.has(service))
+
+/** What the wires call the field that asks for structured output. */
+const formatName =
+  /response[_ ]?format|json_(?:schema|object)|structured[_ ]?output|output_(?:config|format)|response(?:_?json)?_?schema|text\.format|guided_json/i
+
+/** The server knows the feature and refuses this one schema. */
+const aboutSchema =
+  /\bschema (?:for|is|must|has|contains|does|exceeds)\b|invalid (?:json ?)?schema|\btoo (?:complex|deep|many|large|long)\b/i
+
+/** Whether the server refused structured output: altogether, or for this schema. */
+const refusedFormat = (error: LanguageModel.LanguageModelError): "altogether" | "schema" | undefined => {
+  if (error._tag !== "UnsupportedFeature" && error._tag !== "InvalidRequest") return undefined
+  const name = error._tag === "UnsupportedFeature" ? error.feature : error.param
+  const words = `${name ?? ""} ${error.detail ?? ""}`
+  if (!formatName.test(words)) return undefined
+  // Without a status nothing was sent: the dialect of this provider cannot write the schema.
+  const isOwnCheck = error._tag === "InvalidRequest" && error.status === undefined
+  return isOwnCheck || aboutSchema.test(words) ? "schema" : "altogether"
+}
 
 const form = <A, I>(output: StructuredOutput.StructuredOutput<A, I>, native: boolean) =>
   native ? { responseFormat: output.format } : { tools: output.toolkit, toolChoice: { tool: output.name } }
@@ -133,9 +155,9 @@ const elapsedNow = Effect.map(Effect.clock, elapsedMillis)
 /** Asks, and asks again as the policy decides; the same failure twice ends it. */
 export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, model: Model) =>
   Effect.gen(function*() {
-    const { capabilities } = yield* LanguageModel.LanguageModel
+    const service = yield* LanguageModel.LanguageModel
     const key = question.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
-    const asked = { ...question, ...form(output, isNative(mode, capabilities)) }
+    let asksNatively = isNative(mode, service)
     const seen = new Set<string>()
     const refusals: Array<Refused> = []
     let prompt = Prompt.make(question.prompt)
@@ -159,9 +181,23 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
         return decision
       })
 
+    const asking = (idempotencyKey: string) =>
+      model.ask({ ...question, ...form(output, asksNatively), prompt, idempotencyKey })
+
+    /** The same question by a tool, where the server refuses to take it natively. */
+    const askingEitherWay = (idempotencyKey: string) =>
+      mode !== "auto" || !asksNatively || service.capabilities.tools === false
+        ? asking(idempotencyKey)
+        : Effect.catchAll(asking(idempotencyKey), (error) => {
+          const refused = refusedFormat(error)
+          if (refused === undefined) return Effect.fail(error)
+          if (refused === "altogether") refusing.add(service)
+          asksNatively = false
+          return asking(derivedKey(idempotencyKey, "tool"))
+        })
+
     for (let reasks = 0;; reasks++) {
-      const idempotencyKey = reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)
-      const reply = yield* askOnce(output, model.ask({ ...asked, prompt, idempotencyKey }))
+      const reply = yield* askOnce(output, askingEitherWay(reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)))
       if (Either.isRight(reply)) {
         const { decoded: { repairs, source, value }, response } = reply.right
         return {
