@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import * as ModelError from "../../../src/error/ModelError.ts"
 import * as Tool from "../../../src/model/Tool.ts"
 import * as Toolkit from "../../../src/model/Toolkit.ts"
-import { namingTool } from "../../../src/provider/shared/refusedTool.ts"
+import { namingTool } from "../../../src/provider/shared/httpModel.ts"
 import { failed } from "../fakeAnthropic.ts"
 import { json } from "../fakeOpenAi.ts"
 
