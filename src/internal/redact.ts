@@ -95,7 +95,7 @@ const start = "(?:\\b|(?<=_)|(?<=%[0-9a-fA-F]{2}))"
  * What follows the prefix of a key is no word: it has a digit, a capital or a star, or many letters without a break. The
  * names of parameters (`skipTlsVerification`, `hf_use_cache`, `sk-learn-version`) have none of these behind a separator.
  */
-const looksRandom = "(?=[A-Za-z0-9*\\-_.]{6})(?=[A-Za-z0-9*\\-_.]{0,64}[A-Z0-9*]|[a-z]{16})"
+const looksRandom = "(?=[A-Za-z0-9*\\-_.]{6})(?=[A-Za-z0-9*\\-_.]{0,64}(?:[A-Z0-9*]|[a-z]{16}))"
 
 /** Each rule knows a credential by its own form; what the groups hold is kept, the rest is masked. */
 const rules: ReadonlyArray<readonly [RegExp, string]> = [
