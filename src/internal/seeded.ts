@@ -68,3 +68,13 @@ export const draw = (...coordinates: ReadonlyArray<Coordinate>): Draw => {
 
 /** One number from 0 inclusive to 1 exclusive for these coordinates. */
 export const uniform = (...coordinates: ReadonlyArray<Coordinate>): number => draw(...coordinates).fraction()
+
+/** How long the caller's own key may be, so that what is put behind it still fits (255 in all). */
+const longestKey = 235
+
+/**
+ * The caller's key with something behind it: another request, which must not be taken for a repetition of the first,
+ * and still the same one when the whole call is run again.
+ */
+export const derivedKey = (key: string, suffix: string): string =>
+  `${key.length > longestKey ? `${key.slice(0, 200)}-${hex(key)}` : key}-${suffix}`

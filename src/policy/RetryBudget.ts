@@ -41,7 +41,7 @@ import {
   type Throttle,
   type Tokens
 } from "./retryBudget/options.ts"
-import { CountedCall, find } from "./shared/countedCall.ts"
+import { CountedCall, find } from "./shared/currentAttempt.ts"
 import { countedRound, CurrentAttempt, withCounted } from "./shared/currentAttempt.ts"
 import * as Family from "./shared/keyed.ts"
 import { readForm } from "./shared/options.ts"

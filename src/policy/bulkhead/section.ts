@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as Bulkhead from "../Bulkhead.ts"
 import * as Admission from "../shared/admission.ts"
-import { gate } from "../shared/admissionGate.ts"
 import * as Section from "../shared/section.ts"
 import { form } from "./options.ts"
 
@@ -11,7 +10,7 @@ export const section = Section.make({
   name: "bulkhead",
   is: Section.marked<Bulkhead.Bulkhead>(Bulkhead.TypeId),
   make: Bulkhead.make,
-  stage: { _tag: "Gate", gate: ({ admission }) => gate(admission) },
+  stage: { _tag: "Gate", gate: ({ admission }) => Admission.gate(admission) },
   keep: (now, next) =>
     now === undefined ? Effect.succeed(next) : Bulkhead.resize(now, {
       maxConcurrent: next.admission.pool.limit,

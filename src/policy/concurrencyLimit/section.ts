@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as ConcurrencyLimit from "../ConcurrencyLimit.ts"
 import * as Admission from "../shared/admission.ts"
-import { gate } from "../shared/admissionGate.ts"
 import * as Section from "../shared/section.ts"
 import { form } from "./options.ts"
 
@@ -11,7 +10,7 @@ export const section = Section.make({
   name: "concurrencyLimit",
   is: Section.marked<ConcurrencyLimit.ConcurrencyLimit>(ConcurrencyLimit.TypeId),
   make: ConcurrencyLimit.make,
-  stage: { _tag: "Gate", gate: ({ admission }) => gate(admission) },
+  stage: { _tag: "Gate", gate: ({ admission }) => Admission.gate(admission) },
   // What was learned stays, within the new bounds.
   keep: (now, next) =>
     now === undefined ? Effect.succeed(next) : ConcurrencyLimit.resize(now, {

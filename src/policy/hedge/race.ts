@@ -14,7 +14,7 @@ import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import { fork, inherited, noTimer, startTimer, type Surroundings, uninterruptibly } from "../shared/childFiber.ts"
-import { type Budget, type CountedCall, type Grant, reportExhausted } from "../shared/countedCall.ts"
+import { type Budget, type CountedCall, type Grant, reportExhausted } from "../shared/currentAttempt.ts"
 import type { Restore } from "../shared/region.ts"
 
 /** The attempts have no ids yet, and a bulkhead must know that the caller waits for fibers. */

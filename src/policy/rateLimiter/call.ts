@@ -5,13 +5,14 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { RateLimitExceeded, refusal } from "../../error/PolicyError.ts"
 import type { Verdict } from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import type { Admission, Granted, RateLimitStore, Refused, Request } from "../RateLimitStore.ts"
+import type { AttemptResult, Gate, GatePermit } from "../shared/attempt.ts"
 import type { Restore } from "../shared/region.ts"
 import * as Correction from "./correction.ts"
 import type { Settings } from "./options.ts"
@@ -166,3 +167,42 @@ export const settleExit = <A, E>(
       ? undefined
       : Correction.ofUsage(exit.value, actual)
   )
+
+// As a gate of an attempt.
+
+class LimiterPermit<in A> implements GatePermit<A> {
+  readonly _tag = "GatePermit"
+  readonly self: Limiter
+  readonly actual: Cost<A>["actual"]
+  readonly granted: Granted
+  constructor(self: Limiter, actual: Cost<A>["actual"], granted: Granted) {
+    this.self = self
+    this.actual = actual
+    this.granted = granted
+  }
+  settle({ exit, startedAt }: AttemptResult<A>): Effect.Effect<void> | undefined {
+    return startedAt === undefined
+      ? this.self.store.release(this.granted)
+      : Exit.isSuccess(exit) && this.actual === undefined
+      ? undefined
+      : settleExit(this.self, this.granted, exit, this.actual)
+  }
+}
+
+export const gate = <A>(self: Limiter, cost: Cost<A>): Gate<A, RateLimitExceeded> => {
+  const permitOf = (granted: Granted): GatePermit<A> => new LimiterPermit(self, cost.actual, granted)
+  return {
+    admit: (now, restore) => {
+      const admission = admit(self, now, cost)
+      return admission?._tag === "Granted" ? permitOf(admission) : {
+        _tag: "GateWait",
+        permit: Effect.map(
+          admission === undefined
+            ? reserve(self, cost, restore)
+            : enter(self, admission, restore),
+          permitOf
+        )
+      }
+    }
+  }
+}

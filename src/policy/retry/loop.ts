@@ -13,7 +13,7 @@ import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import type { Runnable } from "../shared/attempt.ts"
 import { type Surroundings, surroundingsOf } from "../shared/childFiber.ts"
-import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/countedCall.ts"
+import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/currentAttempt.ts"
 import {
   type Attempt,
   countedRound,

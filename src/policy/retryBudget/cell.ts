@@ -1,5 +1,5 @@
 /** Holds the state of a budget. Each method changes it by the kernel, in one synchronous step. */
-import type { BudgetCell, Failure, Grant } from "../shared/countedCall.ts"
+import type { BudgetCell, Failure, Grant } from "../shared/currentAttempt.ts"
 import * as Kernel from "./kernel.ts"
 
 export class Cell implements BudgetCell {

@@ -12,6 +12,7 @@ import * as Form from "../../internal/form.ts"
 import { words } from "../../internal/words.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { type AttemptResult, causeOf, type Gate, type GatePermit } from "./attempt.ts"
 import * as Permits from "./permits.ts"
 import * as Reentrance from "./reentrance.ts"
 import { longestTimer, type Restore } from "./region.ts"
@@ -371,3 +372,36 @@ export const queueCheck: Form.Check<typeof queueFields> = ({ maxQueued }, { prio
         allowed: "nothing while maxQueued is 0 (its default), because nobody waits then; or set maxQueued too"
       }]
     )
+
+// As a gate of an attempt.
+
+class AdmissionPermit implements GatePermit<unknown> {
+  readonly _tag = "GatePermit"
+  readonly self: Admission<unknown>
+  readonly permit: Permits.Permit
+  constructor(self: Admission<unknown>, permit: Permits.Permit) {
+    this.self = self
+    this.permit = permit
+  }
+  get isHeldToEnd(): boolean {
+    return true
+  }
+  settle(result: AttemptResult<unknown>): Effect.Effect<void> | undefined {
+    return settle(this.self, this.permit, causeOf(result), result.now)
+  }
+  protect<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return protect(this.self, this.permit, effect)
+  }
+}
+
+export const gate = <Refused>(self: Admission<Refused>): Gate<unknown, Refused> => {
+  const permitOf = (permit: Permits.Permit): GatePermit<unknown> => new AdmissionPermit(self, permit)
+  return {
+    admit: (now, restore) => {
+      const permit = tryAcquire(self, now)
+      return permit === undefined
+        ? { _tag: "GateWait", permit: Effect.map(self.acquire(restore), permitOf) }
+        : permitOf(permit)
+    }
+  }
+}

@@ -36,6 +36,10 @@ export class AttemptResult<out A> {
   }
 }
 
+/** Why the call failed. Where it never began (a wait that a time-out ended), that tells nothing of the other side. */
+export const causeOf = ({ exit, startedAt }: AttemptResult<unknown>): Cause.Cause<unknown> | undefined =>
+  Exit.isSuccess(exit) ? undefined : startedAt === undefined ? Cause.empty : exit.cause
+
 /**
  * What a gate gives to an attempt that it admits. `settle` is called exactly once, when the attempt has ended, and may
  * return an effect to run then, such as reporting an event. If it throws, or if that effect dies, that is a defect of the

@@ -10,17 +10,15 @@
  *
  * A policy without a stage only serves others, which find it among their peers: the budget serves retry and hedge.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import { found, type InvalidOptions } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
-import type { AttemptResult, Gate, Runnable } from "./attempt.ts"
+import type { Gate, Runnable } from "./attempt.ts"
 
 /** One thing that is wrong with the options. */
 export type Issue = InvalidOptions["issues"][number]
@@ -286,7 +284,3 @@ export const titled = (what: string, text: string): string => text.startsWith(wh
 /** Whether a value is a policy of the kind whose module marks its values so. */
 export const marked = <Policy>(mark: symbol) => (value: unknown): value is Policy =>
   typeof value === "object" && value !== null && mark in value
-
-/** Why the call failed. Where it never began (a wait that a time-out ended), that tells nothing of the other side. */
-export const causeOf = ({ exit, startedAt }: AttemptResult<unknown>): Cause.Cause<unknown> | undefined =>
-  Exit.isSuccess(exit) ? undefined : startedAt === undefined ? Cause.empty : exit.cause

@@ -3,11 +3,11 @@ import * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import { SpendLimitExceeded } from "../../error/PolicyError.ts"
 import { hex } from "../../internal/seeded.ts"
+import { derivedKey } from "../../internal/seeded.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
-import { derivedKey } from "../shared/derivedKey.ts"
 
 /** Everything that a loop needs to go on where it stopped. */
 export interface State {
