@@ -36,7 +36,6 @@ import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
 import * as Event from "../telemetry/Event.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
 import * as Call from "./rateLimiter/call.ts"
-import * as Correction from "./rateLimiter/correction.ts"
 import { describeSettings, form, type Options, settingsOf } from "./rateLimiter/options.ts"
 import * as RateLimitStore from "./RateLimitStore.ts"
 import * as Family from "./shared/keyed.ts"
@@ -193,7 +192,7 @@ export const settle = (
   self: RateLimiter,
   granted: RateLimitStore.Granted,
   tokens: number
-): Effect.Effect<void> => self.store.settle(granted, Correction.clean(tokens))
+): Effect.Effect<void> => self.store.settle(granted, Call.clean(tokens))
 
 /**
  * Gives a reservation back whose call was not sent.

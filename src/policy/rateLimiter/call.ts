@@ -2,19 +2,26 @@
  * A call at a rate limiter: how it reserves what it costs, waits for its turn, and what its end means for what it had
  * reserved. A pipeline runs the parts one by one; `apply` of the module runs them all.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { RateLimitExceeded, refusal } from "../../error/PolicyError.ts"
+import * as Option from "effect/Option"
+import {
+  BulkheadFull,
+  CircuitOpen,
+  RateLimitExceeded,
+  refusal,
+  SpendLimitExceeded,
+  TimedOut
+} from "../../error/PolicyError.ts"
 import type { Verdict } from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Admission, Granted, RateLimitStore, Refused, Request } from "../RateLimitStore.ts"
+import type { Admission, Granted, Local, RateLimitStore, Refused, Request } from "../RateLimitStore.ts"
 import type { AttemptResult, Gate, GatePermit } from "../shared/attempt.ts"
 import type { Restore } from "../shared/region.ts"
-import * as Correction from "./correction.ts"
 import type { Settings } from "./options.ts"
 
 /** A limiter, as far as a call needs it. */
@@ -36,8 +43,8 @@ const requestOf = (self: Limiter, cost: Cost<never>): Request => ({
   key: self.key,
   limits: self.limits,
   maxWait: self.maxWait,
-  requests: cost.requests === undefined ? 1 : Correction.clean(cost.requests),
-  tokens: cost.tokens === undefined ? 0 : Correction.clean(cost.tokens)
+  requests: cost.requests === undefined ? 1 : clean(cost.requests),
+  tokens: cost.tokens === undefined ? 0 : clean(cost.tokens)
 })
 
 /** Runs the effect when it is its turn, and settles what it had reserved. */
@@ -56,14 +63,14 @@ export const apply = <A, E, R>(
       }))
       const failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> =>
         Effect.zipRight(
-          settle(self, granted, begun ? Correction.ofCause(cause, self) : Correction.unsent),
+          settle(self, granted, begun ? ofCause(cause, self) : unsent),
           Effect.failCause(cause)
         )
       return actual === undefined
         ? Effect.catchAllCause(body, failed)
         : Effect.matchCauseEffect(body, {
           onFailure: failed,
-          onSuccess: (value) => Effect.as(settle(self, granted, Correction.ofUsage(value, actual)), value)
+          onSuccess: (value) => Effect.as(settle(self, granted, ofUsage(value, actual)), value)
         })
     }
     const go = (admission: Admission): Effect.Effect<A, E | RateLimitExceeded, R> =>
@@ -96,7 +103,7 @@ const report = (event: (now: number) => Event.Event): Effect.Effect<void> =>
 const refuse = ({ name }: Limiter, refused: Refused): Effect.Effect<never, RateLimitExceeded> => {
   const { reason } = refused
   // A store that somebody else wrote, or a pause without end, must not make an error that cannot be sent on.
-  const retryAfter = Duration.millis(reason === "rate" ? Correction.clean(refused.retryAfter) : 0)
+  const retryAfter = Duration.millis(reason === "rate" ? clean(refused.retryAfter) : 0)
   const common = { name, retryAfter, reason }
   return Effect.zipRight(
     report((at) => Event.RateLimitRefused({ at, name, reason, retryAfter })),
@@ -144,10 +151,10 @@ export const reportPause = ({ name }: Limiter, millis: number): Effect.Effect<vo
 const settle = (
   self: Limiter,
   granted: Granted,
-  correction: Correction.Correction | undefined
+  correction: Correction | undefined
 ): Effect.Effect<void> =>
   correction === undefined ? Effect.void : Effect.flatMap(
-    Correction.make(self.store, granted, correction),
+    correct(self.store, granted, correction),
     (millis) => millis === undefined ? Effect.void : reportPause(self, millis)
   )
 
@@ -162,11 +169,89 @@ export const settleExit = <A, E>(
     self,
     granted,
     exit._tag === "Failure"
-      ? Correction.ofCause(exit.cause, self)
+      ? ofCause(exit.cause, self)
       : actual === undefined
       ? undefined
-      : Correction.ofUsage(exit.value, actual)
+      : ofUsage(exit.value, actual)
   )
+
+// What the end of a call means for what the call had reserved.
+
+/** What a reservation is corrected by. */
+interface Correction {
+  /** Nothing went out: everything is given back. */
+  readonly unsent: boolean
+  /** The tokens that were used, where that is known. */
+  readonly tokens: number | undefined
+  /** Milliseconds for which the other side asked for silence. */
+  readonly pause: number | undefined
+}
+
+/** A number that no arithmetic of a caller can break: `NaN` and less than nothing are nothing. */
+export const clean = (amount: number): number => amount > 0 ? Math.min(amount, Number.MAX_SAFE_INTEGER) : 0
+
+/** Nothing was sent. */
+const unsent: Correction = { unsent: true, tokens: undefined, pause: undefined }
+
+/** A policy of ours refused the call before it left the house. */
+const isLocalRefusal = (error: unknown): boolean =>
+  error instanceof BulkheadFull || error instanceof CircuitOpen || error instanceof RateLimitExceeded ||
+  error instanceof SpendLimitExceeded || (error instanceof TimedOut && error.phase === "queue")
+
+/** Interruptions and defects say nothing about what was billed, so the reservation stands. */
+const ofCause = <E>(
+  cause: Cause.Cause<E>,
+  { longestHint, verdict }: { readonly longestHint: number; readonly verdict: (error: unknown) => Verdict }
+): Correction | undefined => {
+  const failure = Cause.failureOption(cause)
+  if (Option.isNone(failure)) return undefined
+  if (isLocalRefusal(failure.value)) return unsent
+  const { billed, retryAfter, throttled } = verdict(failure.value)
+  const tokens = billed === "no" ? 0 : undefined
+  const pause = throttled && Option.isSome(retryAfter)
+    ? Math.min(longestHint, Duration.toMillis(retryAfter.value))
+    : undefined
+  return tokens === undefined && pause === undefined ? undefined : { unsent: false, tokens, pause }
+}
+
+/** Where the usage is no number, the expectation stands. Where `actual` throws, that is a defect of the call. */
+const ofUsage = <A>(value: A, actual: (value: A) => number): Correction | undefined => {
+  const tokens = actual(value)
+  return Number.isNaN(tokens) ? undefined : { unsent: false, tokens: clean(tokens), pause: undefined }
+}
+
+/** Makes the correction, and tells for how many milliseconds the key is paused from now on if that is new. */
+const makeLocally = (
+  local: Local,
+  granted: Granted,
+  correction: Correction,
+  now: number
+): number | undefined => {
+  if (correction.unsent) local.release(granted, now)
+  else if (correction.tokens !== undefined) local.settle(granted, correction.tokens, now)
+  return correction.pause !== undefined && local.pause(granted.key, granted.limits, correction.pause, now)
+    ? correction.pause
+    : undefined
+}
+
+/** The same with a store that may live elsewhere. */
+const correct = (
+  store: RateLimitStore,
+  granted: Granted,
+  correction: Correction
+): Effect.Effect<number | undefined> => {
+  const { local } = store
+  if (local !== undefined) {
+    return Effect.clockWith((clock) => Effect.succeed(makeLocally(local, granted, correction, elapsedMillis(clock))))
+  }
+  const { pause, tokens } = correction
+  return Effect.zipRight(
+    correction.unsent ? store.release(granted) : tokens === undefined ? Effect.void : store.settle(granted, tokens),
+    pause === undefined
+      ? Effect.succeed(undefined)
+      : Effect.map(store.pause(granted.key, granted.limits, pause), (extended) => extended ? pause : undefined)
+  )
+}
 
 // As a gate of an attempt.
 

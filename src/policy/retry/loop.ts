@@ -125,7 +125,7 @@ class PlainAttempt<A, E, R> implements Runnable<A, E, R> {
 }
 
 /** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
-export class RetriedRun<A, E, R> implements Runnable<A, E, R> {
+class RetriedRun<A, E, R> implements Runnable<A, E, R> {
   private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
   private readonly deadline: number
@@ -138,6 +138,10 @@ export class RetriedRun<A, E, R> implements Runnable<A, E, R> {
     return run(this.attempts, this.retry, this.deadline, unchangedEnds<A, E>(), restore, surroundings)
   }
 }
+
+/** What stands round the attempts of a pipeline. */
+export const around = (retry: Settings) => <A, E, R>(inner: Runnable<A, E, R>, deadline: number): Runnable<A, E, R> =>
+  new RetriedRun(inner, retry, deadline)
 
 const unmasked: Restore = (effect) => effect
 

@@ -69,7 +69,7 @@ export const section = Section.make({
         adaptive: peers.find(isAdaptiveRetry),
         maxAttempts: RetryPolicy.bounds(policy).attempts
       }
-      return (inner, deadline) => new Loop.RetriedRun(inner, settings, deadline)
+      return Loop.around(settings)
     }
   },
   contradictions: (policy, peers) => {
