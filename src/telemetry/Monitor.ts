@@ -27,6 +27,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
@@ -59,7 +60,11 @@ export const defaults = { capacity: Delivery.capacity } as const
  * @since 0.1.0
  * @category constructors
  */
-export const silent: Service = { emit: () => Effect.void }
+export const silent: Service = globalValue(
+  // One for all copies of this module that a program has loaded: whether it is the silent one decides what is reported.
+  Symbol.for("effect-llm-resilience/telemetry/Monitor/silent"),
+  () => ({ emit: () => Effect.void })
+)
 
 /**
  * The monitor of the running program.
