@@ -2,6 +2,7 @@
 import type { Verdict } from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import * as Admission from "../shared/admission.ts"
+import { judge } from "../shared/options.ts"
 import { defaultStrategies, type Strategy, strategyForm } from "./strategy.ts"
 
 export interface Options extends Admission.QueueOptions {
@@ -37,7 +38,7 @@ const fields = {
   floor: Form.withDefault(limit, () => defaults.floor),
   ceiling: Form.optional(limit),
   strategy: Form.withDefault(strategyForm, () => defaultStrategies[defaults.strategy]),
-  verdict: Form.optional(Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors")),
+  verdict: Form.optional(judge),
   ...Admission.queueFields
 }
 

@@ -5,6 +5,7 @@ import { lowestRate } from "../../internal/bucket.ts"
 import * as Form from "../../internal/form.ts"
 import { words } from "../../internal/words.ts"
 import type { Limits } from "../RateLimitStore.ts"
+import { judge } from "../shared/options.ts"
 
 export interface Options {
   /** The name its events and refusals carry. */
@@ -62,7 +63,7 @@ const fields = {
   maxWait: Form.optional(Form.millis()),
   longestHint: Form.withDefault(Form.millis(), () => hourMillis),
   key: Form.optional(Form.text()),
-  verdict: Form.optional(Form.fn<(error: unknown) => Verdict>("a function from an error to a verdict", "judge errors"))
+  verdict: Form.optional(judge)
 }
 
 const limitsCheck: Form.Check<typeof fields> = (_, { requestsPerMinute, tokensPerMinute }) =>

@@ -36,24 +36,15 @@ const thinkingBlock = (part: Prompt.ReasoningPart, provider: string): ReadonlyAr
   return signature === undefined ? [] : [{ type: "thinking", thinking: part.text, signature }]
 }
 
-const recordIn = (json: string | undefined): Fields | undefined => {
-  try {
-    const read: unknown = json === undefined ? undefined : JSON.parse(json)
-    return isRecord(read) ? read : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /** What the server did by itself goes back as it came: the API refuses a result without its use. */
 const ownBlock = (part: Prompt.ProviderPart, provider: string): ReadonlyArray<Fields> => {
-  const block = recordIn(providerMetadata.read("anthropic", provider, "block", part.providerMetadata))
+  const block = providerMetadata.recordIn(providerMetadata.read("anthropic", provider, "block", part.providerMetadata))
   return block === undefined ? [] : [block]
 }
 
 /** A text with what it rests on. In a stream the citations follow their text, and stand at a text without characters. */
 const citedBlock = (part: Prompt.TextPart, provider: string): ReadonlyArray<Fields> | undefined => {
-  const block = recordIn(providerMetadata.read("anthropic", provider, "cited", part.providerMetadata))
+  const block = providerMetadata.recordIn(providerMetadata.read("anthropic", provider, "cited", part.providerMetadata))
   return block !== undefined && (part.text === "" || part.text === block["text"]) ? [block] : undefined
 }
 

@@ -13,8 +13,8 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as endings from "../shared/finishReasons.ts"
-import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
+import type { Incoming, Who } from "../shared/httpExchange.ts"
+import { count, factsIn, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 
@@ -319,8 +319,7 @@ export const decode = (
   who: Who,
   now: DateTime.Utc
 ): Either.Either<Response.Response, ModelError.ModelError> => {
-  const requestId = requestIdOf(incoming.headers)
-  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  const facts = factsIn(incoming, who)
   return Either.flatMap(parse(incoming, facts), (body) => {
     const error = ProviderError.fromStreamEvent({ ...who, event: body, headers: incoming.headers, now })
     if (Option.isSome(error)) return Either.left(error.value)
@@ -345,7 +344,7 @@ export const decode = (
         finishReason,
         ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
         usage,
-        ...(requestId === undefined ? {} : { requestId })
+        ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
       })
     )
   })

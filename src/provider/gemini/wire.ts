@@ -51,16 +51,6 @@ interface Whom {
   readonly provider: string
 }
 
-/** Code that Google ran, and what came of it, as it stood. */
-const recordIn = (json: string | undefined): Fields | undefined => {
-  try {
-    const read: unknown = json === undefined ? undefined : JSON.parse(json)
-    return isRecord(read) ? read : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /** Thoughts stay behind: the API takes them back only with their signatures. */
 const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom): ReadonlyArray<Fields> => {
   let isFirstCall = true
@@ -73,7 +63,7 @@ const modelParts = (message: Prompt.AssistantMessage, { model, provider }: Whom)
         if (thoughtSignature !== undefined) return [{ text: part.text, thoughtSignature }]
         return part.text === "" ? [] : [{ text: part.text }]
       case "ProviderPart": {
-        const own = recordIn(providerMetadata.read("gemini", provider, "part", part.providerMetadata))
+        const own = providerMetadata.recordIn(providerMetadata.read("gemini", provider, "part", part.providerMetadata))
         return own === undefined ? [] : [own]
       }
       case "ToolCall": {

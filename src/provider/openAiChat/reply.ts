@@ -11,8 +11,8 @@ import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { isFault } from "../shared/errorBody.ts"
 import { endingWord, failureOf, finishReasonOf, type Held } from "../shared/finishReasons.ts"
-import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
+import type { Incoming, Who } from "../shared/httpExchange.ts"
+import { count, type Facts, factsIn, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
@@ -304,8 +304,7 @@ export const decode = (
   who: Who,
   now: DateTime.Utc
 ): Either.Either<Response.Response, ModelError.ModelError> => {
-  const requestId = requestIdOf(incoming.headers)
-  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  const facts = factsIn(incoming, who)
   return Either.flatMap(parse(incoming, facts), (body) => {
     const error = errorIn(body)
     if (error !== undefined) return disguised(incoming, facts, error, now)

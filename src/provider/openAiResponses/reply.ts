@@ -8,8 +8,17 @@ import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { finishReasonOf } from "../shared/finishReasons.ts"
-import { type Incoming, requestIdOf, type Who } from "../shared/httpExchange.ts"
-import { count, type Facts, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
+import type { Incoming, Who } from "../shared/httpExchange.ts"
+import {
+  count,
+  type Facts,
+  factsIn,
+  malformed,
+  nonBlank,
+  orEmptyObject,
+  parse,
+  saysSomething
+} from "../shared/jsonBody.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
@@ -296,8 +305,7 @@ export const decode = (
   who: Who,
   now: DateTime.Utc
 ): Either.Either<Response.Response, ModelError.ModelError> => {
-  const requestId = requestIdOf(incoming.headers)
-  const facts: Facts = { ...who, status: incoming.status, ...(requestId === undefined ? {} : { requestId }) }
+  const facts = factsIn(incoming, who)
   return Either.flatMap(parse(incoming, facts), (body) => {
     const error = errorIn(body)
     if (error !== undefined) {

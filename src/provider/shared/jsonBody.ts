@@ -3,12 +3,17 @@ import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
 import * as strictJson from "../../internal/strictJson.ts"
 import type * as Response from "../../model/Response.ts"
-import { header, type Incoming, type Who } from "./httpExchange.ts"
+import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
 
 /** What every error about a reply carries. */
 export interface Facts extends Who {
   readonly status: number
   readonly requestId?: string
+}
+
+export const factsIn = ({ headers, status }: Incoming, who: Who): Facts => {
+  const requestId = requestIdOf(headers)
+  return { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
 }
 
 export const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
