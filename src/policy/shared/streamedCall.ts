@@ -21,11 +21,11 @@ type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** What an attempt of a stream tells the engine as it goes. Each is one synchronous step. */
 export interface StreamSignals {
   /**
-   * The first content has come. `false` where another attempt has begun before: this one is about to be interrupted and
-   * must give nothing.
+   * The consumer gets the first content of this attempt now. `false` where another attempt has begun before: this one is
+   * about to be interrupted and must give nothing.
    */
   readonly begin: () => boolean
-  /** Content has come: the next one may take `idle` again. */
+  /** Content has come: the next one may take `idle` from now. */
   readonly content: () => void
   /** Bytes have come, of whatever kind: the next ones may take `liveness` again. */
   readonly bytes: () => void
@@ -167,9 +167,9 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   private readonly call: StreamedCall
   private readonly total: Deadline<TimedOut> | undefined
   private readonly limits: PhaseLimits
-  /** Counted times. */
+  /** Counted times; there is none of content before the first. */
   private readonly admittedAt: number
-  private contentAt: number
+  private contentAt: number | undefined = undefined
   private bytesAt: number
   private relook: (() => void) | undefined = undefined
 
@@ -185,22 +185,19 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
     this.limits = limits
     this.total = total
     this.admittedAt = call.counted(startedAt)
-    this.contentAt = this.admittedAt
     this.bytesAt = this.admittedAt
   }
 
   readonly begin = (): boolean => {
-    const now = elapsedMillis(this.call.clock)
-    if (!this.call.begin(this, now)) return false
-    this.contentAt = this.call.counted(now)
-    // The limit of the first content is over and a nearer one may have begun.
-    this.relook?.()
-    return true
+    return this.call.begin(this, elapsedMillis(this.call.clock))
   }
 
   readonly content = (): void => {
+    const isFirst = this.contentAt === undefined
     this.contentAt = this.call.counted(elapsedMillis(this.call.clock))
     this.bytesAt = this.contentAt
+    // The limit of the first content is over, and a nearer one may have begun.
+    if (isFirst) this.relook?.()
   }
 
   readonly bytes = (): void => {
@@ -209,7 +206,9 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
 
   readonly asked = (): void => this.call.unpause()
 
-  readonly unasked = (): void => this.call.pause()
+  readonly unasked = (): void => {
+    if (this.isAnswering) this.call.pause()
+  }
 
   get isAnswering(): boolean {
     return this.call.isAnsweredBy(this)
@@ -222,8 +221,7 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
 
   /** The limit that is reached next, and its moment. */
   private nearest(): { readonly at: number; readonly exceeded: TimeLimit<TimedOut>["exceeded"] } | undefined {
-    const { call, limits, total } = this
-    const waited = this.isAnswering ? limits.idle : limits.first
+    const { call, contentAt, limits, total } = this
     const { liveness } = limits
     let found: { readonly at: number; readonly exceeded: TimeLimit<TimedOut>["exceeded"] } | undefined = total
     const consider = (limit: TimeLimit<TimedOut> | undefined, from: number): void => {
@@ -232,7 +230,8 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
       if (found === undefined || at <= found.at) found = { at, exceeded: limit.exceeded }
     }
     consider(liveness, this.bytesAt)
-    consider(waited, this.isAnswering ? this.contentAt : this.admittedAt)
+    if (contentAt === undefined) consider(limits.first, this.admittedAt)
+    else consider(limits.idle, contentAt)
     return found
   }
 
