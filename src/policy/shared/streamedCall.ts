@@ -29,6 +29,8 @@ export interface StreamSignals {
   readonly content: () => void
   /** Bytes have come, of whatever kind: the next ones may take `liveness` again. */
   readonly bytes: () => void
+  /** The reply is whole: no limit counts any more. */
+  readonly whole: () => void
   /** The consumer waits for more. It does from the start. */
   readonly asked: () => void
   /** The consumer was given something, and does not wait for now. */
@@ -171,6 +173,7 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   private readonly admittedAt: number
   private contentAt: number | undefined = undefined
   private bytesAt: number
+  private isWhole = false
   private relook: (() => void) | undefined = undefined
 
   constructor(
@@ -202,6 +205,10 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
 
   readonly bytes = (): void => {
     this.bytesAt = this.call.counted(elapsedMillis(this.call.clock))
+  }
+
+  readonly whole = (): void => {
+    this.isWhole = true
   }
 
   readonly asked = (): void => this.call.unpause()
@@ -236,7 +243,7 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   }
 
   get at(): number {
-    return this.nearest()?.at ?? Infinity
+    return this.isWhole ? Infinity : this.nearest()?.at ?? Infinity
   }
 
   get exceeded(): TimeLimit<TimedOut>["exceeded"] {

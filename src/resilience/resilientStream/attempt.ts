@@ -6,7 +6,7 @@
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -24,10 +24,6 @@ export interface Ending {
   /** The last parts, `finish` behind them. */
   readonly parts: Parts
   readonly finish: StreamPart.Finish
-  /** Reads what is left behind the last part, which is nothing but the end of the bytes, and lets go of the stream. */
-  readonly close: Effect.Effect<void>
-  /** Lets go of it at once. */
-  readonly release: Effect.Effect<void>
 }
 
 /** What an attempt needs of the run that it is part of. */
@@ -154,7 +150,7 @@ export class Attempt<E> {
     const parts = length === chunk.length ? chunk : Chunk.take(chunk, length)
     if (hasContent) this.signals.content()
     if (this.held !== undefined) return this.hold(Chunk.appendAll(this.held, parts), hasContent, finish)
-    if (finish !== undefined) return Effect.succeed(this.ending(parts, finish))
+    if (finish !== undefined) return this.endWith(() => parts, finish)
     this.reader.give(parts)
     return this.next
   }
@@ -179,10 +175,7 @@ export class Attempt<E> {
   ): Effect.Effect<Ending, E | Truncated> {
     if (finish !== undefined) {
       this.isOver = true
-      return Effect.suspend(() => {
-        const opened = this.open()
-        return opened === undefined ? Effect.never : Effect.succeed(this.ending(opened, finish))
-      })
+      return this.endWith(() => this.open(), finish)
     }
     if (!hasContent || this.hasContent) return this.next
     this.hasContent = true
@@ -216,17 +209,24 @@ export class Attempt<E> {
     return this.reader.open(held, this)
   }
 
-  private ending(parts: Parts, finish: StreamPart.Finish): Ending {
-    return { parts, finish, close: this.close, release: this.release(Exit.void) }
-  }
-
-  private readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  /**
+   * The reply is whole. What is left of the stream is nothing but the end of the bytes; it is read before the permits are
+   * given back, so that never more streams are open than they allow.
+   */
+  private endWith(last: () => Parts | undefined, finish: StreamPart.Finish): Effect.Effect<Ending> {
+    this.signals.whole()
     const end: Effect.Effect<void> = Effect.matchCauseEffect(this.pull, {
       onFailure: () => Effect.void,
       onSuccess: () => end
     })
-    return Effect.zipRight(Effect.timeoutOption(Effect.disconnect(end), longestLinger), this.release(Exit.void))
-  })
+    return Effect.zipRight(
+      Effect.timeoutOption(Effect.disconnect(end), longestLinger),
+      Effect.suspend(() => {
+        const parts = last()
+        return parts === undefined ? Effect.never : Effect.succeed({ parts, finish })
+      })
+    )
+  }
 
   /** Stops what the attempt has started and lets go of its stream. */
   release(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {

@@ -106,7 +106,6 @@ export class Run<E> implements Reader<E> {
   private isRepeated = true
   /** The reply that is gone on with. */
   private kept: KeptReply<E> | undefined = undefined
-  private ending: Ending | undefined = undefined
 
   constructor(settings: Settings<E>) {
     this.settings = settings
@@ -158,14 +157,8 @@ export class Run<E> implements Reader<E> {
     const interrupted = this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)
     return Effect.zipRight(
       interrupted,
-      Effect.suspend(() => Effect.zipRight(this.dropReply(), this.closeEnding()))
+      Effect.suspend(() => this.dropReply())
     )
-  }
-
-  private closeEnding(): Effect.Effect<void> {
-    const { ending } = this
-    this.ending = undefined
-    return ending === undefined ? Effect.void : ending.release
   }
 
   // What the pipeline runs.
@@ -241,12 +234,10 @@ export class Run<E> implements Reader<E> {
         const reading = limits === undefined
           ? attempt.run(source.stream)
           : Effect.provideService(attempt.run(source.stream), LanguageModel.CurrentLiveness, signals.bytes)
-        return Effect.onExit(restore(reading), (exit) =>
-          Exit.isSuccess(exit)
-            ? Effect.sync(() => {
-              this.ending = exit.value
-            })
-            : Effect.zipRight(attempt.release(exit), this.keep(source, attempt)))
+        return Effect.onExit(restore(reading), (exit) => {
+          const released = attempt.release(exit)
+          return Exit.isSuccess(exit) ? released : Effect.zipRight(released, this.keep(source, attempt))
+        })
       })
     )
   }
@@ -322,9 +313,9 @@ export class Run<E> implements Reader<E> {
 
   private end(exit: Exit.Exit<Ending, E | Pipeline.AnyRefusal | Truncated>): void {
     if (Exit.isSuccess(exit)) {
-      const { close, finish, parts } = exit.value
+      const { finish, parts } = exit.value
       this.note(parts)
-      return this.endWith(this.withUsageOfAll(parts, finish), close)
+      return this.endWith(this.withUsageOfAll(parts, finish))
     }
     const failure = Cause.isDie(exit.cause) ? Option.none() : Cause.failureOption(exit.cause)
     const { policy } = this.settings
@@ -335,7 +326,7 @@ export class Run<E> implements Reader<E> {
     const known = this.received.received().usage
     const usage = known === undefined ? Usage.zero : new Usage.Usage(known)
     const finish = StreamPart.finish({ reason: "truncated", usage, usageOfAll: this.received.usageOfAll() })
-    this.endWith(Chunk.of(finish), Effect.void)
+    this.endWith(Chunk.of(finish))
   }
 
   private withUsageOfAll(parts: Parts, finish: StreamPart.Finish): Parts {
@@ -350,15 +341,14 @@ export class Run<E> implements Reader<E> {
     return new StreamBroken({ name: settings.pipeline.name, attempts, error, received: received.received() })
   }
 
-  /** These are the last parts; then comes the end, after `close`. */
-  private endWith(parts: Parts, close: Effect.Effect<void>): void {
-    const closed = Effect.zipRight(close, done)
+  /** These are the last parts, then comes the end. */
+  private endWith(parts: Parts): void {
     if (this.handover.isAsked) {
-      this.afterwards = closed
+      this.afterwards = done
       return this.handover.give(Effect.succeed(parts))
     }
     this.afterwards = Effect.sync(() => {
-      this.afterwards = closed
+      this.afterwards = done
       return parts
     })
   }
