@@ -30,11 +30,11 @@ export interface RawCall {
 export const metadataOf = (signature: string | undefined, provider: string): string | undefined =>
   signature === undefined ? undefined : providerMetadata.write("gemini", provider, "signature", signature)
 
-/** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
+/** What a part says; a text without characters may still be signed. */
 export type ReadPart =
   | { readonly kind: "text" | "reasoning"; readonly text: string; readonly signature: string | undefined }
   | { readonly kind: "call"; readonly call: RawCall }
-  /** What Google did by itself: code and its result, and the sources of the reply, which are never sent back. */
+  /** What Google did by itself: code and its result, pictures, and the sources of the reply, which are never sent back. */
   | {
     readonly kind: "own"
     readonly name: string
@@ -150,9 +150,6 @@ class Unreadable {
 
 const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"]
 
-/** What Google does by itself, as parts name it. */
-const ownFields = ["executableCode", "codeExecutionResult"]
-
 /** What the candidate says of its sources. */
 const sourceFields = ["groundingMetadata", "citationMetadata", "urlContextMetadata"]
 
@@ -167,7 +164,7 @@ export const ownPartOf = (
   providerMetadata: providerMetadata.write(
     "gemini",
     provider,
-    ownFields.includes(part.name) ? "part" : "source",
+    sourceFields.includes(part.name) ? "source" : "part",
     rawAt(text, part.path) ?? JSON.stringify(part.fields)
   )
 })
@@ -186,13 +183,17 @@ const readPart = (part: unknown, candidate: number, index: number): ReadPart | U
       }
       : wrong(".functionCall is not an object")
   }
-  const name = ownFields.find((field) => isRecord(part[field]))
-  if (name !== undefined) {
-    return { kind: "own", name, fields: part, path: ["candidates", candidate, "content", "parts", index] }
+  const { text: given } = part
+  if (given === undefined || given === null || given === "") {
+    // Code that Google ran, tools of its own, pictures, and kinds that nobody knows yet.
+    const name = Object.keys(part).find((field) => isRecord(part[field]))
+    if (name !== undefined) {
+      return { kind: "own", name, fields: part, path: ["candidates", candidate, "content", "parts", index] }
+    }
   }
-  const text = part["text"]
-  if (text === undefined || text === null || (text === "" && signature === undefined)) return undefined
+  const text = given ?? ""
   if (typeof text !== "string") return wrong(".text is not a text")
+  if (text === "" && signature === undefined) return undefined
   return { kind: part["thought"] === true ? "reasoning" : "text", text, signature }
 }
 
