@@ -6,8 +6,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import type * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
@@ -102,8 +101,7 @@ export const usageOf = (counts: Counts): Usage => {
     inputTokens,
     outputTokens,
     totalTokens: counts.total ?? sum(inputTokens, outputTokens),
-    ...(counts.thoughts === undefined ? {} : { reasoningTokens: counts.thoughts }),
-    ...(counts.cached === undefined ? {} : { cachedInputTokens: counts.cached })
+    ...definedFields({ reasoningTokens: counts.thoughts, cachedInputTokens: counts.cached })
   })
 }
 
@@ -126,13 +124,13 @@ export const filtered = (
 ): ModelError.ModelError =>
   new ModelError.ContentFiltered({
     provider: facts.provider,
-    ...(facts.model === undefined ? {} : { model: facts.model }),
-    ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
-    ...(facts.status === undefined ? {} : { status: facts.status }),
+    ...definedFields({ model: facts.model, requestId: facts.requestId, status: facts.status }),
     stage: "completion",
     billed: usage.totalTokens > 0 ? "yes" : "maybe",
-    ...(said === undefined ? {} : { detail: `finishReason: ${said}` }),
-    ...(blocked.length === 0 ? {} : { categories: blocked })
+    ...definedFields({
+      detail: said === undefined ? undefined : `finishReason: ${said}`,
+      categories: blocked.length === 0 ? undefined : blocked
+    })
   })
 
 // Frames --------------------------------------------------------------------------------------------------------------
@@ -295,7 +293,7 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
       continue
     }
     const metadata = metadataOf(part.kind === "call" ? part.call.signature : part.signature, provider)
-    const metadataField = metadata === undefined ? {} : { providerMetadata: metadata }
+    const metadataField = definedFields({ providerMetadata: metadata })
     if (part.kind !== "call") {
       const tag = part.kind === "text" ? "Text" : "Reasoning"
       const last = parts.at(-1)
@@ -339,13 +337,11 @@ export const decode = (
     }
     return Either.right(
       new Response.Response({
-        ...(frame.id === undefined ? {} : { id: frame.id }),
+        ...definedFields({ id: frame.id, rawFinishReason: frame.finishReason, requestId: facts.requestId }),
         model: frame.model ?? who.model,
         parts,
         finishReason,
-        ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
-        usage,
-        ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+        usage
       })
     )
   })

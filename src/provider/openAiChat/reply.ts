@@ -184,7 +184,7 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
       id,
       name: call.function.name,
       arguments: orEmptyObject(argumentsText(call.function.arguments, raw, ["tool_calls", index])),
-      ...(metadata === undefined ? {} : { providerMetadata: metadata })
+      ...definedFields({ providerMetadata: metadata })
     }
   })
 }
@@ -222,16 +222,16 @@ export const usageOf = (value: unknown): Usage => {
   const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens") ??
     count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
-    count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"])
+    count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"]) ?? count(usage["cache_read_input_tokens"])
   return new Usage(definedFields({
     inputTokens,
     outputTokens,
     totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
     reasoningTokens,
     cachedInputTokens,
-    // OpenRouter's word, and that of gateways to Anthropic.
+    // The word of OpenAI and OpenRouter, and those of gateways to Anthropic.
     cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
-      count(usage["cache_creation_input_tokens"])
+      detail(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
   }))
 }
 
@@ -280,20 +280,17 @@ const fromChoice = (
         ...facts,
         stage: "completion",
         billed,
-        ...(categories.length === 0 ? {} : { categories })
+        ...definedFields({ categories: categories.length === 0 ? undefined : categories })
       })
     )
   }
-  const id = nonBlank(frame.id)
   return Either.right(
     new Response.Response({
-      ...(id === undefined ? {} : { id }),
+      ...definedFields({ id: nonBlank(frame.id), rawFinishReason: word, requestId: facts.requestId }),
       model: nonBlank(frame.model) ?? facts.model,
       parts,
       finishReason,
-      ...(word === undefined ? {} : { rawFinishReason: word }),
-      usage,
-      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
+      usage
     })
   )
 }

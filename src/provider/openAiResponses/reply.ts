@@ -47,7 +47,9 @@ export const usageOf = (value: unknown): Usage => {
     totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
     reasoningTokens,
     cachedInputTokens,
-    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
+    // OpenAI's word, and that of gateways to Anthropic.
+    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_write_tokens") ??
+      detail(usage, "input_tokens_details", "cache_creation_tokens")
   }))
 }
 
@@ -167,7 +169,7 @@ export const filteredOut = (
       ? "prompt"
       : "completion",
     billed: usageOf(response["usage"]).totalTokens > 0 ? "yes" : "maybe",
-    ...(categories.length === 0 ? {} : { categories })
+    ...definedFields({ categories: categories.length === 0 ? undefined : categories })
   })
 }
 
