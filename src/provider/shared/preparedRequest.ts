@@ -123,7 +123,7 @@ const unwritable = (
     model: api.model,
     param,
     billed: "no",
-    cause: { name: "RequestCheck", message: [...told, ...chosen].join(" ") }
+    cause: { name: "RequestCheck", message: [...told, ...chosen].join(" ").replace(/\.$/, "") }
   })
 }
 
