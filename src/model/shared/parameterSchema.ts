@@ -4,6 +4,7 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as AST from "effect/SchemaAST"
 import { isRecord } from "../../internal/record.ts"
 import { excerpt } from "../../internal/redact.ts"
+import { Dates } from "./dateFormat.ts"
 import { dataKeywords, type Fault, faultOf, namedSchemas } from "./sendableSchema.ts"
 
 interface ObjectSchema {
@@ -94,7 +95,8 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
     isRecord(schema) && Object.keys(definitions).length > 0 ? { ...schema, $defs: definitions } : schema
   )
   if (unsendable !== undefined) return Either.left(unsendable)
-  const root = withoutIds(schema)
+  const dates = new Dates(definitions)
+  const root = withoutIds(dates.in(ast, schema))
   if (!isRecord(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
   if (takesNothing(ast) && root.type !== "object") {
     return Either.right({ type: "object", properties: {}, additionalProperties: false, ...annotationsOf(root) })
@@ -114,6 +116,6 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
     })
   }
   const properties = isRecord(root.properties) ? root.properties : {}
-  const $defs = Object.keys(definitions).length === 0 ? {} : { $defs: named(definitions) }
+  const $defs = Object.keys(definitions).length === 0 ? {} : { $defs: named(dates.definitions) }
   return Either.right({ ...root, type: "object", properties, ...$defs })
 }

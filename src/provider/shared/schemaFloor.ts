@@ -8,7 +8,6 @@
  * - References lead to definitions under `$defs`, and the schemas `true` and `false` are written as objects.
  * - A pattern with lookaround or back references, which engines of vendors refuse, and what else a wire has no keyword for
  *   is said in the description.
- * - A date is a string of `format: "date-time"`.
  * - Names of properties outside of the wire's letters are replaced, and put back in what the model writes.
  */
 import * as Either from "effect/Either"
@@ -79,35 +78,53 @@ const withItems = (schema: Fields): Fields => {
 
 // Values --------------------------------------------------------------------------------------------------------------
 
-/** Lookaround and back references: engines that match in linear time (RE2, Rust's) refuse them. */
-const refusedPattern = /\(\?(?:[=!]|<[=!])|\\[1-9]|\\k</
+/**
+ * What engines of vendors refuse: lookaround, back references, names and flags of groups (RE2, Rust's), classes by property
+ * and letters by number, which Python's does not know, and empty sets.
+ */
+const refusedPieces = /\(\?(?!:)|\\[1-9kpPc]|\\u\{|\[\^?\]/
+
+/** RE2 counts no further. */
+const largestCount = 1000
+
+const isRefused = (pattern: string): boolean =>
+  refusedPieces.test(pattern) ||
+  [...pattern.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].some(([, least, most]) =>
+    Math.max(Number(least), Number(most ?? 0)) > largestCount
+  )
 
 const withPattern = (schema: Fields): Fields => {
   const { pattern } = schema
-  return typeof pattern === "string" && refusedPattern.test(pattern)
+  return typeof pattern === "string" && isRefused(pattern)
     ? described(without(schema, "pattern"), `Must match the regular expression ${pattern}.`)
     : schema
 }
 
-/** Effect's own description of `Schema.Date`. */
-const dateText = /string to be decoded into a Date/
+/** Names by a pattern that is refused: any others may be there then, as the call is decoded by the tool's own schema. */
+const withPatternNames = (schema: Fields): Fields => {
+  const { patternProperties } = schema
+  const patterns = isRecord(patternProperties) ? Object.entries(patternProperties) : []
+  const refused = patterns.filter(([pattern]) => isRefused(pattern)).map(([pattern]) => pattern)
+  if (refused.length === 0) return schema
+  const kept = patterns.filter(([pattern]) => !refused.includes(pattern))
+  return {
+    ...described(
+      without(schema, "patternProperties", "additionalProperties"),
+      `May have properties whose names match ${refused.join(" or ")}.`
+    ),
+    ...(kept.length === 0 ? {} : { patternProperties: Object.fromEntries(kept) })
+  }
+}
 
-const withDate = (schema: Fields): Fields =>
-  schema["type"] === "string" && schema["format"] === undefined && typeof schema["description"] === "string" &&
-    dateText.test(schema["description"])
-    ? { ...schema, format: "date-time" }
-    : schema
-
-/** A list of numbers in words, and what of it a schema without the list can say: whole numbers, and their range. */
+/** A list of values that are no texts in words, and what of it a schema without the list can say: whole numbers, and their range. */
 const withEnum = (schema: Fields, floor: Floor): Fields => {
   const values = listOf(schema["enum"])
+  if (floor.numericEnums === "taken" || values.every((value) => typeof value === "string")) return schema
   const numbers = values.filter((value) => typeof value === "number")
-  if (floor.numericEnums === "taken" || numbers.length === 0) return schema
   return {
     ...described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`),
     ...(schema["type"] === "number" && values.every(Number.isInteger) ? { type: "integer" } : {}),
-    minimum: Math.min(...numbers),
-    maximum: Math.max(...numbers)
+    ...(numbers.length === 0 ? {} : { minimum: Math.min(...numbers), maximum: Math.max(...numbers) })
   }
 }
 
@@ -269,7 +286,7 @@ const tooLarge: Refused = {
 
 const laid = (schema: Fields, floor: Floor): Floored => {
   const root = oneObject(withDefinitions(schema))
-  const values = mapped(root, (each) => withEnum(withDate(withPattern(withItems(each))), floor))
+  const values = mapped(root, (each) => withEnum(withPatternNames(withPattern(withItems(each))), floor))
   const taken = isRecord(values) ? values : root
   const whole = floor.references === "bound" ? withBoundReferences(taken) : taken
   const names = namesFor(whole, floor.propertyName)

@@ -64,8 +64,25 @@ describe("the floor under a schema", () => {
     expect(lay(levels, gemini)["properties"]).toEqual({
       n: { type: "integer", description: "One of 1, 2, 3.", minimum: 1, maximum: 3 }
     })
-    expect(inside({ type: "string", description: "a string to be decoded into a Date" })).toMatchObject({
-      p: { format: "date-time" }
+    for (const pattern of ["^\\p{L}+$", "(?<year>\\d{4})", "\\u{1F600}", "[^]", "^a{0,1001}$", "(a)\\1"]) {
+      expect(inside({ type: "string", pattern })).toEqual({
+        p: { type: "string", description: `Must match the regular expression ${pattern}.` }
+      })
+    }
+    expect(inside({ type: "boolean", enum: [true] })).toEqual({ p: { type: "boolean", enum: [true] } })
+    expect(lay({ type: "object", properties: { b: { type: "boolean", enum: [true] } } }, gemini)["properties"]).toEqual(
+      {
+        b: { type: "boolean", description: "One of true." }
+      }
+    )
+    expect(
+      inside({ type: "object", patternProperties: { "^(?!x)": {}, "^y": {} }, additionalProperties: false })
+    ).toEqual({
+      p: {
+        type: "object",
+        patternProperties: { "^y": {} },
+        description: "May have properties whose names match ^(?!x)."
+      }
     })
   })
 
