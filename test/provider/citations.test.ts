@@ -13,7 +13,7 @@ import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as anthropic from "./fakeAnthropic.ts"
 import * as gemini from "./fakeGemini.ts"
-import { fakeClient, json, options } from "./fakeOpenAi.ts"
+import { completion, fakeClient, json, options } from "./fakeOpenAi.ts"
 import * as responses from "./fakeOpenAiResponses.ts"
 
 type Make = Effect.Effect<LanguageModel.Service<ModelError>, unknown, HttpClient.HttpClient>
@@ -267,6 +267,68 @@ describe("Citations of Gemini", () => {
         const body = yield* nextTurn(make, reply)
         expect(body).toMatchObject({ contents: [{}, { role: "model", parts: [{ text: "Paris." }] }, {}] })
         expect(JSON.stringify(body)).not.toMatch(/example|Metadata/)
+      }
+    }))
+})
+
+describe("Citations of chat completions", () => {
+  const make = OpenAiChat.make(options)
+  const cited = (at: number) => ({
+    type: "url_citation",
+    url_citation: { url: `https://${at}.example`, start_index: at }
+  })
+  const executed = [{ type: "search", arguments: "{}", output: "x" }]
+  const chunk = (delta: object, finish_reason: string | null = null) =>
+    `data: ${JSON.stringify({ id: "c", choices: [{ index: 0, delta, finish_reason }] })}\n\n`
+
+  it.effect("and tools that the server ran are parts of the reply and of the stream, and stay behind", () =>
+    Effect.gen(function*() {
+      const whole = yield* generated(
+        make,
+        completion({
+          role: "assistant",
+          content: "Paris.",
+          annotations: [cited(1), cited(2)],
+          executed_tools: executed
+        })
+      )
+      expect(whole.parts).toEqual([
+        { _tag: "Text", text: "Paris." },
+        {
+          _tag: "ProviderPart",
+          kind: "annotations",
+          providerMetadata: `chat/openai:annotations:${JSON.stringify([cited(1), cited(2)])}`
+        },
+        {
+          _tag: "ProviderPart",
+          kind: "executed_tools",
+          providerMetadata: `chat/openai:executed_tools:${JSON.stringify(executed)}`
+        }
+      ])
+      const stream = yield* streamed(
+        make,
+        [
+          chunk({ content: "Par" }),
+          chunk({ content: "is", annotations: [cited(1)] }),
+          chunk({ annotations: [cited(1)] }),
+          chunk({ content: ".", annotations: [cited(2)] }),
+          chunk({ annotations: [] }, "stop"),
+          "data: [DONE]\n\n"
+        ].join("")
+      )
+      expect(stream.parts).toEqual([
+        { _tag: "Text", text: "Paris." },
+        ...[cited(1), cited(2)].map((each) => ({
+          _tag: "ProviderPart",
+          kind: "annotations",
+          providerMetadata: `chat/openai:annotations:${JSON.stringify([each])}`
+        }))
+      ])
+      for (const reply of [whole, stream]) {
+        expect(yield* nextTurn(make, reply)).toMatchObject({
+          messages: [{}, { role: "assistant", content: "Paris." }, {}]
+        })
+        expect(JSON.stringify(yield* nextTurn(make, reply))).not.toMatch(/example|executed/)
       }
     }))
 })
