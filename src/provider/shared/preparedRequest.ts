@@ -130,6 +130,17 @@ const unwritable = (
 /** An answer is read as it was written, so the names in it are its own. */
 const formatFloor = ({ floor: { numericEnums, references } }: Wire): schemaFloor.Floor => ({ numericEnums, references })
 
+/** A format is written once for each wire, as a toolkit is. */
+const formats = new WeakMap<JsonSchema, Map<Wire, Either.Either<JsonSchema, Problem>>>()
+
+const formatSchema = (jsonSchema: JsonSchema, wire: Wire): Either.Either<JsonSchema, Problem> => {
+  const known = formats.get(jsonSchema)?.get(wire)
+  if (known !== undefined) return known
+  const written = Either.map(schemaFloor.lay(jsonSchema, formatFloor(wire)), ({ schema }) => schema)
+  formats.set(jsonSchema, (formats.get(jsonSchema) ?? new Map<Wire, typeof written>()).set(wire, written))
+  return written
+}
+
 const formatOf = (
   { description, name, schema }: LanguageModel.ResponseFormat,
   api: Api
@@ -140,10 +151,7 @@ const formatOf = (
     Either.mapLeft(({ problems }) => refused(problems)),
     Either.flatMap(({ jsonSchema }): Either.Either<JsonSchema, ModelError.ModelError> =>
       api.dialects.output === "plain"
-        ? Either.mapBoth(schemaFloor.lay(jsonSchema, formatFloor(api.wire)), {
-          onLeft: (problem) => refused([problem]),
-          onRight: (floored) => floored.schema
-        })
+        ? Either.mapLeft(formatSchema(jsonSchema, api.wire), (problem) => refused([problem]))
         : Either.right(jsonSchema)
     ),
     Either.map((written) => ({ name, description, schema: written }))

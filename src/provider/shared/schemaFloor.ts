@@ -231,9 +231,26 @@ const resolved = (root: Fields): Fields => {
 
 const choices = ["$ref", "allOf", "anyOf", "oneOf"]
 
+/** What OpenAI takes everywhere but at the root. */
+const refusedAtRoot = ["not", "enum"]
+
+const longestInWords = 300
+
+/** The same in words, if there are not too many of them; the call is held to it when it is decoded. */
+const inWords = (root: Fields): Fields => {
+  const found = refusedAtRoot.filter((keyword) => root[keyword] !== undefined)
+  return found.reduce((schema, keyword) => {
+    const value = JSON.stringify(root[keyword])
+    const kept = without(schema, keyword)
+    return value.length > longestInWords
+      ? kept
+      : described(kept, keyword === "not" ? `Must not match the schema ${value}.` : `Must be one of ${value}.`)
+  }, root)
+}
+
 const oneObject = (root: Fields): Fields => {
-  if (choices.every((keyword) => root[keyword] === undefined)) return root
-  const whole = resolved(root)
+  if (choices.every((keyword) => root[keyword] === undefined)) return inWords(root)
+  const whole = inWords(resolved(root))
   return { ...whole, type: "object", properties: propertiesOf(whole) }
 }
 

@@ -145,6 +145,21 @@ describe("the floor under a schema", () => {
     })
   })
 
+  it("says in words what a root may not hold", () => {
+    const properties = { a: {}, b: {} }
+    const not = { required: ["a", "b"] }
+    expect(lay({ type: "object", properties, not })).toEqual({
+      type: "object",
+      properties,
+      description: "Must not match the schema {\"required\":[\"a\",\"b\"]}."
+    })
+    expect(lay({ type: "object", properties, allOf: [{ not }], enum: [{ a: 1 }] })).toMatchObject({
+      description: expect.stringMatching(/^Must not match the schema .* Must be one of \[\{"a":1\}\]\.$/)
+    })
+    expect(lay({ type: "object", properties, enum: [{ a: "x".repeat(300) }] })).toEqual({ type: "object", properties })
+    expect(inside({ not })).toEqual({ p: { not } })
+  })
+
   it("writes the schemas true and false as objects", () => {
     expect(lay({ type: "object", properties: { a: true, b: { anyOf: [false, true] } }, additionalProperties: false }))
       .toEqual({ type: "object", properties: { a: {}, b: { anyOf: [{ not: {} }, {}] } }, additionalProperties: false })
