@@ -104,7 +104,7 @@ export const usageOf = (counts: Counts): Usage => {
     totalTokens: counts.total ?? sum(inputTokens, outputTokens),
     ...(counts.thoughts === undefined ? {} : { reasoningTokens: counts.thoughts }),
     ...(counts.cached === undefined ? {} : { cachedInputTokens: counts.cached })
-  })
+  }, { disableValidation: true })
 }
 
 // Ends ----------------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ export const decode = (
         ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
         usage,
         ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-      })
+      }, { disableValidation: true })
     )
   })
 }

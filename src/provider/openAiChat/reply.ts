@@ -223,16 +223,19 @@ export const usageOf = (value: unknown): Usage => {
     count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
     count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"])
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    // OpenRouter's word, and that of gateways to Anthropic.
-    cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
-      count(usage["cache_creation_input_tokens"])
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      // OpenRouter's word, and that of gateways to Anthropic.
+      cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
+        count(usage["cache_creation_input_tokens"])
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** The wrong places of a body, on one line. */
@@ -294,7 +297,7 @@ const fromChoice = (
       ...(word === undefined ? {} : { rawFinishReason: word }),
       usage,
       ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-    })
+    }, { disableValidation: true })
   )
 }
 

@@ -41,14 +41,17 @@ export const usageOf = (value: unknown): Usage => {
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
   const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** One piece of content of a message or of reasoning. */
@@ -295,7 +298,7 @@ const fromBody = (
       ...(ending.raw === undefined ? {} : { rawFinishReason: ending.raw }),
       usage: usageOf(body["usage"]),
       ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-    })
+    }, { disableValidation: true })
   )
 }
 

@@ -130,7 +130,7 @@ const ownCalls = (response: Response, restoreCall: preparedRequest.RestoreCall):
     parts: response.parts.map((part) =>
       part._tag === "ToolCall" ? { ...part, ...restoreCall(part.name, part.arguments) } : part
     )
-  })
+  }, { disableValidation: true })
 
 /** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
 const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.RestoreCall): StreamPart.StreamPart =>
@@ -158,7 +158,7 @@ const beside = (rateLimit: RateLimitInfo | undefined, dialects: Dialects | undef
 
 const complete = (response: Response, { dialects, rateLimit }: Beside): Response => {
   const more = beside(response.rateLimit === undefined ? rateLimit : undefined, dialects)
-  return Object.keys(more).length === 0 ? response : new Response({ ...response, ...more })
+  return Object.keys(more).length === 0 ? response : new Response({ ...response, ...more }, { disableValidation: true })
 }
 
 /** What the headers say of the caller's limits, where they say anything. */
@@ -255,7 +255,7 @@ export const make = <S>(
             (parts) => StreamPart.collect(parts, who)
           )
         return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
-      })
+      }).pipe(Effect.scoped)
 
     const streamed = (request: LanguageModel.Request) =>
       Effect.gen(function*() {
