@@ -34,7 +34,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
@@ -378,10 +377,11 @@ const hex = (word: number): string => word.toString(16).padStart(8, "0")
  * @since 0.1.0
  * @category constructors
  */
-export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
-  (words) => words.map(hex).join("")
-)
+export const freshIdempotencyKey: Effect.Effect<string> = Effect.randomWith((random) => {
+  const word = Effect.map(random.nextIntBetween(0, 2 ** 32), hex)
+  const two = Effect.zipWith(word, word, (first, second) => first + second)
+  return Effect.zipWith(two, two, (first, second) => first + second)
+})
 
 /**
  * Sends one request to the language model of the context and waits for the whole reply.

@@ -3,22 +3,19 @@
  * inside, so a cut in the middle is a typed failure too, and nothing of the platform's errors is kept: they hold the request
  * with its headers.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt, secretHeaders } from "../../internal/redact.ts"
-import * as httpSpan from "./httpSpan.ts"
+import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
 import * as replyBody from "./replyBody.ts"
+import * as requestRegion from "./requestRegion.ts"
 import { notUtf8 } from "./sse.ts"
 
 /** Who is asked; it goes into every error. */
@@ -27,17 +24,13 @@ export interface Who {
   readonly model: string
 }
 
-export interface Outgoing {
+export interface Outgoing extends requestRegion.Settings {
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
   /** JSON text. */
   readonly body: string
   readonly maxBodyBytes: number
-  /** Headers whose values must not appear in a span, beside those known to be secret. */
-  readonly secretHeaders: ReadonlyArray<string>
-  /** For a fetch client: what to add to each of its requests. */
-  readonly requestInit: RequestInit | undefined
 }
 
 /** How a reply begins. */
@@ -50,9 +43,6 @@ interface Head {
 export interface Incoming extends Head {
   readonly text: string
 }
-
-/** An address may hold a key of its own: `?key=…`. */
-const secretHeaderPatterns = [...secretHeaders, /^location$/]
 
 /** Failures that come before a single byte of the request was sent, so it cannot have been billed. */
 const unsentCodes = new Set([
@@ -208,44 +198,11 @@ const redirected = ({ headers, status }: Head, who: Who): ModelError.ModelError 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
-/** Sends the request and waits for the head of the reply. */
-const send = (
-  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>,
-  outgoing: Outgoing,
-  who: Who,
-  scope: Scope.Scope
-): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError> =>
-  httpSpan.traced(client.execute(
-    HttpClientRequest.post(outgoing.url).pipe(
-      HttpClientRequest.bodyText(outgoing.body, "application/json"),
-      HttpClientRequest.setHeaders(outgoing.headers)
-    )
-  )).pipe(
-    Effect.catchAll((error) =>
-      // A client that was told to fail on bad statuses still has the reply, and the reply says more.
-      error._tag === "ResponseError" && error.reason === "StatusCode"
-        ? Effect.succeed(error.response)
-        : Effect.fail(
-          error._tag === "RequestError"
-            ? connectionFailed(error, who, outgoing.url)
-            : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
-        )
-    ),
-    Effect.locallyWith(
-      Headers.currentRedactedNames,
-      (names) => [...names, ...secretHeaderPatterns, ...outgoing.secretHeaders]
-    ),
-    Effect.mapInputContext((context: Context.Context<never>) =>
-      Context.add(context, Scope.Scope, scope).pipe(
-        // Of the fetch client only; other clients do not follow redirects unless told to.
-        Context.add(FetchHttpClient.RequestInit, {
-          ...outgoing.requestInit,
-          ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-          redirect: "manual"
-        })
-      )
-    )
-  )
+/** A client whose requests are aborted when the scope is closed. */
+export type Client = HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>
+
+/** To be made once for a client, and not for each of its requests. */
+export const abortable = (client: HttpClient.HttpClient): Client => HttpClient.withScope(client)
 
 /** A reply whose head has come. */
 class Reply implements Head {
@@ -253,45 +210,52 @@ class Reply implements Head {
   readonly status: number
   // The platform's clients make the headers anew each time they are asked for them.
   readonly headers: Head["headers"]
+  private readonly abort: requestRegion.Abort
 
-  constructor(response: HttpClientResponse.HttpClientResponse) {
+  constructor(response: HttpClientResponse.HttpClientResponse, abort: requestRegion.Abort) {
     this.response = response
     this.status = response.status
     this.headers = response.headers
+    this.abort = abort
+  }
+
+  /** All of it has been read. */
+  onRead(): void {
+    this.abort.giveUp()
   }
 }
 
-/**
- * Sends a request that is aborted when the scope is closed, unless its reply was read to its end by then: to abort what is
- * over has no use, and takes 30 to 60 µs of the processor for the error that nobody sees.
- */
-const exchange = (
-  client: HttpClient.HttpClient,
+/** Sends the request and waits for the head of the reply. */
+const send = (
+  client: Client,
   outgoing: Outgoing,
-  who: Who
-): Effect.Effect<Exchange, ModelError.ModelError, Scope.Scope> =>
-  Effect.flatMap(Scope.make(), (abortable) => {
-    let isRead = false
-    return Effect.zipRight(
-      Effect.addFinalizer((exit) => isRead ? Effect.void : Scope.close(abortable, exit)),
-      Effect.map(send(HttpClient.withScope(client), outgoing, who, abortable), (response): Exchange => ({
-        reply: new Reply(response),
-        onRead: () => {
-          isRead = true
-        }
-      }))
-    )
-  })
-
-interface Exchange {
-  readonly reply: Reply
-  /** To be called when all of the reply has been read. */
-  readonly onRead: () => void
-}
+  who: Who,
+  abort: requestRegion.Abort
+): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> =>
+  Effect.matchEffect(
+    client.execute(
+      HttpClientRequest.post(outgoing.url).pipe(
+        HttpClientRequest.bodyText(outgoing.body, "application/json"),
+        HttpClientRequest.setHeaders(outgoing.headers)
+      )
+    ),
+    {
+      onSuccess: (response) => Effect.succeed(new Reply(response, abort)),
+      onFailure: (error) =>
+        // A client that was told to fail on bad statuses still has the reply, and the reply says more.
+        error._tag === "ResponseError" && error.reason === "StatusCode"
+          ? Effect.succeed(new Reply(error.response, abort))
+          : Effect.fail(
+            error._tag === "RequestError"
+              ? connectionFailed(error, who, outgoing.url)
+              : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
+          )
+    }
+  )
 
 /** The whole reply, read to its end. */
 const whole = (
-  { onRead, reply }: Exchange,
+  reply: Reply,
   outgoing: Outgoing,
   who: Who,
   stream?: HttpClientResponse.HttpClientResponse["stream"]
@@ -302,7 +266,7 @@ const whole = (
       : replyBody.readStream(stream, outgoing.maxBodyBytes),
     (body): Effect.Effect<Incoming, ModelError.ModelError> => {
       const { headers, status } = reply
-      if (body.ending._tag === "Complete") onRead()
+      if (body.ending._tag === "Complete") reply.onRead()
       if (isRedirect(status)) return Effect.fail(redirected(reply, who))
       if (status < 200 || status > 299) return Effect.succeed({ status, headers, text: lossyText(body.bytes) })
       return Either.map(
@@ -313,24 +277,23 @@ const whole = (
   )
 
 /**
- * Sends a POST and reads its reply. Closing the scope aborts the request, unless it is over. A good reply whose headers say
- * that it comes as events is handed over unread.
+ * Sends a POST and reads its reply. A request that is not over when `use` is, is aborted. A good reply whose headers say that
+ * it comes as events is handed over unread.
  */
-export const post = (
-  client: HttpClient.HttpClient,
+export const post = <A>(
+  client: Client,
   outgoing: Outgoing,
   who: Who,
-  isEvents: (headers: Incoming["headers"]) => boolean
-): Effect.Effect<Posted, ModelError.ModelError, Scope.Scope> =>
-  Effect.flatMap(
-    exchange(client, outgoing, who),
-    (exchanged): Effect.Effect<Posted, ModelError.ModelError> => {
-      const { headers, status } = exchanged.reply
+  isEvents: (headers: Incoming["headers"]) => boolean,
+  use: (posted: Posted) => Effect.Effect<A, ModelError.ModelError>
+): Effect.Effect<A, ModelError.ModelError> =>
+  requestRegion.whole(outgoing, (abort) =>
+    Effect.flatMap(send(client, outgoing, who, abort), (reply) => {
+      const { headers, status } = reply
       return status >= 200 && status <= 299 && isEvents(headers)
-        ? Effect.succeed({ _tag: "Events", status, headers, bytes: bytesOf(exchanged.reply, who) })
-        : Effect.map(whole(exchanged, outgoing, who), (incoming) => ({ _tag: "Whole", incoming }))
-    }
-  )
+        ? use({ _tag: "Events", status, headers, bytes: bytesOf(reply, who) })
+        : Effect.flatMap(whole(reply, outgoing, who), (incoming) => use({ _tag: "Whole", incoming }))
+    }))
 
 /** The reply to a POST: read, or as the events that its headers announce. */
 export type Posted =
@@ -390,12 +353,11 @@ const mostBlanks = 4_096
 
 /** Reads as much of the body as shows what it is; what was read is handed on with the rest. */
 const recognised = (
-  exchanged: Exchange,
+  reply: Reply,
   outgoing: Outgoing,
   who: Who
 ): Effect.Effect<Recognised, ModelError.ModelError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { reply } = exchanged
     const pull = yield* Stream.toPull(reply.response.stream)
     const start: Array<Uint8Array> = []
     let size = 0
@@ -406,7 +368,7 @@ const recognised = (
       if (next._tag === "Left") {
         if (Option.isNone(next.left)) break
         const rest = Stream.fail(next.left.value)
-        const incoming = yield* whole(exchanged, outgoing, who, Stream.concat(Stream.fromIterable(start), rest))
+        const incoming = yield* whole(reply, outgoing, who, Stream.concat(Stream.fromIterable(start), rest))
         return { _tag: "Whole", incoming }
       }
       for (const bytes of next.right) {
@@ -418,7 +380,7 @@ const recognised = (
     const all = Stream.concat(Stream.fromIterable(start), Stream.fromPull(Effect.succeed(pull)))
     return looksLikeEvents(text)
       ? { _tag: "Events", bytes: bytesOf(reply, who, all) }
-      : { _tag: "Whole", incoming: yield* whole(exchanged, outgoing, who, all) }
+      : { _tag: "Whole", incoming: yield* whole(reply, outgoing, who, all) }
   })
 
 /**
@@ -426,21 +388,18 @@ const recognised = (
  * interrupted reader leaves no socket behind.
  */
 export const open = (
-  client: HttpClient.HttpClient,
+  client: Client,
   outgoing: Outgoing,
   who: Who
 ): Effect.Effect<Opened, ModelError.ModelError, Scope.Scope> =>
-  Effect.flatMap(
-    exchange(client, outgoing, who),
-    (exchanged) => {
-      const { reply } = exchanged
+  requestRegion.opened(outgoing, (abort) =>
+    Effect.flatMap(send(client, outgoing, who, abort), (reply) => {
       const { headers, status } = reply
       return isRedirect(status) ? Effect.fail(redirected(reply, who)) : Effect.succeed({
         status,
         headers,
         bytes: bytesOf(reply, who),
-        whole: whole(exchanged, outgoing, who),
-        byFirstBytes: recognised(exchanged, outgoing, who)
+        whole: whole(reply, outgoing, who),
+        byFirstBytes: recognised(reply, outgoing, who)
       })
-    }
-  )
+    }))

@@ -175,26 +175,33 @@ export const make = <S>(
   protocol: Protocol<S>
 ): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const client = yield* HttpClient.HttpClient
+    const client = httpExchange.abortable(yield* HttpClient.HttpClient)
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
     const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
     const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
-      Effect.gen(function*() {
-        const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
-        const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
-        const headers = {
-          accept: kind === "stream" ? "text/event-stream" : "application/json",
-          "idempotency-key": idempotencyKey,
-          ...settings.headers
-        }
-        return {
+      Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
+        const sentWith = (idempotencyKey: string) => ({
           dialects,
           restoreCall,
-          sent: { url: protocol.url(kind), headers, body, maxBodyBytes, secretHeaders, requestInit }
-        }
+          sent: {
+            url: protocol.url(kind),
+            headers: {
+              accept: kind === "stream" ? "text/event-stream" : "application/json",
+              "idempotency-key": idempotencyKey,
+              ...settings.headers
+            },
+            body,
+            maxBodyBytes,
+            secretHeaders,
+            requestInit
+          }
+        })
+        return request.idempotencyKey === undefined
+          ? Effect.map(LanguageModel.freshIdempotencyKey, sentWith)
+          : Effect.succeed(sentWith(request.idempotencyKey))
       })
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
@@ -245,17 +252,19 @@ export const make = <S>(
         : read(incoming, dialects)
 
     const generated = (request: LanguageModel.Request) =>
-      Effect.gen(function*() {
-        const { dialects, restoreCall, sent } = yield* outgoing(request, "generate")
-        const response = yield* httpExchange.post(client, sent, who, isEventStream)
-        const reply = yield* response._tag === "Whole"
-          ? wholeReply(response.incoming, request, dialects)
-          : Effect.flatMap(
-            eventParts(response, response.bytes, request, dialects),
-            (parts) => StreamPart.collect(parts, who)
-          )
-        return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
-      }).pipe(Effect.scoped)
+      Effect.flatMap(
+        outgoing(request, "generate"),
+        ({ dialects, restoreCall, sent }) =>
+          httpExchange.post(client, sent, who, isEventStream, (response) => {
+            const reply = response._tag === "Whole"
+              ? wholeReply(response.incoming, request, dialects)
+              : Effect.flatMap(
+                eventParts(response, response.bytes, request, dialects),
+                (parts) => StreamPart.collect(parts, who)
+              )
+            return restoreCall === undefined ? reply : Effect.map(reply, (own) => ownCalls(own, restoreCall))
+          })
+      )
 
     const streamed = (request: LanguageModel.Request) =>
       Effect.gen(function*() {
