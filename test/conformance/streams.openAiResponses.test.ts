@@ -67,7 +67,7 @@ recordings("the Responses API", {
       expected.toolCalls.map((call) => ({ _tag: "ToolCall", id: call.id, name: call.name, arguments: call.arguments }))
     )
     const states = response.parts.flatMap((part) =>
-      part._tag === "ProviderPart" || part.providerMetadata === undefined ? [] : [part.providerMetadata]
+      part._tag === "Reasoning" && part.providerMetadata !== undefined ? [part.providerMetadata] : []
     )
     const contents = encrypted(events)
     expect(states.length).toBe(contents.length)

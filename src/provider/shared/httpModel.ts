@@ -298,7 +298,8 @@ export const make = <S>(
       provider,
       capabilities: settings.capabilities,
       generate: (request) => Effect.mapError(generated(request), told(request)),
-      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request))
+      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request)),
+      check: (request) => Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
     })
   })
 

@@ -8,6 +8,7 @@ import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
+import { isPause } from "../shared/pausedTurn.ts"
 
 /** Everything that a loop needs to go on where it stopped. */
 export interface State {
@@ -60,9 +61,6 @@ const paid = (state: State, usage: Usage.Usage, cost: number): State => ({
   usage: Usage.add(state.usage, usage),
   cost: state.cost + cost
 })
-
-/** Anthropic ends a long turn of its own tools in the middle: sent back as it is, the turn goes on. */
-export const isPause = ({ rawFinishReason }: Response.Response): boolean => rawFinishReason === "pause_turn"
 
 /** A reply whose calls are good. */
 export const accept = (
