@@ -21,6 +21,7 @@ import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
+import { mapped, toStream } from "./pull.ts"
 
 export type { Kind } from "./preparedRequest.ts"
 
@@ -217,19 +218,23 @@ export const make = <S>(
 
     const isGood = (status: number): boolean => status >= 200 && status <= 299
 
-    /** The parts of a reply that comes as events. */
+    /** The parts of a reply that comes as events, to be pulled. */
     const eventParts = (
       { headers, status }: Pick<httpExchange.Opened, "headers" | "status">,
       bytes: httpExchange.Opened["bytes"],
       request: LanguageModel.Request,
       dialects: Dialects | undefined
     ) =>
-      Effect.map(DateTime.now, (now) => {
-        const more = beside(limitsOf(headers, now), dialects)
+      Effect.gen(function*() {
+        const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.bytes(protocol.decoder(facts, request), settings)(bytes)
-        return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
+        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* Stream.toPull(bytes))
+        return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
+
+    /** The same, read to its end. */
+    const collected = (...given: Parameters<typeof eventParts>) =>
+      StreamPart.collect(toStream(eventParts(...given)), who)
 
     /** A reply in one piece. The first bytes outrank the content type: some servers send events although none were asked for. */
     const wholeReply = (
@@ -238,10 +243,7 @@ export const make = <S>(
       dialects: Dialects | undefined
     ): Effect.Effect<Response, ModelError.ModelError> =>
       isGood(incoming.status) && httpExchange.looksLikeEvents(incoming.text)
-        ? Effect.flatMap(
-          eventParts(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects),
-          (parts) => StreamPart.collect(parts, who)
-        )
+        ? collected(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects)
         : read(incoming, dialects)
 
     const generated = (request: LanguageModel.Request) =>
@@ -250,10 +252,7 @@ export const make = <S>(
         const response = yield* httpExchange.post(client, sent, who, isEventStream)
         const reply = yield* response._tag === "Whole"
           ? wholeReply(response.incoming, request, dialects)
-          : Effect.flatMap(
-            eventParts(response, response.bytes, request, dialects),
-            (parts) => StreamPart.collect(parts, who)
-          )
+          : collected(response, response.bytes, request, dialects)
         return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
       })
 
@@ -261,7 +260,7 @@ export const make = <S>(
       Effect.gen(function*() {
         const { dialects, restoreCall, sent } = yield* outgoing(request, "stream")
         const parts = yield* streamedParts(request, dialects, sent)
-        return restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall))
+        return restoreCall === undefined ? parts : mapped(parts, (part) => ownCall(part, restoreCall))
       })
 
     const streamedParts = (
@@ -272,7 +271,10 @@ export const make = <S>(
       Effect.gen(function*() {
         const opened = yield* httpExchange.open(client, sent, who)
         const inOnePiece = (incoming: httpExchange.Incoming) =>
-          Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
+          Effect.flatMap(
+            read(incoming, dialects),
+            (whole) => Stream.toPull(Stream.fromIterable(StreamPart.fromResponse(whole)))
+          )
         if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
         if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
         const body = yield* opened.byFirstBytes
@@ -289,7 +291,7 @@ export const make = <S>(
       provider,
       capabilities: settings.capabilities,
       generate: (request) => Effect.mapError(generated(request), told(request)),
-      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request))
+      stream: (request) => Stream.mapError(toStream(streamed(request)), told(request))
     })
   })
 
