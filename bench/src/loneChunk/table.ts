@@ -13,10 +13,11 @@ export const loneChunk = (wanted: Wanted): Group => {
       const of = (name: string, measure: string): number => results.median("loneChunk", name, 0, measure)
       print(
         `${streamCount} streams, a chunk every 50 ms in each: processor time of a chunk`,
-        ["", "µs", "chunks/s", ": SDK"],
+        ["", "µs", "[least]", "chunks/s", ": SDK"],
         names.map((name) => [
           name,
           whole(of(name, "micros")),
+          whole(results.least("loneChunk", name, 0, "least")),
           whole(of(name, "chunks")),
           ratio(of(name, "micros") / of(sdk, "micros"))
         ])

@@ -13,7 +13,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { isRecord } from "../../internal/record.ts"
@@ -21,7 +21,7 @@ import { type CauseInfo, describeCause } from "../../internal/redact.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as jsonProgress from "./jsonProgress.ts"
-import { type Pull, toStream } from "./pull.ts"
+import { fromStream, type Pull, toStream } from "./pull.ts"
 import * as sse from "./sse.ts"
 
 export type { Facts } from "./sse.ts"
@@ -399,7 +399,7 @@ const interpret =
   <E, R>(pull: Pull<X, E, R>): Pull<StreamPart, E | ModelError.ModelError, R> => {
     const { facts } = decoder
     type Failure = E | ModelError.ModelError
-    type Pulled = Effect.Effect<Chunk.Chunk<StreamPart>, Option.Option<Failure>, R>
+    type Pulled = ReturnType<Pull<StreamPart, Failure, R>>
 
     const source = makeSource()
     const received = new Received(limits)
@@ -407,10 +407,11 @@ const interpret =
     // When the reply got its end, in milliseconds of the clock that only goes forward.
     let endedAt: number | undefined
 
-    const ended: Pulled = Effect.fail(Option.none())
+    const ended: Pulled = Effect.succeed(Either.left(undefined))
 
     /** Reads the end of the bytes for a moment. */
-    const drained: Pulled = Effect.forever(pull).pipe(
+    const drained: Pulled = Effect.suspend(pull).pipe(
+      Effect.repeat({ while: Either.isRight }),
       Effect.ignore,
       Effect.timeoutOption(linger),
       Effect.zipRight(ended)
@@ -419,30 +420,28 @@ const interpret =
     /** Sends the parts, if there are any. What then is over, is over without more events. */
     const send = ({ parts, state: after, then }: Turn<S, Failure>, over: Pulled): Pulled => {
       state = after
-      next = then === "more" ? more : then === "over" ? over : Effect.fail(Option.some(then.error))
-      return parts.length === 0 ? next : Effect.succeed(Chunk.unsafeFromArray(parts))
-    }
-
-    const onChunk = (chunk: Chunk.Chunk<X>): Pulled => {
-      const turn = advance(decoder, state, received, reading(facts, () => source.read(chunk)))
-      // More of the reply has come, so what looked like its end was none.
-      if (turn.parts.length > 0) endedAt = undefined
-      return send(turn, drained)
+      next = then === "more" ? more() : then === "over" ? over : Effect.fail(then.error)
+      return parts.length === 0 ? next : Effect.succeed(Either.right(Chunk.unsafeFromArray(parts)))
     }
 
     const onEnd = (last: Turn<S, ModelError.ModelError>): Pulled =>
       send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), ended)
 
-    const onFailure = (failure: Option.Option<E>): Pulled => {
-      if (Option.isNone(failure)) {
-        return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
-      }
-      // A reply that was over is not lost because its connection broke afterwards.
-      const last: Turn<S, Failure> = { state, parts: [], then: "more" }
-      return send(finish(decoder, last, "failure", () => completed(facts, received.text, failure.value)), ended)
+    const onPulled = (pulled: Either.Either<Chunk.Chunk<X>, unknown>): Pulled => {
+      if (Either.isLeft(pulled)) return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
+      const turn = advance(decoder, state, received, reading(facts, () => source.read(pulled.right)))
+      // More of the reply has come, so what looked like its end was none.
+      if (turn.parts.length > 0) endedAt = undefined
+      return send(turn, drained)
     }
 
-    const pulled: Pulled = Effect.matchEffect(pull, { onFailure, onSuccess: onChunk })
+    /** A reply that was over is not lost because its connection broke afterwards. */
+    const onFailure = (error: E): Pulled => {
+      const last: Turn<S, Failure> = { state, parts: [], then: "more" }
+      return send(finish(decoder, last, "failure", () => completed(facts, received.text, error)), ended)
+    }
+
+    const handlers = { onFailure, onSuccess: onPulled }
 
     /** Waits no longer than the grace that a reply with its end has. */
     const pulledInGrace = (closing: "ended" | "whole"): Pulled =>
@@ -450,19 +449,19 @@ const interpret =
         const now = elapsedMillis(yield* Effect.clock)
         endedAt ??= now
         const left = endedAt + grace[closing] - now
-        return yield* Effect.disconnect(Effect.either(pull)).pipe(Effect.timeoutOption(Math.max(0, left)))
+        return yield* Effect.disconnect(Effect.either(pull())).pipe(Effect.timeoutOption(Math.max(0, left)))
       }).pipe(Effect.flatMap(Option.match({
         onNone: () => onEnd({ state, parts: [], then: "more" }),
-        onSome: Either.match({ onLeft: onFailure, onRight: onChunk })
+        onSome: Either.match({ onLeft: onFailure, onRight: onPulled })
       })))
 
-    const more: Pulled = Effect.suspend(() => {
+    const more = (): Pulled => {
       const closing = decoder.closing(state)
-      return closing === "open" ? pulled : pulledInGrace(closing)
-    })
+      return closing === "open" ? Effect.matchEffect(pull(), handlers) : pulledInGrace(closing)
+    }
 
-    let next = more
-    return Effect.suspend(() => next)
+    let next = more()
+    return () => next
   }
 
 const reading = (facts: sse.Facts, read: () => sse.Batch): sse.Batch => {
@@ -490,7 +489,7 @@ const asItIs: Source<sse.SseEvent> = {
 export const run =
   <S>(decoder: Decoder<S>, options: Options = {}) =>
   <E, R>(events: Stream.Stream<sse.SseEvent, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
-    toStream(Effect.map(Stream.toPull(events), interpret(decoder, () => asItIs, limitsOf(options))))
+    toStream(Effect.map(fromStream(events), interpret(decoder, () => asItIs, limitsOf(options))))
 
 /** The same from the bytes of server-sent events, in one go. */
 export const pull = <S>(
@@ -507,4 +506,4 @@ export const pull = <S>(
 export const bytes =
   <S>(decoder: Decoder<S>, options: StreamOptions & Pick<Options, "maxEventBytes"> = {}) =>
   <E, R>(input: Stream.Stream<Uint8Array, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
-    toStream(Effect.map(Stream.toPull(input), pull(decoder, options)))
+    toStream(Effect.map(fromStream(input), pull(decoder, options)))

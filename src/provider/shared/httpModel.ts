@@ -21,7 +21,7 @@ import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
-import { mapped, toStream } from "./pull.ts"
+import { fromStream, mapped, toStream } from "./pull.ts"
 
 export type { Kind } from "./preparedRequest.ts"
 
@@ -228,7 +228,7 @@ export const make = <S>(
       Effect.gen(function*() {
         const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* Stream.toPull(bytes))
+        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
         return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
 
@@ -273,7 +273,7 @@ export const make = <S>(
         const inOnePiece = (incoming: httpExchange.Incoming) =>
           Effect.flatMap(
             read(incoming, dialects),
-            (whole) => Stream.toPull(Stream.fromIterable(StreamPart.fromResponse(whole)))
+            (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
           )
         if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
         if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
