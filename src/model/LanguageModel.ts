@@ -363,7 +363,7 @@ export const make = <E extends LanguageModelError = never>(options: {
       Effect.suspend(() => {
         const refused = refusal(model, request)
         return refused !== undefined ? Effect.fail(refused) : options.check?.(request) ?? Effect.void
-      })
+      }),
     ...(resumable === undefined ? {} : {
       resumable: (request: Request) =>
         Effect.suspend((): Effect.Effect<Resumable<E | ModelError.ModelError>, E | ModelError.ModelError> => {
