@@ -194,14 +194,17 @@ export const usageOf = (counts: Counts): Usage => {
     counts.input + (counts.cacheRead ?? 0) + (counts.cacheWrite ?? 0),
     Number.MAX_SAFE_INTEGER
   )
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens: counts.output,
-    totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
-    reasoningTokens: counts.reasoning,
-    cachedInputTokens: counts.cacheRead,
-    cacheWriteInputTokens: counts.cacheWrite
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens: counts.output,
+      totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
+      reasoningTokens: counts.reasoning,
+      cachedInputTokens: counts.cacheRead,
+      cacheWriteInputTokens: counts.cacheWrite
+    }),
+    { disableValidation: true }
+  )
 }
 
 const partsOf = (
@@ -293,7 +296,7 @@ const fromMessage = (
       parts: parts.right,
       finishReason,
       usage
-    })
+    }, { disableValidation: true })
   )
 }
 

@@ -102,7 +102,7 @@ export const usageOf = (counts: Counts): Usage => {
     outputTokens,
     totalTokens: counts.total ?? sum(inputTokens, outputTokens),
     ...definedFields({ reasoningTokens: counts.thoughts, cachedInputTokens: counts.cached })
-  })
+  }, { disableValidation: true })
 }
 
 // Ends ----------------------------------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ export const decode = (
         parts,
         finishReason,
         usage
-      })
+      }, { disableValidation: true })
     )
   })
 }

@@ -249,16 +249,19 @@ export const usageOf = (value: unknown): Usage => {
     count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
     count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"]) ?? count(usage["cache_read_input_tokens"])
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    // The word of OpenAI and OpenRouter, and those of gateways to Anthropic.
-    cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
-      detail(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      // The word of OpenAI and OpenRouter, and those of gateways to Anthropic.
+      cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
+        detail(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** The wrong places of a body, on one line. */
@@ -317,7 +320,7 @@ const fromChoice = (
       parts,
       finishReason,
       usage
-    })
+    }, { disableValidation: true })
   )
 }
 

@@ -41,16 +41,19 @@ export const usageOf = (value: unknown): Usage => {
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
   const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    // OpenAI's word, and that of gateways to Anthropic.
-    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_write_tokens") ??
-      detail(usage, "input_tokens_details", "cache_creation_tokens")
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      // OpenAI's word, and that of gateways to Anthropic.
+      cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_write_tokens") ??
+        detail(usage, "input_tokens_details", "cache_creation_tokens")
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** One piece of content of a message or of reasoning. */
@@ -313,7 +316,7 @@ const fromBody = (
       parts,
       finishReason: ending.reason,
       usage: usageOf(body["usage"])
-    })
+    }, { disableValidation: true })
   )
 }
 

@@ -299,28 +299,33 @@ export const prepare = (
   request: LanguageModel.Request,
   kind: Kind,
   api: Api
-): Effect.Effect<PreparedRequest, ModelError.ModelError> =>
-  Effect.gen(function*() {
-    const { responseFormat, tools: toolkit } = request
-    const refused = unsupported(request, api)
-    if (refused !== undefined) return yield* refused
-    const offered = toolkit === undefined ? noTools : yield* offeredOf(toolkit, api)
+): Effect.Effect<PreparedRequest, ModelError.ModelError> => {
+  const { responseFormat, tools: toolkit } = request
+  const refused = unsupported(request, api)
+  if (refused !== undefined) return Effect.fail(refused)
+  const ready = (offered: Offered, format: Format | undefined): PreparedRequest => {
     const tools = offered.definitions
-    const format = responseFormat === undefined ? undefined : yield* formatOf(responseFormat, api)
-    const dialects = {
-      tools: tools.length === 0 ? "plain" : api.dialects.tools,
-      output: format === undefined ? "plain" : api.dialects.output
-    } as const
     return {
       request: onWire(request, offered, api.wire),
       kind,
       provider: api.provider,
       tools,
       format,
-      dialects,
+      dialects: {
+        tools: tools.length === 0 ? "plain" : api.dialects.tools,
+        output: format === undefined ? "plain" : api.dialects.output
+      },
       restoreCall: restoreCallOf(offered)
     }
-  })
+  }
+  return Effect.flatMap(
+    toolkit === undefined ? Effect.succeed(noTools) : offeredOf(toolkit, api),
+    (offered): Either.Either<PreparedRequest, ModelError.ModelError> =>
+      responseFormat === undefined
+        ? Either.right(ready(offered, undefined))
+        : Either.map(formatOf(responseFormat, api), (format) => ready(offered, format))
+  )
+}
 
 /** For an API that takes nothing but a schema: its description stands inside, unless the schema has one. */
 export const describedSchema = ({ description, schema }: Format): JsonSchema =>
