@@ -22,7 +22,10 @@ const Expected = Schema.Struct({
     input_tokens: Schema.Number,
     output_tokens: Schema.Number,
     total_tokens: Schema.Number,
-    input_tokens_details: Schema.Struct({ cached_tokens: Schema.Number }),
+    input_tokens_details: Schema.Struct({
+      cached_tokens: Schema.Number,
+      cache_write_tokens: Schema.optional(Schema.Number)
+    }),
     output_tokens_details: Schema.Struct({ reasoning_tokens: Schema.Number })
   }))
 })
@@ -74,12 +77,14 @@ recordings("the Responses API", {
     contents.forEach((content, at) => expect(states[at]).toContain(JSON.stringify(content)))
     expect(response.finishReason).toBe(waitsForTools.test(file) ? "tool-calls" : "stop")
     expect(response.rawFinishReason).toBe(expected.finishReason)
+    const written = expected.usage?.input_tokens_details.cache_write_tokens
     expect({ ...response.usage }).toEqual({
       inputTokens: expected.usage?.input_tokens,
       outputTokens: expected.usage?.output_tokens,
       totalTokens: expected.usage?.total_tokens,
       cachedInputTokens: expected.usage?.input_tokens_details.cached_tokens,
-      reasoningTokens: expected.usage?.output_tokens_details.reasoning_tokens
+      reasoningTokens: expected.usage?.output_tokens_details.reasoning_tokens,
+      ...(written === undefined ? {} : { cacheWriteInputTokens: written })
     })
     expect(response.id).toBeTruthy()
     expect(response.model).not.toBe("asked")
