@@ -2,6 +2,7 @@
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import * as AST from "effect/SchemaAST"
+import * as exclusiveBounds from "../../internal/exclusiveBounds.ts"
 import { isRecord } from "../../internal/record.ts"
 import { excerpt } from "../../internal/redact.ts"
 
@@ -29,19 +30,19 @@ const namedSchemas = new Set(["properties", "patternProperties", "$defs", "defin
 
 /**
  * Effect gives its special schemas an `$id`; two of the same in one document are an error to a validator, and some
- * providers refuse the keyword altogether.
+ * providers refuse the keyword altogether. An annotation may hold bounds of draft 4, which no provider takes.
  */
-const withoutIds = (schema: unknown): unknown =>
+const acceptable = (schema: unknown): unknown =>
   Array.isArray(schema)
-    ? schema.map(withoutIds)
+    ? schema.map(acceptable)
     : isRecord(schema)
     ? Object.fromEntries(
-      Object.entries(schema).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
+      Object.entries(exclusiveBounds.asNumbers(schema)).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
         keyword === "$id"
           ? []
           : [[
             keyword,
-            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : withoutIds(value)
+            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : acceptable(value)
           ]]
       )
     )
@@ -49,7 +50,7 @@ const withoutIds = (schema: unknown): unknown =>
 
 const named = (schemas: unknown): unknown =>
   isRecord(schemas)
-    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, withoutIds(schema)]))
+    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, acceptable(schema)]))
     : schemas
 
 /** The side of a schema that meets the JSON, without refinements and laziness round it. */
@@ -101,7 +102,7 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
   } catch (cause) {
     return Either.left(generationFault(cause))
   }
-  const root = withoutIds(schema)
+  const root = acceptable(schema)
   if (!isRecord(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
   if (takesNothing(ast) && root.type !== "object") {
     return Either.right({ type: "object", properties: {}, additionalProperties: false, ...annotationsOf(root) })
