@@ -12,7 +12,7 @@ const declarations = (): ReadonlyMap<string, string> => {
   const options = { ...config.options, emitDeclarationOnly: true, declarationMap: false, removeComments: true }
   const texts = new Map<string, string>()
   const keep: ts.WriteFileCallback = (name, text) =>
-    texts.set(relative(join(root, "dist"), name).replace(/[.]d[.]ts$/, ""), text)
+    texts.set(relative(config.options.outDir ?? root, name).replace(/[.]d[.]ts$/, ""), text)
   ts.createProgram(config.fileNames, options).emit(undefined, keep, undefined, true)
   return texts
 }
