@@ -39,6 +39,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
 import type { PolicyError } from "../error/PolicyError.ts"
+import { definedFields } from "../internal/record.ts"
 import * as Prompt from "./Prompt.ts"
 import type { Response } from "./Response.ts"
 import * as StreamPart from "./StreamPart.ts"
@@ -114,6 +115,12 @@ export interface Request {
    * printable ASCII characters. Default: a fresh one per `generate` and per run of a `stream`.
    */
   readonly idempotencyKey?: string | undefined
+  /**
+   * How `generate` gets the reply. `"stream"` asks for a stream and collects it, so that a reply that takes ten minutes is
+   * not given up by a client that waits 300 s for the head, and a time-out between contents can tell a dead call from a
+   * slow one. Default: `"reply"`.
+   */
+  readonly via?: "reply" | "stream" | undefined
 }
 
 /**
@@ -127,6 +134,38 @@ export interface Capabilities {
   readonly images: boolean
   /** Whether `responseFormat` is understood; absent means yes. */
   readonly structuredOutput?: boolean | undefined
+  /**
+   * How a reply whose stream broke can be gone on with. `vendor`: the provider keeps it, and `resumable` is there.
+   * `continuation`: another request may continue the text, either because the provider goes on with the text of a last
+   * assistant message (`"prefill"`), or because the model is asked to (`"followUp"`). Absent: neither.
+   */
+  readonly resume?: {
+    readonly vendor?: boolean | undefined
+    readonly continuation?: "prefill" | "followUp" | undefined
+  } | undefined
+}
+
+/**
+ * One request whose reply the provider keeps while it is made, so that a broken stream is gone on with and nothing is paid
+ * twice. It knows how far it was read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resumable<out E = LanguageModelError> {
+  /** Sends the request and gives the reply as it comes. Run it once. */
+  readonly parts: Stream.Stream<StreamPart.StreamPart, E>
+  /**
+   * The rest of the reply, after the last event that was read: no `Start`, no part twice. It may be run again when it
+   * breaks, too. Fails with `ResumeExpired` when the provider no longer has the reply.
+   */
+  readonly resume: Stream.Stream<StreamPart.StreamPart, E>
+  /**
+   * Tells the provider that nobody wants the rest; without it the reply is made to its end and paid for. Does nothing after
+   * the terminal event or before the provider has told the id of the reply. Never fails: a cancel that does not arrive
+   * costs what it costs.
+   */
+  readonly cancel: Effect.Effect<void>
 }
 
 /**
@@ -156,6 +195,8 @@ export interface Service<out E = LanguageModelError> {
    * run, and again each time it is run. Interrupting the consumer, or taking no more, aborts the request.
    */
   readonly stream: (request: Request) => Stream.Stream<StreamPart.StreamPart, E>
+  /** Where `capabilities.resume.vendor` is true: the request as one that can be gone on with. */
+  readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }
 
 /**
@@ -283,6 +324,7 @@ export const make = <E extends LanguageModelError = never>(options: {
   readonly capabilities?: Partial<Capabilities> | undefined
   readonly generate: (request: Request) => Effect.Effect<Response, E>
   readonly stream?: ((request: Request) => Stream.Stream<StreamPart.StreamPart, E>) | undefined
+  readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }): Service<E | ModelError.ModelError> => {
   const model = {
     name: options.name,
@@ -290,24 +332,37 @@ export const make = <E extends LanguageModelError = never>(options: {
     capabilities: {
       tools: options.capabilities?.tools ?? true,
       images: options.capabilities?.images ?? true,
-      ...(options.capabilities?.structuredOutput === undefined
-        ? {}
-        : { structuredOutput: options.capabilities.structuredOutput })
+      ...definedFields({
+        structuredOutput: options.capabilities?.structuredOutput,
+        resume: options.capabilities?.resume
+      })
     }
   }
   const streamed = options.stream ?? ((request: Request) => burst(options.generate(request)))
+  const { resumable } = options
+  const replied = (request: Request): Effect.Effect<Response, E | ModelError.ModelError> =>
+    request.via === "stream"
+      ? StreamPart.collect(streamed(request), { provider: model.provider, model: model.name })
+      : options.generate(request)
   return {
     ...model,
     generate: (request) =>
       Effect.suspend((): Effect.Effect<Response, E | ModelError.ModelError> => {
         const refused = refusal(model, request)
-        return refused === undefined ? options.generate(request) : Effect.fail(refused)
+        return refused === undefined ? replied(request) : Effect.fail(refused)
       }),
     stream: (request) =>
       Stream.suspend((): Stream.Stream<StreamPart.StreamPart, E | ModelError.ModelError> => {
         const refused = refusal(model, request)
         return refused === undefined ? streamed(request) : Stream.fail(refused)
-      })
+      }),
+    ...(resumable === undefined ? {} : {
+      resumable: (request: Request) =>
+        Effect.suspend((): Effect.Effect<Resumable<E | ModelError.ModelError>, E | ModelError.ModelError> => {
+          const refused = refusal(model, request)
+          return refused === undefined ? resumable(request) : Effect.fail(refused)
+        })
+    })
   }
 }
 
