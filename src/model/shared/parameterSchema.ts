@@ -2,6 +2,7 @@
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import * as AST from "effect/SchemaAST"
+import * as exclusiveBounds from "../../internal/exclusiveBounds.ts"
 import { isRecord } from "../../internal/record.ts"
 import { excerpt } from "../../internal/redact.ts"
 import { Dates } from "./dateFormat.ts"
@@ -19,19 +20,19 @@ const wrap = "Wrap the parameters in a Schema.Struct, with the present schema as
 
 /**
  * Effect gives its special schemas an `$id`; two of the same in one document are an error to a validator, and some
- * providers refuse the keyword altogether.
+ * providers refuse the keyword altogether. An annotation may hold bounds of draft 4, which no provider takes.
  */
-const withoutIds = (schema: unknown): unknown =>
+const acceptable = (schema: unknown): unknown =>
   Array.isArray(schema)
-    ? schema.map(withoutIds)
+    ? schema.map(acceptable)
     : isRecord(schema)
     ? Object.fromEntries(
-      Object.entries(schema).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
+      Object.entries(exclusiveBounds.asNumbers(schema)).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
         keyword === "$id"
           ? []
           : [[
             keyword,
-            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : withoutIds(value)
+            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : acceptable(value)
           ]]
       )
     )
@@ -39,7 +40,7 @@ const withoutIds = (schema: unknown): unknown =>
 
 const named = (schemas: unknown): unknown =>
   isRecord(schemas)
-    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, withoutIds(schema)]))
+    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, acceptable(schema)]))
     : schemas
 
 /** The side of a schema that meets the JSON, without refinements and laziness round it. */
@@ -96,7 +97,7 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
   )
   if (unsendable !== undefined) return Either.left(unsendable)
   const dates = new Dates(definitions)
-  const root = withoutIds(dates.in(ast, schema))
+  const root = acceptable(dates.in(ast, schema))
   if (!isRecord(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
   if (takesNothing(ast) && root.type !== "object") {
     return Either.right({ type: "object", properties: {}, additionalProperties: false, ...annotationsOf(root) })

@@ -2,6 +2,7 @@
 import * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import { SpendLimitExceeded } from "../../error/PolicyError.ts"
+import { readJson } from "../../internal/readJson.ts"
 import { hex } from "../../internal/seeded.ts"
 import { derivedKey } from "../../internal/seeded.ts"
 import * as Prompt from "../../model/Prompt.ts"
@@ -149,7 +150,7 @@ export const canonical = (value: unknown): string =>
 /** Arguments as the model wrote them, spelling aside: what was decoded from them may hide what is in it. */
 export const written = (raw: string): string => {
   try {
-    return canonical(JSON.parse(raw))
+    return canonical(readJson(raw))
   } catch {
     return raw
   }
