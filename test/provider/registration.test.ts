@@ -48,6 +48,10 @@ describe("Toolkit.make refuses what no provider takes", () => {
       part: annotated({ $ref: "https://schemas.example/city.json" }),
       problem: "refers to \"https://schemas.example/city.json\""
     },
+    "a reference that is no pointer": {
+      part: annotated({ $ref: "#/$defs/100%" }),
+      problem: "refers to \"#/$defs/100%\""
+    },
     "a reference that leads nowhere": {
       part: annotated({ $ref: "#/$defs/City" }),
       problem: "refers to \"#/$defs/City\""

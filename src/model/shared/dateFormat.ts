@@ -5,6 +5,7 @@
 import * as Option from "effect/Option"
 import * as AST from "effect/SchemaAST"
 import { type Fields, isRecord } from "../../internal/record.ts"
+import { unescaped } from "../../internal/schemaReference.ts"
 
 /** How Effect describes the text that its schemas of dates decode, and nobody else's. */
 const dateText = /^a string to be decoded into a (?:Date|DateTime\.(?:Utc|Zoned))$/
@@ -61,7 +62,7 @@ export class Dates {
   }
 
   private define(reference: string, ast: AST.AST): void {
-    const name = decodeURIComponent(reference.replace(/^#\/\$defs\//, "")).replace(/~1/g, "/").replace(/~0/g, "~")
+    const name = unescaped(reference.replace(/^#\/\$defs\//, ""))
     if (this.seen.has(name) || !Object.hasOwn(this.definitions, name)) return
     this.seen.add(name)
     this.definitions[name] = this.in(ast, this.definitions[name])
