@@ -69,9 +69,12 @@ const withReply = (input: Prompt.Input, written: Prompt.TextPart): Prompt.Prompt
  * repeats.
  */
 export class ContinuedParts {
+  private readonly join: Join
   private isJoined = false
 
-  constructor(private readonly join: Join) {}
+  constructor(join: Join) {
+    this.join = join
+  }
 
   /** One more part came: what the consumer gets for it. */
   push(part: StreamPart.StreamPart): ReadonlyArray<StreamPart.StreamPart> {
