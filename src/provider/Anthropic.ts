@@ -116,7 +116,11 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The name in errors and spans. Default: `"anthropic"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools, images and structured output. */
+  /**
+   * What the model can take. Default: tools, images and structured output. Models up to Claude 4.5 go on with the text of a
+   * last assistant message, so for these `resume: { continuation: "prefill" }` lets a stream that broke be continued; later
+   * ones refuse it, and can be asked to by `"followUp"`.
+   */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -177,7 +181,7 @@ const thinkingOf = ({ thinking }: Options): Fields | undefined => {
 const wire: Wire = {
   ids: plainIds(64),
   toolName: /^[a-zA-Z0-9_-]{1,64}$/,
-  floor: { numericEnums: "taken", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+  floor: { numericEnums: "taken", references: "free", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
 }
 
 const path = (baseUrl: string): string =>

@@ -102,7 +102,10 @@ export interface Options {
   readonly thinking?: Thinking | undefined
   /** The name in errors and spans. Default: `"google"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools, images and structured output. */
+  /**
+   * What the model can take. Default: tools, images and structured output. With `resume: { continuation: "followUp" }` a
+   * stream that broke can be continued by asking the model to.
+   */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -136,7 +139,7 @@ const keyPlace = "https://aistudio.google.com/apikey"
 const wire: Wire = {
   ids: anyIds,
   toolName: /^[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}$/,
-  floor: { numericEnums: "refused", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+  floor: { numericEnums: "refused", references: "bound", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
 }
 
 /** Segments that would lead out of the path of the API. */

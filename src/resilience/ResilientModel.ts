@@ -74,7 +74,8 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
           const call = Effect.tap(model.generate(request), (response) => learn(pipeline, response.rateLimit))
           return guarded(call, pipeline, request)
         }),
-    stream
+    stream,
+    check: model.check
   }
 }
 

@@ -16,6 +16,7 @@ import { definedFields } from "../../internal/record.ts"
 import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
 import type * as StreamPart from "../../model/StreamPart.ts"
 import type * as Pipeline from "../../policy/Pipeline.ts"
+import type { ContinuedParts } from "./continuation.ts"
 
 export type Parts = Chunk.Chunk<StreamPart.StreamPart>
 
@@ -46,6 +47,7 @@ export interface Reader<E> {
 const isContent = (part: StreamPart.StreamPart): boolean => {
   switch (part._tag) {
     case "Start":
+    case "Seam":
       return false
     case "TextDelta":
     case "ReasoningDelta":
@@ -60,11 +62,21 @@ const isContent = (part: StreamPart.StreamPart): boolean => {
 /** How long the end of the bytes is waited for once the reply is over. A provider's own limit is shorter. */
 const longestLinger = Duration.seconds(1)
 
+/** Where the parts of an attempt stand in what the consumer gets. */
+export interface Place {
+  readonly isContinuing: boolean
+  readonly continued?: ContinuedParts | undefined
+  /** What came of the same reply before and did not reach the consumer. */
+  readonly before?: Parts | undefined
+}
+
 export class Attempt<E> {
   private readonly reader: Reader<E>
   readonly signals: Pipeline.StreamSignals
   /** Its parts go on behind those that the consumer has. */
   readonly isContinuing: boolean
+  /** What makes them parts of that reply, where another request continues it. */
+  readonly continued: ContinuedParts | undefined
   private readonly scope: Scope.CloseableScope
   private pull: Effect.Effect<Chunk.Chunk<StreamPart.StreamPart>, Option.Option<E>> = Effect.never
   /** Reads on: made once, for all chunks. */
@@ -83,13 +95,13 @@ export class Attempt<E> {
     reader: Reader<E>,
     signals: Pipeline.StreamSignals,
     scope: Scope.CloseableScope,
-    isContinuing: boolean,
-    before: Parts
+    { continued, isContinuing, before = Chunk.empty() }: Place
   ) {
     this.reader = reader
     this.signals = signals
     this.scope = scope
     this.isContinuing = isContinuing
+    this.continued = continued
     this.held = before
   }
 
@@ -137,7 +149,11 @@ export class Attempt<E> {
     })
   }
 
-  private take(chunk: Parts): Effect.Effect<Ending, E | Truncated> {
+  private take(came: Parts): Effect.Effect<Ending, E | Truncated> {
+    const { continued } = this
+    const chunk = continued === undefined
+      ? came
+      : Chunk.unsafeFromArray(Chunk.toReadonlyArray(came).flatMap((part) => continued.push(part)))
     let finish: StreamPart.Finish | undefined
     let hasContent = false
     let length = 0
@@ -151,7 +167,7 @@ export class Attempt<E> {
     if (hasContent) this.signals.content()
     if (this.held !== undefined) return this.hold(Chunk.appendAll(this.held, parts), hasContent, finish)
     if (finish !== undefined) return this.endWith(() => parts, finish)
-    this.reader.give(parts)
+    if (parts.length > 0) this.reader.give(parts)
     return this.next
   }
 

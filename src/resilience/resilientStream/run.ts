@@ -15,14 +15,17 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ResumeExpired, type Truncated } from "../../error/ModelError.ts"
 import { StreamBroken } from "../../error/PolicyError.ts"
+import * as Verdict from "../../error/Verdict.ts"
 import { describeCause } from "../../internal/redact.ts"
+import { derivedKey } from "../../internal/seeded.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
 import type * as StreamPolicy from "../../policy/StreamPolicy.ts"
-import { Attempt, type Ending, type Parts, type Reader } from "./attempt.ts"
+import { Attempt, type Ending, type Parts, type Place, type Reader } from "./attempt.ts"
+import { type Continuation, continuationOf } from "./continuation.ts"
 import { Handover } from "./handover.ts"
 import { ReceivedReply } from "./received.ts"
 
@@ -53,12 +56,10 @@ interface KeptReply<E> {
 }
 
 /** How an attempt gets its parts. */
-interface Source<E> {
+interface Source<E> extends Place {
   readonly stream: Stream.Stream<StreamPart.StreamPart, E>
-  /** Its parts go on behind those that the consumer has. */
-  readonly isContinuing: boolean
   /** Where the provider keeps the reply. */
-  readonly kept: KeptReply<E> | undefined
+  readonly kept?: KeptReply<E> | undefined
 }
 
 /** So often in a row a reply is gone on with that brings nothing. */
@@ -104,6 +105,8 @@ export class Run<E> implements Reader<E> {
   /** The error of the attempt that another one follows, until that begins. */
   private brokenBy: unknown = undefined
   private isRepeated = true
+  /** Whether another request may continue what came: the model has not refused one. */
+  private isContinuable = true
   /** The reply that is gone on with. */
   private kept: KeptReply<E> | undefined = undefined
 
@@ -180,56 +183,65 @@ export class Run<E> implements Reader<E> {
         this.attempts++
       }
       const { kept } = this
-      if (kept === undefined) return this.anew(signals)
+      if (kept === undefined) return this.withoutReply(signals)
       this.kept = undefined
-      return Effect.catchAll(
-        this.read(signals, { stream: kept.reply.resume, isContinuing: kept.isShown, kept }),
-        (error) => this.isForgotten(error) ? this.insteadOfResume(signals, error) : Effect.fail(error)
-      )
+      const source = { stream: kept.reply.resume, isContinuing: kept.isShown, before: kept.before, kept }
+      return Effect.catchAll(this.read(signals, source), (error) =>
+        error instanceof ResumeExpired
+          ? Effect.zipRight(this.dropReply(), Effect.suspend(() => this.insteadOf(signals, error)))
+          : Effect.fail(error))
     })
   }
 
-  /** The provider no longer has the reply. */
-  private isForgotten(error: E | Truncated): boolean {
-    return error instanceof ResumeExpired
+  /** Nothing is kept that could be gone on with: another request continues what came, or begins anew. */
+  private withoutReply(signals: Pipeline.StreamSignals): Effect.Effect<Ending, E | Truncated> {
+    const continuation = this.continuation()
+    if (continuation === undefined) return this.anew(signals)
+    const { model, pipeline, request } = this.settings
+    const idempotencyKey = derivedKey(request.idempotencyKey ?? "", `continue-${this.attempts}`)
+    const source = {
+      stream: model.stream({ ...continuation.request, idempotencyKey }),
+      isContinuing: true,
+      continued: continuation.parts
+    }
+    const verdict = Pipeline.policies(pipeline).verdict ?? Verdict.of
+    return Effect.catchAll(this.read(signals, source), (error) => {
+      if (verdict(error).action === "Retry") return Effect.fail(error)
+      // The model does not take such a request, and will not the next time.
+      this.isContinuable = false
+      return this.shownAttempt === this.attempts ? Effect.fail(error) : this.insteadOf(signals, error)
+    })
   }
 
-  private insteadOfResume(
-    signals: Pipeline.StreamSignals,
-    error: E | Truncated
-  ): Effect.Effect<Ending, E | Truncated> {
-    return Effect.zipRight(
-      this.dropReply(),
-      Effect.suspend(() => {
-        this.brokenBy = error
-        return !this.isShown || this.settings.policy?.otherwise === "restart" ? this.anew(signals) : Effect.fail(error)
-      })
-    )
+  /** What came cannot be gone on with in the way that was tried. */
+  private insteadOf(signals: Pipeline.StreamSignals, error: E | Truncated): Effect.Effect<Ending, E | Truncated> {
+    this.brokenBy = error
+    return !this.isShown || this.canGoOn() ? this.withoutReply(signals) : Effect.fail(error)
+  }
+
+  /** A request that continues what came, where that is allowed and possible. */
+  private continuation(): Continuation | undefined {
+    const { model, policy, request } = this.settings
+    return this.isShown && this.isContinuable && policy?.onBreak === "resume" && policy.continuation === "allowed"
+      ? continuationOf(request, this.received, model.capabilities.resume?.continuation)
+      : undefined
   }
 
   /** A new request. */
   private anew(signals: Pipeline.StreamSignals): Effect.Effect<Ending, E | Truncated> {
     const { model, policy, request } = this.settings
-    const isKept = policy?.onBreak === "resume" && policy.background && model.resumable !== undefined
-    const source = { isContinuing: false, kept: undefined }
-    return !isKept
-      ? this.read(signals, { ...source, stream: model.stream(request) })
+    return policy?.onBreak !== "resume" || !policy.background || model.resumable === undefined
+      ? this.read(signals, { stream: model.stream(request), isContinuing: false })
       : Effect.flatMap(model.resumable(request), (reply) => {
         const kept = { reply, isResumed: false, isShown: false, before: Chunk.empty(), fruitless: 0 }
-        return this.read(signals, { ...source, stream: reply.parts, kept })
+        return this.read(signals, { stream: reply.parts, isContinuing: false, kept })
       })
   }
 
   private read(signals: Pipeline.StreamSignals, source: Source<E>): Effect.Effect<Ending, E | Truncated> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.make(), (scope) => {
-        const attempt = new Attempt<E>(
-          this,
-          signals,
-          scope,
-          source.isContinuing,
-          source.kept?.before ?? Chunk.empty()
-        )
+        const attempt = new Attempt<E>(this, signals, scope, source)
         const limits = this.settings.policy?.liveness
         const reading = limits === undefined
           ? attempt.run(source.stream)
@@ -280,7 +292,7 @@ export class Run<E> implements Reader<E> {
       case "restart":
         return true
       case "resume":
-        return this.kept !== undefined || policy.otherwise === "restart"
+        return this.kept !== undefined || policy.otherwise === "restart" || this.continuation() !== undefined
       default:
         return false
     }
@@ -289,6 +301,7 @@ export class Run<E> implements Reader<E> {
   open(parts: Parts, attempt: Attempt<E>): Parts {
     this.signals = attempt.signals
     const opened = this.isShown && !attempt.isContinuing ? Chunk.prepend(parts, this.reset()) : parts
+    if (attempt.continued !== undefined) this.received.continue()
     this.isShown = true
     this.shownAttempt = this.attempts
     return opened
