@@ -362,7 +362,9 @@ class Loop<A, E, R, B, E2> implements HasProgress {
       ? policyDecision.delay
       : Math.max(policyDecision.delay, Math.min(millisLeft, adaptive.cell.stretch(policyDecision.delay, kind, now)))
     const { total } = this.bounds
-    return total !== undefined && now + delay >= total.at ? { _tag: "Stop", reason: "Deadline" } : { _tag: "Wait", delay }
+    return total !== undefined && now + delay >= total.at
+      ? { _tag: "Stop", reason: "Deadline" }
+      : { _tag: "Wait", delay }
   }
 
   private retryAfter(error: E, delayMillis: number, now: number): Effect.Effect<B, E2, R> {
