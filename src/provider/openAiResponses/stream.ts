@@ -11,21 +11,12 @@ import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
+import * as callIds from "../shared/callIds.ts"
 import * as decode from "../shared/decode.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
-import {
-  argumentsText,
-  endingOf,
-  filteredOut,
-  freshId,
-  listOf,
-  metadataOf,
-  ownParts,
-  pieceOf,
-  usageOf
-} from "./reply.ts"
+import { argumentsText, endingOf, filteredOut, listOf, metadataOf, ownParts, pieceOf, usageOf } from "./reply.ts"
 
 type Parts = ReadonlyArray<StreamPart.StreamPart>
 
@@ -58,9 +49,8 @@ export interface State {
   /** Reasoning items whose state has been sent on. */
   readonly metadataSent: HashSet.HashSet<ItemKey>
   readonly calls: HashMap.HashMap<ItemKey, Call>
-  /** The calls of all replies of the stream. */
-  readonly count: number
-  readonly ids: HashSet.HashSet<string>
+  /** The ids of the calls of all replies of the stream. */
+  readonly ids: callIds.CallIds
   readonly refused: boolean
   readonly cutCall: boolean
 }
@@ -73,8 +63,7 @@ export const initial: State = {
   told: HashSet.empty(),
   metadataSent: HashSet.empty(),
   calls: HashMap.empty(),
-  count: 0,
-  ids: HashSet.empty(),
+  ids: callIds.none,
   refused: false,
   cutCall: false
 }
@@ -196,10 +185,10 @@ const put = (state: State, key: ItemKey, call: Call): State => ({
 const callAt = (state: State, key: ItemKey, item: Fields): readonly [State, Call] => {
   const known = Option.getOrUndefined(HashMap.get(state.calls, key))
   if (known !== undefined) return [state, known]
-  const index = state.count
-  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), index, (each) => HashSet.has(state.ids, each))
+  const index = callIds.count(state.ids)
+  const [id, ids] = callIds.take(state.ids, nonBlank(item["call_id"]) ?? nonBlank(item["id"]))
   const call = { index, id, name: "", arguments: "", whole: "", open: false, closed: false }
-  return [{ ...put(state, key, call), count: index + 1, ids: HashSet.add(state.ids, id) }, call]
+  return [{ ...put(state, key, call), ids }, call]
 }
 
 /** A name once given stands: later ones are the same or empty. */
@@ -350,7 +339,7 @@ const finished = (state: State, event: Fields, status: "completed" | "incomplete
 /** A stream may hold several replies one after another; each begins with empty hands. */
 const begun = (state: State, event: Fields, facts: decode.Facts): Step => {
   if (state.over) {
-    return { state: { ...initial, started: true, count: state.count, ids: state.ids }, parts: [StreamPart.seam] }
+    return { state: { ...initial, started: true, ids: state.ids }, parts: [StreamPart.seam] }
   }
   if (state.started) return stay(state)
   const response = isRecord(event["response"]) ? event["response"] : {}
