@@ -296,12 +296,25 @@ const itemDone = (
 const openCalls = (state: State): ReadonlyArray<readonly [ItemKey, Call]> =>
   [...state.calls].filter(([, call]) => !call.closed).sort(([, left], [, right]) => left.index - right.index)
 
+/** The items of the output that have an id; of repeated ids the first counts. */
+const itemsById = (output: ReadonlyArray<unknown>): ReadonlyMap<unknown, Fields> => {
+  const items = new Map<unknown, Fields>()
+  for (const item of output) {
+    if (isRecord(item) && !items.has(item["id"])) items.set(item["id"], item)
+  }
+  return items
+}
+
 /** Calls that had no end of their own end with the reply. */
-const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step =>
-  each(state, openCalls(state), (current, [key, call]) => {
-    const item = typeof key === "number" ? output[key] : output.find((each) => isRecord(each) && each["id"] === key)
+const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step => {
+  const calls = openCalls(state)
+  if (calls.length === 0) return stay(state)
+  const named = itemsById(output)
+  return each(state, calls, (current, [key, call]) => {
+    const item = typeof key === "number" ? output[key] : named.get(key)
     return close(current, key, isRecord(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
   })
+}
 
 const finished = (state: State, event: Fields, status: "completed" | "incomplete", here: Here): Step => {
   const response = event["response"]
