@@ -268,6 +268,8 @@ const tooLarge = (facts: sse.Facts, reason: string): ModelError.ModelError =>
 /** How a stream is read. */
 export interface Options extends Partial<Limits> {
   readonly maxEventBytes?: number | undefined
+  /** Called whenever bytes have come, whatever they say. */
+  readonly onBytes?: (() => void) | undefined
 }
 
 /** Whom the bytes of a stream come from, and how much of it is read. */
@@ -277,7 +279,7 @@ export interface StreamOptions extends Partial<Limits> {
 }
 
 const interpret =
-  <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>, limits: Limits) =>
+  <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>, limits: Limits, onBytes?: () => void) =>
   <E, R>(pull: Pull<X, E, R>): Pull<StreamPart, E | ModelError.ModelError, R> => {
     const { facts } = decoder
     type Failure = E | ModelError.ModelError
@@ -310,6 +312,7 @@ const interpret =
       send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), ended)
 
     const onPulled = (pulled: Either.Either<Chunk.Chunk<X>, unknown>): Pulled => {
+      onBytes?.()
       if (Either.isLeft(pulled)) return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
       const turn = advance(decoder, state, received, reading(facts, () => source.read(pulled.right)))
       // More of the reply has come, so what looked like its end was none.
@@ -376,12 +379,13 @@ export const run =
 /** The same from the bytes of server-sent events, in one go. */
 export const pull = <S>(
   decoder: Decoder<S>,
-  options: StreamOptions & Pick<Options, "maxEventBytes"> = {}
+  options: StreamOptions & Pick<Options, "maxEventBytes" | "onBytes"> = {}
 ): <E, R>(bytes: Pull<Uint8Array, E, R>) => Pull<StreamPart, E | ModelError.ModelError, R> =>
   interpret(
     decoder,
     () => sse.reader({ ...decoder.facts, maxEventBytes: options.maxEventBytes }),
-    limitsOf(options)
+    limitsOf(options),
+    options.onBytes
   )
 
 /** The same as a stream. */

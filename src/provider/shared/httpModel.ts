@@ -235,7 +235,8 @@ export const make = <S>(
       Effect.gen(function*() {
         const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
+        const onBytes = yield* LanguageModel.CurrentLiveness
+        const parts = decode.pull(protocol.decoder(facts, request), { ...settings, onBytes })(yield* fromStream(bytes))
         return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
 
