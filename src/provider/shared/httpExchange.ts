@@ -16,7 +16,18 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt, secretHeaders } from "../../internal/redact.ts"
+import {
+  type CauseInfo,
+  describeCause,
+  excerpt,
+  redact,
+  secretHeaders,
+  textProperty,
+  visible
+} from "../../internal/redact.ts"
+import * as httpSpan from "./httpSpan.ts"
+import * as keepAlive from "./keepAlive.ts"
+import * as ownSecrets from "./ownSecrets.ts"
 import { notUtf8 } from "./sse.ts"
 
 /** Who is asked; it goes into every error. */
@@ -79,9 +90,11 @@ export const header = (headers: { readonly [name: string]: string }, name: strin
   Object.hasOwn(headers, name) ? headers[name] : undefined
 
 /** The id to quote to the provider's support. */
-export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined =>
-  header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
-    header(headers, "x-ms-request-id")
+export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined => {
+  const id = header(headers, "x-request-id") ?? header(headers, "request-id") ??
+    header(headers, "apim-request-id") ?? header(headers, "x-ms-request-id")
+  return id === undefined ? undefined : visible(id)
+}
 
 const causeOf = (error: HttpClientError.HttpClientError): CauseInfo => {
   if (error.cause === undefined || error.cause === null) {
@@ -136,8 +149,21 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
   return bytes
 }
 
+/** The bytes of a body. What breaks it is told in words. */
+type Bytes = Stream.Stream<Uint8Array, CauseInfo>
+
+/**
+ * The body of a reply without the platform's errors, which hold the request: a stream runs in a fiber of its own, and Effect
+ * logs what such a fiber fails with. A reply without a body has no bytes.
+ */
+const bodyOf = (response: HttpClientResponse.HttpClientResponse): Bytes =>
+  Stream.catchAll(
+    response.stream,
+    (error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(causeOf(error))
+  )
+
 /** Reads up to `limit` bytes; what comes beyond is not read, let alone kept. */
-const readBody = (stream: HttpClientResponse.HttpClientResponse["stream"], limit: number): Effect.Effect<Body> =>
+const readBody = (stream: Bytes, limit: number): Effect.Effect<Body> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let size = 0
@@ -154,9 +180,9 @@ const readBody = (stream: HttpClientResponse.HttpClientResponse["stream"], limit
           return true
         })
       ),
-      Effect.catchAll((error) =>
+      Effect.catchAll((cause) =>
         Effect.sync(() => {
-          if (error.reason !== "EmptyBody") ending = { _tag: "Cut", cause: causeOf(error) }
+          ending = { _tag: "Cut", cause }
         })
       ),
       Effect.map((): Body => ({ bytes: concat(chunks, size), ending }))
@@ -250,46 +276,68 @@ const redirected = (response: HttpClientResponse.HttpClientResponse, who: Who): 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
+/** A defect of the client may hold the request with its headers; its words and its stack are enough to find it. */
+const withoutRequest = (defect: unknown): Error => {
+  const { message, name } = describeCause(defect)
+  const error = new Error(message)
+  error.name = name
+  const stack = typeof defect === "object" && defect !== null ? textProperty(defect, "stack") : undefined
+  if (stack !== undefined) error.stack = redact(stack)
+  return error
+}
+
 /** Sends the request and waits for the head of the reply. */
 const send = <R>(
   client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
   outgoing: Outgoing,
   who: Who
-): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError, R> =>
-  client.execute(
-    HttpClientRequest.post(outgoing.url).pipe(
-      HttpClientRequest.bodyText(outgoing.body, "application/json"),
-      HttpClientRequest.setHeaders(outgoing.headers)
-    )
-  ).pipe(
-    // A client that was told to fail on bad statuses still has the reply, and the reply says more.
-    Effect.catchTag("ResponseError", (error) =>
-      error.reason === "StatusCode"
-        ? Effect.succeed(error.response)
-        : Effect.fail(
-          new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
-        )),
-    Effect.catchTag("RequestError", (error) => Effect.fail(connectionFailed(error, who, outgoing.url))),
-    Effect.locallyWith(
-      Headers.currentRedactedNames,
-      (names) => [...names, ...secretHeaderPatterns, ...outgoing.secretHeaders]
-    ),
-    // Of the fetch client only; other clients do not follow redirects unless told to.
-    Effect.mapInputContext((context: Context.Context<R>) =>
-      Context.add(context, FetchHttpClient.RequestInit, {
-        ...outgoing.requestInit,
-        ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-        redirect: "manual"
-      })
-    )
+): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError, R> => {
+  const { headers, url } = outgoing
+  const request = HttpClientRequest.post(url).pipe(
+    HttpClientRequest.bodyText(outgoing.body, "application/json"),
+    HttpClientRequest.setHeaders(headers)
   )
+  return keepAlive.send(headers["idempotency-key"], (resends) =>
+    httpSpan.traced(client.execute(request), resends).pipe(
+      Effect.matchEffect({
+        onFailure: (error) => {
+          ownSecrets.rememberAdded(error.request.headers, headers)
+          // A client that was told to fail on bad statuses still has the reply, and the reply says more.
+          if (error._tag === "ResponseError" && error.reason === "StatusCode") return Effect.succeed(error.response)
+          return Effect.fail(
+            error._tag === "RequestError"
+              ? connectionFailed(error, who, url)
+              : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
+          )
+        },
+        onSuccess: (response) => {
+          ownSecrets.rememberAdded(response.request.headers, headers)
+          return Effect.succeed(response)
+        }
+      })
+    )).pipe(
+      Effect.catchAllDefect((defect) => Effect.die(withoutRequest(defect))),
+      Effect.locallyWith(
+        Headers.currentRedactedNames,
+        (names) => [...names, ...secretHeaderPatterns, ...outgoing.secretHeaders]
+      ),
+      // Of the fetch client only; other clients do not follow redirects unless told to.
+      Effect.mapInputContext((context: Context.Context<R>) =>
+        Context.add(context, FetchHttpClient.RequestInit, {
+          ...outgoing.requestInit,
+          ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
+          redirect: "manual"
+        })
+      )
+    )
+}
 
 /** The whole reply, read to its end. */
 const whole = (
   response: HttpClientResponse.HttpClientResponse,
   outgoing: Outgoing,
   who: Who,
-  stream = response.stream
+  stream: Bytes = bodyOf(response)
 ): Effect.Effect<Incoming, ModelError.ModelError> =>
   Effect.flatMap(
     readBody(stream, outgoing.maxBodyBytes),
@@ -352,7 +400,7 @@ export type Recognised =
 const bytesOf = (
   response: HttpClientResponse.HttpClientResponse,
   who: Who,
-  stream = response.stream
+  stream: Bytes = bodyOf(response)
 ): Stream.Stream<Uint8Array, ModelError.ModelError> =>
   Stream.suspend(() => {
     const requestId = requestIdOf(response.headers)
@@ -360,9 +408,7 @@ const bytesOf = (
     const cut = (cause: CauseInfo): ModelError.ModelError => new ModelError.Truncated({ ...facts, received: "", cause })
     const announced = announcedLength(response.headers)
     let size = 0
-    const bytes = stream.pipe(
-      Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(cut(causeOf(error))))
-    )
+    const bytes = Stream.mapError(stream, cut)
     return announced === undefined ? bytes : Stream.concat(
       Stream.map(bytes, (chunk) => {
         size += chunk.byteLength
@@ -392,7 +438,7 @@ const recognised = (
   who: Who
 ): Effect.Effect<Recognised, ModelError.ModelError, Scope.Scope> =>
   Effect.gen(function*() {
-    const pull = yield* Stream.toPull(response.stream)
+    const pull = yield* Stream.toPull(bodyOf(response))
     const start: Array<Uint8Array> = []
     let size = 0
     let text = ""

@@ -143,6 +143,11 @@ const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.Resto
 const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
+/** A reply that says itself that it has no body is no stream that was cut: it is the same error as without a stream. */
+const isEmpty = ({ headers, status }: Pick<httpExchange.Opened, "headers" | "status">): boolean =>
+  status === 204 || status === 205 ||
+  (!isEventStream(headers) && httpExchange.header(headers, "content-length") === "0")
+
 const utf8 = new TextEncoder()
 
 /** What a reply's body does not tell: its headers and its request do. */
@@ -179,10 +184,18 @@ export const make = <S>(
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
     const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
-    const hide = ownSecrets.hiding(settings.headers, secretHeaders)
+    const secrets = [
+      ...ownSecrets.ofHeaders(settings.headers, secretHeaders),
+      ...ownSecrets.ofHeaders(Object.fromEntries(new Headers(requestInit?.headers)), []),
+      ...ownSecrets.ofAddress(protocol.url("generate"))
+    ]
 
     const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
       Effect.gen(function*() {
+        ownSecrets.rememberAll(secrets)
+        if (request.providerOptions !== undefined) {
+          ownSecrets.rememberAll(ownSecrets.ofOptions(request.providerOptions))
+        }
         const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
         const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
         const headers = {
@@ -273,7 +286,7 @@ export const make = <S>(
         const opened = yield* httpExchange.open(client, sent, who)
         const inOnePiece = (incoming: httpExchange.Incoming) =>
           Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
-        if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
+        if (!isGood(opened.status) || isEmpty(opened)) return yield* Effect.flatMap(opened.whole, inOnePiece)
         if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
         const body = yield* opened.byFirstBytes
         return yield* body._tag === "Events"
@@ -282,7 +295,7 @@ export const make = <S>(
       })
 
     const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
-      hide(namingTool(request)(error))
+      namingTool(request)(error)
 
     return LanguageModel.make({
       name: model,
