@@ -19,10 +19,12 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { withPlanNote } from "../internal/planNote.ts"
-import { describeCause } from "../internal/redact.ts"
+import { describeCause, visible } from "../internal/redact.ts"
 import { ModelError } from "./ModelError.ts"
-import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
+import { Amount, Count, Foreign, lean, scrubbed, sentence, shown, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
+
+const told = (error: object, message: string): string => visible(withPlanNote(error, message))
 
 /** `ServerError: 503 from openai`; for an error that is a text, that text in quotes. */
 const openedByWords = ({ message, tag }: { readonly tag: string; readonly message: string }): string =>
@@ -51,7 +53,7 @@ export class CircuitOpen extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfCircuitOpen(this))
+    return told(this, wordsOfCircuitOpen(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback", this.reason === "isolated" ? {} : { retryAfter: this.retryAfter })
@@ -99,7 +101,7 @@ export class BulkheadFull extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfBulkheadFull(this))
+    return told(this, wordsOfBulkheadFull(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback")
@@ -139,7 +141,7 @@ export class RateLimitExceeded extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfRateLimitExceeded(this))
+    return told(this, wordsOfRateLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return this.reason === "rate"
@@ -168,7 +170,7 @@ export class Throttled extends lean(
   Schema.TaggedError<Throttled>()("Throttled", { name: Schema.String, requests: Count, accepts: Count })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfThrottled(this))
+    return told(this, wordsOfThrottled(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Retry", { throttled: true })
@@ -200,7 +202,7 @@ export class TimedOut extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfTimedOut(this))
+    return told(this, wordsOfTimedOut(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     switch (this.phase) {
@@ -234,7 +236,7 @@ export class SpendLimitExceeded extends scrubbed(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfSpendLimitExceeded(this))
+    return told(this, wordsOfSpendLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
@@ -315,19 +317,16 @@ export class RetriesExhausted<E = unknown> extends scrubbed(
   override get message(): string {
     const omitted = Math.max(0, this.log.length - linesShown)
     const last = this.log.at(-1)
-    return sentence(
+    return visible(sentence(
       `Gave up after ${this.attempts} attempt${this.attempts === 1 ? "" : "s"} in ${spoken(this.elapsed)}:`,
       omitted === 0 ? undefined : `(${omitted} earlier attempts not shown)`,
       this.log.slice(omitted).map(line).join("; ") + ".",
       last === undefined || last.message === "" ? undefined : `The last error: ${last.message}`
-    )
+    ))
   }
   /** Without the last error itself, which may be anything. */
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
   override toJSON(): unknown {
-    return Schema.encodeSync(RetriesExhausted)(this)
+    return shown(Schema.encodeSync(RetriesExhausted)(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     const last = Verdict.of(this.lastError)
@@ -372,18 +371,15 @@ export class PlanExhausted<E = unknown> extends scrubbed(
   declare readonly steps: ReadonlyArray<{ readonly step: string; readonly error: E }>
   override get message(): string {
     const tried = this.steps.map(({ error, step }) => `${step} (${describeCause(error).message})`)
-    return sentence(
+    return visible(sentence(
       `No step of the plan succeeded${this.reason === undefined ? "" : `: ${this.reason}`}.`,
       `Tried: ${tried.join(", ")}.`,
       this.skipped.length === 0 ? undefined : `Not for these errors: ${this.skipped.join(", ")}.`
-    )
+    ))
   }
   /** Without the errors themselves, which may be anything. */
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
   override toJSON(): unknown {
-    return Schema.encodeSync(PlanExhausted)(this)
+    return shown(Schema.encodeSync(PlanExhausted)(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")

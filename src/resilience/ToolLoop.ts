@@ -44,7 +44,7 @@ import type { SpendLimitExceeded } from "../error/PolicyError.ts"
 import type { ReplyError } from "../error/ReplyError.ts"
 import type * as ToolCallError from "../error/ToolCallError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { describeCause } from "../internal/redact.ts"
+import { describeCause, visible } from "../internal/redact.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import * as Prompt from "../model/Prompt.ts"
 import type * as Response from "../model/Response.ts"
@@ -277,7 +277,7 @@ export class RunFailed<out E> extends Data.TaggedError("RunFailed")<{
   override get message(): string {
     const { reasks, steps, toolCalls, usage } = this.state
     return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${reasks} refused replies and ${usage.totalTokens} tokens: ` +
-      describeCause(this.error).message
+      visible(describeCause(this.error).message)
   }
   /** The conversation is for programs; a log gets the counts. */
   override toJSON(): unknown {
