@@ -75,7 +75,7 @@ export class InvalidAnswer extends scrubbed(
     source: Schema.Literal("text", "call"),
     /** What the model wrote, without credentials, at most 2000 characters. */
     text: Schema.String,
-    finishReason: Schema.Literal("stop", "length", "tool-calls", "content-filter", "unknown"),
+    finishReason: Schema.Literal("stop", "length", "tool-calls", "content-filter", "truncated", "unknown"),
     /** What the gates of `ToolCall` found; absent for `NoAnswer`, `SeveralAnswers` and `Withheld`. */
     fault: Schema.optional(ToolCallError.ToolCallError)
   })

@@ -21,11 +21,9 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { withPlanNote } from "../internal/planNote.ts"
-import { visible } from "../internal/redact.ts"
-import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
+import { after, judge, say, sizes } from "./modelError/words.ts"
+import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
 /** The fields every model error has; `billed` is what is true unless the thrower knows better. */
@@ -40,63 +38,6 @@ const common = <B extends Billed>(billed: B) => ({
   shouldRetry: Schema.optional(Schema.Boolean),
   cause: Schema.optional(Cause)
 })
-
-interface Common {
-  readonly provider: string
-  readonly model?: string | undefined
-  readonly requestId?: string | undefined
-  readonly status?: number | undefined
-  readonly detail?: string | undefined
-  readonly billed: Billed
-  readonly shouldRetry?: boolean | undefined
-  readonly cause?: typeof Cause.Type | undefined
-}
-
-/** "openai/gpt-4o: what happened. What the provider said (HTTP 429, request req_1)" */
-const say = (error: Common, what: string, remedy?: string): string =>
-  visible(withPlanNote(
-    error,
-    sentence(
-      `${error.provider}${error.model === undefined ? "" : `/${error.model}`}: ${what}.`,
-      error.detail === undefined ? undefined : `The provider said: "${error.detail}".`,
-      error.cause === undefined ? undefined : `Cause: ${error.cause.name}: ${error.cause.message}.`,
-      remedy,
-      statusAndRequest(error)
-    )
-  ))
-
-const statusAndRequest = (error: Common): string | undefined => {
-  const known = [
-    error.status === undefined ? undefined : `HTTP ${error.status}`,
-    error.requestId === undefined ? undefined : `request ${error.requestId}`
-  ].filter((part) => part !== undefined)
-  return known.length === 0 ? undefined : `(${known.join(", ")})`
-}
-
-/** A provider that says `x-should-retry` outranks what the class would say by itself. */
-const judge = (
-  error: Common,
-  action: Verdict.Action,
-  options?: {
-    readonly retryAfter?: Duration.Duration | undefined
-    readonly throttled?: boolean
-    readonly weighs?: boolean
-  }
-): Verdict.Verdict =>
-  Verdict.make(
-    error.shouldRetry === true ? "Retry" : error.shouldRetry === false && action === "Retry" ? "Fallback" : action,
-    { ...options, billed: error.billed, forbidden: error.shouldRetry === false }
-  )
-
-const after = (wait: Duration.Duration | undefined): string =>
-  wait === undefined ? "Retry later, with backoff." : `Retry after ${spoken(wait)}.`
-
-const sizes = (error: { readonly requested?: number | undefined; readonly limit?: number | undefined }): string =>
-  error.requested !== undefined && error.limit !== undefined
-    ? ` (${error.requested} requested, ${error.limit} allowed)`
-    : error.limit !== undefined
-    ? ` (${error.limit} allowed)`
-    : ""
 
 /**
  * Too many requests or tokens for now; the same request succeeds later. `retryAfter` is the provider's own hint.
@@ -442,6 +383,28 @@ export class Truncated extends scrubbed(
 }
 
 /**
+ * The provider no longer holds a reply that was to be gone on with (see `LanguageModel.Resumable`): it was kept for too
+ * short a time, or not at all. The reply so far stays valid; the rest can only be had by another request.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ResumeExpired extends scrubbed(
+  Schema.TaggedError<ResumeExpired>()("ResumeExpired", {
+    ...common("yes"),
+    /** The provider's id of the reply. */
+    reply: Schema.String
+  })
+) {
+  override get message(): string {
+    return say(this, `the reply ${this.reply} can no longer be gone on with`, "Ask again.")
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return judge(this, "Retry")
+  }
+}
+
+/**
  * A failure that fits no other class.
  *
  * @since 0.1.0
@@ -479,6 +442,7 @@ export const ModelError = Schema.Union(
   MalformedResponse,
   InvalidToolCall,
   Truncated,
+  ResumeExpired,
   UnknownError
 )
 

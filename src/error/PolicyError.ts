@@ -16,11 +16,11 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { withPlanNote } from "../internal/planNote.ts"
 import { describeCause, visible } from "../internal/redact.ts"
 import { ModelError } from "./ModelError.ts"
+import { exhausted } from "./policyError/exhausted.ts"
 import { Amount, Count, Foreign, lean, scrubbed, sentence, shown, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -184,8 +184,9 @@ const wordsOfThrottled = (error: Throttled): string => {
 const phaseWords = {
   attempt: "One attempt",
   total: "The call with all its attempts",
-  firstToken: "The first token",
-  idle: "The next part of the stream",
+  firstContent: "The first content of the stream",
+  idle: "The next content of the stream",
+  liveness: "Any sign of life of the stream",
   queue: "A place in the queue"
 } as const
 
@@ -197,7 +198,7 @@ const phaseWords = {
  */
 export class TimedOut extends lean(
   Schema.TaggedError<TimedOut>()("TimedOut", {
-    phase: Schema.Literal("attempt", "total", "firstToken", "idle", "queue"),
+    phase: Schema.Literal("attempt", "total", "firstContent", "idle", "liveness", "queue"),
     limit: Wait
   })
 ) {
@@ -207,8 +208,9 @@ export class TimedOut extends lean(
   [Verdict.symbol](): Verdict.Verdict {
     switch (this.phase) {
       case "attempt":
-      case "firstToken":
+      case "firstContent":
       case "idle":
+      case "liveness":
         return Verdict.make("Retry", { weighs: true, billed: "maybe" })
       case "total":
         return Verdict.make("Fallback", { weighs: true, billed: "maybe" })
@@ -273,18 +275,6 @@ export const FailedAttempt = Schema.Struct({
  */
 export type FailedAttempt = typeof FailedAttempt.Type
 
-/** "attempt 1 failed after 3s with RateLimited, retried after 1s" */
-const line = (failed: FailedAttempt): string =>
-  sentence(
-    `attempt ${failed.attempt} failed at ${spoken(failed.elapsed)} with ${failed.error};`,
-    failed.decision === "retry"
-      ? `retried after ${spoken(failed.delay ?? Duration.zero)}`
-      : `stopped${failed.reason === undefined ? "" : `: ${failed.reason}`}`
-  )
-
-/** How many attempts a message tells; the log has them all. */
-const linesShown = 5
-
 /** Model errors keep their class over the wire; anything else travels as plain data. */
 const LastError: Schema.Schema<unknown, unknown> = Schema.Union(
   ModelError,
@@ -315,14 +305,7 @@ export class RetriesExhausted<E = unknown> extends scrubbed(
 ) {
   declare readonly lastError: E
   override get message(): string {
-    const omitted = Math.max(0, this.log.length - linesShown)
-    const last = this.log.at(-1)
-    return visible(sentence(
-      `Gave up after ${this.attempts} attempt${this.attempts === 1 ? "" : "s"} in ${spoken(this.elapsed)}:`,
-      omitted === 0 ? undefined : `(${omitted} earlier attempts not shown)`,
-      this.log.slice(omitted).map(line).join("; ") + ".",
-      last === undefined || last.message === "" ? undefined : `The last error: ${last.message}`
-    ))
+    return visible(exhausted(this))
   }
   /** Without the last error itself, which may be anything. */
   override toJSON(): unknown {
@@ -387,6 +370,72 @@ export class PlanExhausted<E = unknown> extends scrubbed(
 }
 
 /**
+ * What had come of a reply when its stream broke: text, thinking, the tool calls that were whole, and the usage where the
+ * provider had told it. It is whole up to the policy's `stream.maxKept`; `omittedCharacters` is there where more came, and
+ * then text, thinking and calls are what came first, without a gap.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Received = Schema.Struct({
+  text: Schema.String,
+  reasoning: Schema.String,
+  toolCalls: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, arguments: Schema.String })),
+  usage: Schema.optional(Schema.Struct({ inputTokens: Count, outputTokens: Count, totalTokens: Count })),
+  /** How many characters of text, thinking and whole calls came after that and were not kept. */
+  omittedCharacters: Schema.optional(Count)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Received = typeof Received.Type
+
+/**
+ * A stream broke after its first content had reached the consumer, and its policy does not begin it anew, or may not any
+ * more. `error` is what broke it, `received` all that had come of the last attempt, `attempts` how many there were.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StreamBroken<E = unknown> extends scrubbed(
+  Schema.TaggedError<StreamBroken>()("StreamBroken", {
+    name: Schema.String,
+    attempts: Schema.Int.pipe(Schema.positive()),
+    error: LastError,
+    received: Received
+  }),
+  ["error", "received"]
+) {
+  declare readonly error: E
+  override get message(): string {
+    const { omittedCharacters, text, toolCalls } = this.received
+    return withPlanNote(
+      this,
+      sentence(
+        `The stream of ${
+          JSON.stringify(this.name)
+        } broke after ${text.length} characters and ${toolCalls.length} whole tool ` +
+          `call${toolCalls.length === 1 ? "" : "s"}, in attempt ${this.attempts}: ${describeCause(this.error).message}`,
+        omittedCharacters === undefined
+          ? undefined
+          : `A further ${omittedCharacters} characters came and were not kept; to keep more, raise the policy's stream.maxKept.`,
+        "What came is in `received`; to begin such a stream anew, set the policy's stream.onBreak to \"restart\"."
+      )
+    )
+  }
+  /** Without the error itself, which may be anything. */
+  override toJSON(): unknown {
+    return Schema.encodeSync(StreamBroken)(this)
+  }
+  /** The consumer has seen a part of it: who repeats the call has to know. The tokens that came are paid for. */
+  [Verdict.symbol](): Verdict.Verdict {
+    return { ...Verdict.of(this.error), action: "Fail", billed: "yes" }
+  }
+}
+
+/**
  * Every refusal of a policy, as a schema.
  *
  * @since 0.1.0
@@ -400,7 +449,8 @@ export const PolicyError = Schema.Union(
   TimedOut,
   SpendLimitExceeded,
   RetriesExhausted,
-  PlanExhausted
+  PlanExhausted,
+  StreamBroken
 )
 
 /**

@@ -44,7 +44,7 @@ const Path = Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber))
 /**
  * Why a model stopped, as far as it matters here: only after `"stop"` and `"tool-calls"` are calls whole.
  */
-const FinishReason = Schema.Literal("stop", "length", "tool-calls", "content-filter", "unknown")
+const FinishReason = Schema.Literal("stop", "length", "tool-calls", "content-filter", "truncated", "unknown")
 
 /**
  * The model called a tool that was not offered. `suggestions` are the offered names nearest to it, nearest first; none

@@ -23,6 +23,7 @@ export const errorTags: ReadonlyArray<string> = [
   "MalformedResponse",
   "InvalidToolCall",
   "Truncated",
+  "ResumeExpired",
   "EmptyReply",
   "UnknownError",
   // PolicyError
@@ -34,6 +35,7 @@ export const errorTags: ReadonlyArray<string> = [
   "SpendLimitExceeded",
   "RetriesExhausted",
   "PlanExhausted",
+  "StreamBroken",
   // ToolCallError
   "UnknownTool",
   "MalformedArguments",

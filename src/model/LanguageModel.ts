@@ -34,11 +34,11 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
 import type { PolicyError } from "../error/PolicyError.ts"
+import { definedFields } from "../internal/record.ts"
 import * as Prompt from "./Prompt.ts"
 import type { Response } from "./Response.ts"
 import * as StreamPart from "./StreamPart.ts"
@@ -114,6 +114,12 @@ export interface Request {
    * printable ASCII characters. Default: a fresh one per `generate` and per run of a `stream`.
    */
   readonly idempotencyKey?: string | undefined
+  /**
+   * How `generate` gets the reply. `"stream"` asks for a stream and collects it, so that a reply that takes ten minutes is
+   * not given up by a client that waits 300 s for the head, and a time-out between contents can tell a dead call from a
+   * slow one. Default: `"reply"`.
+   */
+  readonly via?: "reply" | "stream" | undefined
 }
 
 /**
@@ -127,6 +133,38 @@ export interface Capabilities {
   readonly images: boolean
   /** Whether `responseFormat` is understood; absent means yes. */
   readonly structuredOutput?: boolean | undefined
+  /**
+   * How a reply whose stream broke can be gone on with. `vendor`: the provider keeps it, and `resumable` is there.
+   * `continuation`: another request may continue the text, either because the provider goes on with the text of a last
+   * assistant message (`"prefill"`), or because the model is asked to (`"followUp"`). Absent: neither.
+   */
+  readonly resume?: {
+    readonly vendor?: boolean | undefined
+    readonly continuation?: "prefill" | "followUp" | undefined
+  } | undefined
+}
+
+/**
+ * One request whose reply the provider keeps while it is made, so that a broken stream is gone on with and nothing is paid
+ * twice. It knows how far it was read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resumable<out E = LanguageModelError> {
+  /** Sends the request and gives the reply as it comes. Run it once. */
+  readonly parts: Stream.Stream<StreamPart.StreamPart, E>
+  /**
+   * The rest of the reply, after the last event that was read: no `Start`, no part twice. It may be run again when it
+   * breaks, too. Fails with `ResumeExpired` when the provider no longer has the reply.
+   */
+  readonly resume: Stream.Stream<StreamPart.StreamPart, E>
+  /**
+   * Tells the provider that nobody wants the rest; without it the reply is made to its end and paid for. Does nothing after
+   * the terminal event or before the provider has told the id of the reply. Never fails: a cancel that does not arrive
+   * costs what it costs.
+   */
+  readonly cancel: Effect.Effect<void>
 }
 
 /**
@@ -156,6 +194,10 @@ export interface Service<out E = LanguageModelError> {
    * run, and again each time it is run. Interrupting the consumer, or taking no more, aborts the request.
    */
   readonly stream: (request: Request) => Stream.Stream<StreamPart.StreamPart, E>
+  /** What keeps this request from being sent to this model, as a failure. Nothing is sent (see {@link check}). */
+  readonly check: (request: Request) => Effect.Effect<void, ModelError.ModelError>
+  /** Where `capabilities.resume.vendor` is true: the request as one that can be gone on with. */
+  readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }
 
 /**
@@ -272,7 +314,8 @@ const refusal = (
  * `InvalidRequest` (naming every fault); tools, images or structured output that `capabilities` rules out with
  * `UnsupportedFeature`. So `generate` only sees requests that can be sent. Capabilities default to all three.
  *
- * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole.
+ * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole. `check` is
+ * what else the model would refuse by itself, and may be left out, too.
  *
  * @since 0.1.0
  * @category constructors
@@ -283,6 +326,8 @@ export const make = <E extends LanguageModelError = never>(options: {
   readonly capabilities?: Partial<Capabilities> | undefined
   readonly generate: (request: Request) => Effect.Effect<Response, E>
   readonly stream?: ((request: Request) => Stream.Stream<StreamPart.StreamPart, E>) | undefined
+  readonly check?: ((request: Request) => Effect.Effect<void, ModelError.ModelError>) | undefined
+  readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }): Service<E | ModelError.ModelError> => {
   const model = {
     name: options.name,
@@ -290,24 +335,42 @@ export const make = <E extends LanguageModelError = never>(options: {
     capabilities: {
       tools: options.capabilities?.tools ?? true,
       images: options.capabilities?.images ?? true,
-      ...(options.capabilities?.structuredOutput === undefined
-        ? {}
-        : { structuredOutput: options.capabilities.structuredOutput })
+      ...definedFields({
+        structuredOutput: options.capabilities?.structuredOutput,
+        resume: options.capabilities?.resume
+      })
     }
   }
   const streamed = options.stream ?? ((request: Request) => burst(options.generate(request)))
+  const { resumable } = options
+  const replied = (request: Request): Effect.Effect<Response, E | ModelError.ModelError> =>
+    request.via === "stream"
+      ? StreamPart.collect(streamed(request), { provider: model.provider, model: model.name })
+      : options.generate(request)
   return {
     ...model,
     generate: (request) =>
       Effect.suspend((): Effect.Effect<Response, E | ModelError.ModelError> => {
         const refused = refusal(model, request)
-        return refused === undefined ? options.generate(request) : Effect.fail(refused)
+        return refused === undefined ? replied(request) : Effect.fail(refused)
       }),
     stream: (request) =>
       Stream.suspend((): Stream.Stream<StreamPart.StreamPart, E | ModelError.ModelError> => {
         const refused = refusal(model, request)
         return refused === undefined ? streamed(request) : Stream.fail(refused)
-      })
+      }),
+    check: (request) =>
+      Effect.suspend(() => {
+        const refused = refusal(model, request)
+        return refused !== undefined ? Effect.fail(refused) : options.check?.(request) ?? Effect.void
+      }),
+    ...(resumable === undefined ? {} : {
+      resumable: (request: Request) =>
+        Effect.suspend((): Effect.Effect<Resumable<E | ModelError.ModelError>, E | ModelError.ModelError> => {
+          const refused = refusal(model, request)
+          return refused === undefined ? resumable(request) : Effect.fail(refused)
+        })
+    })
   }
 }
 
@@ -323,10 +386,11 @@ const hex = (word: number): string => word.toString(16).padStart(8, "0")
  * @since 0.1.0
  * @category constructors
  */
-export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
-  (words) => words.map(hex).join("")
-)
+export const freshIdempotencyKey: Effect.Effect<string> = Effect.randomWith((random) => {
+  const word = Effect.map(random.nextIntBetween(0, 2 ** 32), hex)
+  const two = Effect.zipWith(word, word, (first, second) => first + second)
+  return Effect.zipWith(two, two, (first, second) => first + second)
+})
 
 /**
  * Sends one request to the language model of the context and waits for the whole reply.
@@ -336,6 +400,18 @@ export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
  */
 export const generate = (request: Request): Effect.Effect<Response, LanguageModelError, LanguageModel> =>
   Effect.flatMap(LanguageModel, (model) => model.generate(request))
+
+/**
+ * Whether the language model of the context takes a request, without sending it: numbers out of range, tools or images that
+ * it does not have, an option that its API lacks, and a tool whose schema cannot be written for it, which the error names
+ * with the place and the way out. For the start of a program, with the toolkit that it will use:
+ * `LanguageModel.check({ prompt: "Hi", tools })`. What the vendor itself refuses is known only when it is asked.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const check = (request: Request): Effect.Effect<void, ModelError.ModelError, LanguageModel> =>
+  Effect.flatMap(LanguageModel, (model) => model.check(request))
 
 /**
  * Sends one request to the language model of the context and gives the reply as it comes.

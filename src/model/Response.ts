@@ -27,13 +27,20 @@ import { Usage } from "./Usage.ts"
 
 /**
  * Why the model stopped: `"stop"` (it was done), `"length"` (the token limit cut it off), `"tool-calls"` (it waits for
- * tools), `"content-filter"` (the provider withheld the answer or part of it), `"unknown"` (a reason this library does
- * not know; see `rawFinishReason`). Only `"stop"` and `"tool-calls"` mean that the reply is whole.
+ * tools), `"content-filter"` (the provider withheld the answer or part of it), `"truncated"` (the stream broke and a policy
+ * kept what had come), `"unknown"` (a reason this library does not know; see `rawFinishReason`). Only `"stop"` and `"tool-calls"` mean that the reply is whole.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const FinishReason = Schema.Literal("stop", "length", "tool-calls", "content-filter", "unknown")
+export const FinishReason = Schema.Literal(
+  "stop",
+  "length",
+  "tool-calls",
+  "content-filter",
+  "truncated",
+  "unknown"
+)
 
 /**
  * Why the model stopped. Only `"stop"` and `"tool-calls"` mean that the reply is whole.
@@ -95,6 +102,8 @@ export class Response extends Schema.Class<Response>("effect-llm-resilience/Resp
   rawFinishReason: Schema.optional(Schema.String),
   /** What it cost; zeros where the provider does not tell. */
   usage: Usage,
+  /** What all attempts of a stream cost together; absent where there was one (see `StreamPart.Finish`). */
+  usageOfAll: Schema.optional(Usage),
   /** The id to quote to the provider's support. */
   requestId: Schema.optional(Schema.String),
   /** What the reply's headers said of the caller's limits. */

@@ -64,8 +64,7 @@ export const Start = Schema.TaggedStruct("Start", {
 export interface Start extends Schema.Schema.Type<typeof Start> {}
 
 /**
- * More text of the answer; empty only where there is `providerMetadata`. A delta with `providerMetadata` is a part of its own (see
- * `Prompt.TextPart`).
+ * More text of the answer; empty only where there is `providerMetadata`, and then a part of its own (see `Prompt.TextPart`).
  *
  * @since 0.1.0
  * @category schemas
@@ -136,8 +135,7 @@ export const ToolArgumentsDelta = Schema.TaggedStruct("ToolArgumentsDelta", {
 }).annotations({ identifier: "ToolArgumentsDelta" })
 
 /**
- * More of a call's arguments, as raw text: to show progress, never to run. It is as the model writes it: names of properties
- * that a wire does not take are those of the wire here, and the tool's own only in the `ToolCall`.
+ * More of a call's arguments, as raw text.
  *
  * @since 0.1.0
  * @category models
@@ -178,7 +176,9 @@ export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
  */
 export const Reset = Schema.TaggedStruct("Reset", {
   attempt: Schema.NonNegativeInt,
-  reason: Schema.String
+  reason: Schema.String,
+  /** How much of the reply is void, where the sender knows. */
+  discarded: Schema.optional(Schema.Struct({ characters: Schema.NonNegativeInt, toolCalls: Schema.NonNegativeInt }))
 }).annotations({ identifier: "Reset" })
 
 /**
@@ -214,7 +214,10 @@ export interface Seam extends Schema.Schema.Type<typeof Seam> {}
 export const Finish = Schema.TaggedStruct("Finish", {
   reason: Response.FinishReason,
   rawReason: Schema.optional(Schema.String),
-  usage: Usage
+  /** What the attempt that ended here cost. */
+  usage: Usage,
+  /** What all attempts of the stream cost together, as far as the provider told; absent where there was one. */
+  usageOfAll: Schema.optional(Usage)
 }).annotations({ identifier: "Finish" })
 
 /**
@@ -340,7 +343,8 @@ export const toolCall = (
  * @since 0.1.0
  * @category constructors
  */
-export const reset = (attempt: number, reason: string): Reset => ({ _tag: "Reset", attempt, reason })
+export const reset = (attempt: number, reason: string, discarded?: Reset["discarded"]): Reset =>
+  discarded === undefined ? { _tag: "Reset", attempt, reason } : { _tag: "Reset", attempt, reason, discarded }
 
 /**
  * The `Seam`.
@@ -356,9 +360,9 @@ export const seam: Seam = { _tag: "Seam" }
  * @since 0.1.0
  * @category constructors
  */
-export const finish = ({ rawReason, reason, usage }: Omit<Finish, "_tag">): Finish => ({
+export const finish = ({ rawReason, reason, usage, usageOfAll }: Omit<Finish, "_tag">): Finish => ({
   _tag: "Finish",
-  ...definedFields({ reason, rawReason, usage })
+  ...definedFields({ reason, rawReason, usage, usageOfAll })
 })
 
 /**
@@ -400,8 +404,18 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
           return [part]
       }
     }),
-    finish({ reason: response.finishReason, rawReason: response.rawFinishReason, usage: response.usage })
+    finish({
+      reason: response.finishReason,
+      rawReason: response.rawFinishReason,
+      usage: response.usage,
+      usageOfAll: response.usageOfAll
+    })
   ]
+}
+
+interface Who {
+  readonly provider?: string | undefined
+  readonly model?: string | undefined
 }
 
 /** The reply so far. It belongs to one run of `StreamPart.collect`. */
@@ -415,27 +429,6 @@ class Collected {
       case "Start":
         this.started = part
         return
-      case "TextDelta":
-        return this.parts.grow("Text", part.text, part.providerMetadata)
-      case "ReasoningDelta":
-        return this.parts.grow("Reasoning", part.text, part.providerMetadata)
-      case "ToolCallStart":
-      case "ToolCall": {
-        const call = this.parts.callAt(part.index)
-        call.id = part.id
-        call.name = part.name
-        if (part._tag === "ToolCall") {
-          call.arguments = part.arguments
-          call.providerMetadata = part.providerMetadata
-          call.dialect = part.dialect
-        }
-        return
-      }
-      case "ToolArgumentsDelta":
-        this.parts.callAt(part.index).arguments += part.delta
-        return
-      case "ProviderPart":
-        return this.parts.keep(part)
       case "Reset":
         this.parts.forget()
         this.finished = undefined
@@ -444,6 +437,9 @@ class Collected {
         return
       case "Finish":
         this.finished = part
+        return
+      default:
+        return this.parts.add(part)
     }
   }
 
@@ -451,7 +447,14 @@ class Collected {
     const { finished, started } = this
     const { dialects, id, rateLimit, requestId } = started
     return finished === undefined ? undefined : new Response.Response({
-      ...definedFields({ id, requestId, rateLimit, dialects, rawFinishReason: finished.rawReason }),
+      ...definedFields({
+        id,
+        requestId,
+        rateLimit,
+        dialects,
+        rawFinishReason: finished.rawReason,
+        usageOfAll: finished.usageOfAll
+      }),
       model: started.model ?? model ?? "",
       parts: this.parts.whole(),
       finishReason: finished.reason,
@@ -459,7 +462,7 @@ class Collected {
     })
   }
 
-  truncated(who: { readonly provider?: string | undefined; readonly model?: string | undefined }) {
+  truncated(who: Who) {
     const model = this.started.model ?? who.model
     return new ModelError.Truncated({
       provider: who.provider ?? "unknown",
@@ -482,7 +485,7 @@ class Collected {
  */
 export const collect = <E, R>(
   stream: Stream.Stream<StreamPart, E, R>,
-  who: { readonly provider?: string | undefined; readonly model?: string | undefined } = {}
+  who: Who = {}
 ): Effect.Effect<Response.Response, E | ModelError.Truncated, R> =>
   Effect.suspend(() => {
     const collected = new Collected()

@@ -67,7 +67,10 @@ export interface Options {
 const form = Form.of<Options>()(Form.struct("an object with the options of a time-out", {
   name: Form.withDefault(Form.name, () => "timeout"),
   limit: Form.millis(),
-  phase: Form.withDefault(Form.oneOf("attempt", "total", "firstToken", "idle", "queue"), () => "attempt" as const)
+  phase: Form.withDefault(
+    Form.oneOf("attempt", "total", "firstContent", "idle", "liveness", "queue"),
+    () => "attempt" as const
+  )
 }))
 
 /**

@@ -125,6 +125,12 @@ const rows: ReadonlyArray<Row> = [
     says: ["invalid tool call", "Ask again"]
   },
   {
+    error: new ModelError.ResumeExpired({ ...about, reply: "resp_1" }),
+    action: "Retry",
+    billed: "yes",
+    says: ["resp_1", "can no longer be gone on with"]
+  },
+  {
     error: new ModelError.Truncated({ ...about, received: "{\"id\":" }),
     action: "Retry",
     billed: "maybe",

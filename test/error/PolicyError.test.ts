@@ -96,14 +96,48 @@ const rows: ReadonlyArray<{
     says: ["One attempt took longer than 5s"]
   },
   {
-    error: new PolicyError.TimedOut({ phase: "firstToken", limit: wait }),
+    error: new PolicyError.TimedOut({ phase: "firstContent", limit: wait }),
     verdict: Verdict.make("Retry", { weighs: true, billed: "maybe" }),
-    says: ["The first token took longer than 5s"]
+    says: ["The first content of the stream took longer than 5s"]
+  },
+  {
+    error: new PolicyError.TimedOut({ phase: "liveness", limit: wait }),
+    verdict: Verdict.make("Retry", { weighs: true, billed: "maybe" }),
+    says: ["Any sign of life of the stream took longer than 5s"]
+  },
+  {
+    error: new PolicyError.StreamBroken({
+      name: "openai",
+      attempts: 2,
+      error: new PolicyError.TimedOut({ phase: "idle", limit: wait }),
+      received: {
+        text: "Par",
+        reasoning: "",
+        toolCalls: [{ id: "call_1", name: "weather", arguments: "{}" }],
+        usage: { inputTokens: 3, outputTokens: 1, totalTokens: 4 }
+      }
+    }),
+    verdict: Verdict.make("Fail", { weighs: true, billed: "yes" }),
+    says: ["The stream of \"openai\" broke after 3 characters and 1 whole tool call", "attempt 2", "restart"]
+  },
+  {
+    error: new PolicyError.StreamBroken({
+      name: "openai",
+      attempts: 1,
+      error: new PolicyError.TimedOut({ phase: "idle", limit: wait }),
+      received: { text: "Par", reasoning: "", toolCalls: [], omittedCharacters: 42 }
+    }),
+    verdict: Verdict.make("Fail", { weighs: true, billed: "yes" }),
+    says: [
+      "broke after 3 characters",
+      "A further 42 characters came and were not kept",
+      "raise the policy's stream.maxKept"
+    ]
   },
   {
     error: new PolicyError.TimedOut({ phase: "idle", limit: wait }),
     verdict: Verdict.make("Retry", { weighs: true, billed: "maybe" }),
-    says: ["The next part of the stream took longer than 5s"]
+    says: ["The next content of the stream took longer than 5s"]
   },
   {
     error: new PolicyError.TimedOut({ phase: "total", limit: wait }),

@@ -68,11 +68,12 @@ const pairs: FastCheck.Arbitrary<Pair> = FastCheck.oneof(
     lean: PolicyError.refusal(RateLimitExceeded, fields)
   })),
   FastCheck.record({
-    phase: FastCheck.constantFrom<["attempt", "total", "firstToken", "idle", "queue"]>(
+    phase: FastCheck.constantFrom<["attempt", "total", "firstContent", "idle", "liveness", "queue"]>(
       "attempt",
       "total",
-      "firstToken",
+      "firstContent",
       "idle",
+      "liveness",
       "queue"
     ),
     limit: wait

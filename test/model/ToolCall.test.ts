@@ -62,16 +62,19 @@ describe("a good call", () => {
 })
 
 describe("gate 1: the reply ended by itself", () => {
-  it.each(["length", "content-filter", "unknown"] as const)("refuses whole, valid JSON under %s", (finishReason) => {
-    for (const name of ["get_weather", "no_such_tool"]) {
-      expect(refused(name, "{\"city\":\"Rome\"}", finishReason)).toMatchObject({
-        _tag: "TruncatedArguments",
-        tool: name,
-        finishReason
-      })
+  it.each(["length", "content-filter", "truncated", "unknown"] as const)(
+    "refuses whole, valid JSON under %s",
+    (finishReason) => {
+      for (const name of ["get_weather", "no_such_tool"]) {
+        expect(refused(name, "{\"city\":\"Rome\"}", finishReason)).toMatchObject({
+          _tag: "TruncatedArguments",
+          tool: name,
+          finishReason
+        })
+      }
+      expect(refused("get_weather", "{\"city\":", finishReason)._tag).toBe("TruncatedArguments")
     }
-    expect(refused("get_weather", "{\"city\":", finishReason)._tag).toBe("TruncatedArguments")
-  })
+  )
 })
 
 describe("gate 2: caps", () => {
@@ -384,7 +387,14 @@ describe("any call", () => {
           FastCheck.string({ unit: "binary" }),
           FastCheck.constantFrom("", "{}", "{\"__proto__\":1}")
         ),
-        FastCheck.constantFrom<Response.FinishReason>("stop", "tool-calls", "length", "content-filter", "unknown"),
+        FastCheck.constantFrom<Response.FinishReason>(
+          "stop",
+          "tool-calls",
+          "length",
+          "content-filter",
+          "truncated",
+          "unknown"
+        ),
         (name, args, finishReason) => {
           const decoded = ToolCall.decodeOne(toolkit, call(name, args), finishReason)
           if (Either.isRight(decoded)) return

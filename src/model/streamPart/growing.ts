@@ -18,6 +18,23 @@ type Growing =
   | Call
   | ProviderPart
 
+/** What a part of a stream adds to the reply. */
+type Content =
+  | { readonly _tag: "TextDelta"; readonly text: string; readonly providerMetadata?: string | undefined }
+  | { readonly _tag: "ReasoningDelta"; readonly text: string; readonly providerMetadata?: string | undefined }
+  | { readonly _tag: "ToolCallStart"; readonly index: number; readonly id: string; readonly name: string }
+  | { readonly _tag: "ToolArgumentsDelta"; readonly index: number; readonly delta: string }
+  | {
+    readonly _tag: "ToolCall"
+    readonly index: number
+    readonly id: string
+    readonly name: string
+    readonly arguments: string
+    readonly providerMetadata?: string | undefined
+    readonly dialect?: Dialect | undefined
+  }
+  | ProviderPart
+
 /** The field, where there is something to keep. */
 export const withMetadata = (providerMetadata: string | undefined): { readonly providerMetadata?: string } =>
   providerMetadata === undefined ? {} : { providerMetadata }
@@ -36,11 +53,33 @@ export class Parts {
     this.calls.clear()
   }
 
-  keep(part: ProviderPart): void {
-    this.all.push(part)
+  add(part: Content): void {
+    switch (part._tag) {
+      case "TextDelta":
+        return this.grow("Text", part.text, part.providerMetadata)
+      case "ReasoningDelta":
+        return this.grow("Reasoning", part.text, part.providerMetadata)
+      case "ToolCallStart":
+      case "ToolCall": {
+        const call = this.callAt(part.index)
+        call.id = part.id
+        call.name = part.name
+        if (part._tag === "ToolCall") {
+          call.arguments = part.arguments
+          call.providerMetadata = part.providerMetadata
+          call.dialect = part.dialect
+        }
+        return
+      }
+      case "ToolArgumentsDelta":
+        this.callAt(part.index).arguments += part.delta
+        return
+      case "ProviderPart":
+        this.all.push(part)
+    }
   }
 
-  grow(tag: "Text" | "Reasoning", text: string, providerMetadata: string | undefined): void {
+  private grow(tag: "Text" | "Reasoning", text: string, providerMetadata: string | undefined): void {
     const last = this.all.at(-1)
     // A thought is sealed at its end, a text as it comes; what is sealed stays as it is.
     if (
@@ -55,7 +94,7 @@ export class Parts {
   }
 
   /** The call of that number, begun here if it is new. */
-  callAt(index: number): Call {
+  private callAt(index: number): Call {
     const known = this.calls.get(index)
     if (known !== undefined) return known
     const call: Call = {

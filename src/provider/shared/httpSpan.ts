@@ -10,6 +10,8 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { describeCause, mask, redact } from "../../internal/redact.ts"
 import { isPublicParameter } from "./ownSecrets.ts"
@@ -148,14 +150,17 @@ const safeTracer = (tracer: Tracer.Tracer, resends: number): Tracer.Tracer =>
     }
   })
 
+/** Without a tracer and without a span around it nobody sees the span of a request, and it takes 100 µs of the processor. */
+export const isSeen = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
+  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== native || fiber.currentSpan !== undefined
+
 /**
- * Runs a request of the platform's client, `resends` times sent before, with a span that shows no secret. Without a tracer
- * and without a span around it no span is made at all.
+ * Runs a request of the platform's client, `resends` times sent before, with a span that shows no secret; with none where
+ * spans are switched off.
  */
 export const traced = <A, E, R>(request: Effect.Effect<A, E, R>, resends: number): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) => {
-    const tracer = Context.get(fiber.currentDefaultServices, Tracer.Tracer)
-    return tracer === native && fiber.currentSpan === undefined
-      ? Effect.withTracerEnabled(request, false)
-      : Effect.withTracer(request, safeTracer(tracer, resends))
-  })
+  Effect.withFiberRuntime((fiber) =>
+    fiber.getFiberRef(FiberRef.currentTracerEnabled)
+      ? Effect.withTracer(request, safeTracer(Context.get(fiber.currentDefaultServices, Tracer.Tracer), resends))
+      : request
+  )
