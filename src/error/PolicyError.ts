@@ -411,7 +411,7 @@ export class StreamBroken<E = unknown> extends scrubbed(
   declare readonly error: E
   override get message(): string {
     const { omittedCharacters, text, toolCalls } = this.received
-    return withPlanNote(
+    return told(
       this,
       sentence(
         `The stream of ${
@@ -427,7 +427,7 @@ export class StreamBroken<E = unknown> extends scrubbed(
   }
   /** Without the error itself, which may be anything. */
   override toJSON(): unknown {
-    return Schema.encodeSync(StreamBroken)(this)
+    return shown(Schema.encodeSync(StreamBroken)(this))
   }
   /** The consumer has seen a part of it: who repeats the call has to know. The tokens that came are paid for. */
   [Verdict.symbol](): Verdict.Verdict {

@@ -129,17 +129,28 @@ describe("values of any type", () => {
 const hostileValues: ReadonlyArray<readonly [name: string, make: () => unknown]> = [
   ["an object whose texts are none", () => ({ toString: 1, valueOf: 1, message: { toString: null } })],
   ["an object whose getters throw", () => {
-    const throwing = { enumerable: true, get: () => { throw new Error("hostile") } }
+    const throwing = {
+      enumerable: true,
+      get: () => {
+        throw new Error("hostile")
+      }
+    }
     return Object.defineProperties({}, Object.fromEntries(names.map((name) => [name, throwing])))
   }],
-  ["an object that cannot become a text", () => ({ [Symbol.toPrimitive]: () => { throw new Error("hostile") } })],
+  ["an object that cannot become a text", () => ({
+    [Symbol.toPrimitive]: () => {
+      throw new Error("hostile")
+    }
+  })],
   ["an object without a prototype", () => Object.assign(Object.create(null), { message: "m", name: "n" })],
   ["a circle", () => {
     const circle: { [field: string]: unknown } = { message: "m" }
     return Object.assign(circle, { cause: circle, error: circle, errors: [circle], detail: circle })
   }],
   ["a proxy that throws", () => {
-    const fail = (): never => { throw new Error("hostile") }
+    const fail = (): never => {
+      throw new Error("hostile")
+    }
     return new Proxy({}, { get: fail, has: fail, ownKeys: fail, getPrototypeOf: fail, getOwnPropertyDescriptor: fail })
   }],
   ["a revoked proxy", () => {
@@ -152,7 +163,10 @@ const hostileValues: ReadonlyArray<readonly [name: string, make: () => unknown]>
     revoke()
     return Object.assign(new Error("m"), { cause: proxy, errors: proxy, error: proxy })
   }],
-  ["an error whose message is none", () => Object.assign(new Error("m"), { message: { toString: 1 }, _tag: 5, name: {} })],
+  [
+    "an error whose message is none",
+    () => Object.assign(new Error("m"), { message: { toString: 1 }, _tag: 5, name: {} })
+  ],
   ["a symbol", () => Symbol("s")],
   ["a big integer", () => 10n],
   ["a function", () => Object.assign(() => {}, { toString: 1 })],
@@ -168,15 +182,25 @@ const takers: ReadonlyArray<readonly [name: string, take: (value: never) => unkn
   ["describeCause", describeCause],
   ["Event.errorTag", Event.errorTag],
   ["Event.errorText", Event.errorText],
-  ["Event.describe", (error) =>
-    Event.describe(Event.GaveUp({ at: 0, name: "n", attempt: 1, elapsed: Duration.zero, reason: "r", error }))],
+  [
+    "Event.describe",
+    (error) =>
+      Event.describe(Event.GaveUp({ at: 0, name: "n", attempt: 1, elapsed: Duration.zero, reason: "r", error }))
+  ],
   ["Verdict.of", Verdict.of],
   ["Verdict.isJudged", Verdict.isJudged],
   ["InvalidOptions.found", found],
   ["fromResponse, as the body", (body) => ProviderError.fromResponse({ provider: "p", status: 500, body })],
   ["fromResponse, as headers", (headers) => ProviderError.fromResponse({ provider: "p", status: 429, headers })],
-  ["fromResponse, as one header", (header) =>
-    ProviderError.fromResponse({ provider: "p", status: 429, headers: { "retry-after": header, "x-request-id": header } })],
+  [
+    "fromResponse, as one header",
+    (header) =>
+      ProviderError.fromResponse({
+        provider: "p",
+        status: 429,
+        headers: { "retry-after": header, "x-request-id": header }
+      })
+  ],
   ["fromResponse, as the status", (status) => ProviderError.fromResponse({ provider: "p", status })],
   ["fromResponse, as the names", (name) => ProviderError.fromResponse({ provider: name, model: name, status: 500 })],
   ["fromResponse, as the time", (now) => ProviderError.fromResponse({ provider: "p", status: 429, now })],

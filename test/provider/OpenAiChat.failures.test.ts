@@ -224,7 +224,9 @@ describe("OpenAiChat", () => {
         }).pipe(Effect.withTracer(tracer))
         const all = attributes.join("\n")
         expect(all).toContain("http.response.status_code=200")
-        for (const secret of ["header", key, "azure-secret", "gateway-secret", "hush-hush", "shown"]) expect(all).not.toContain(secret)
+        for (const secret of ["header", key, "azure-secret", "gateway-secret", "hush-hush", "shown"]) {
+          expect(all).not.toContain(secret)
+        }
       }))
 
     it.effect("shows a key without a known form nowhere, when the server repeats it", () =>

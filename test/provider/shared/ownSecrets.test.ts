@@ -74,9 +74,10 @@ describe("credentials of a request", () => {
   })
 
   it("are parameters of an address, and options by the names of their fields", () => {
-    expect(ofAddress("https://x.example/v1?api-version=2024-10-21-preview&alt=sse&sig=q7Zx81kLm2Pq90aa&t=short")).toEqual([
-      "q7Zx81kLm2Pq90aa"
-    ])
+    expect(ofAddress("https://x.example/v1?api-version=2024-10-21-preview&alt=sse&sig=q7Zx81kLm2Pq90aa&t=short"))
+      .toEqual([
+        "q7Zx81kLm2Pq90aa"
+      ])
     expect(ofAddress("https://x.example/v1")).toEqual([])
     const circle: { [name: string]: unknown } = { password: "in-a-circle" }
     circle["again"] = circle
