@@ -21,6 +21,7 @@ import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
+import { fromStream, mapped, toStream } from "./pull.ts"
 
 export type { Kind } from "./preparedRequest.ts"
 
@@ -224,19 +225,23 @@ export const make = <S>(
 
     const isGood = (status: number): boolean => status >= 200 && status <= 299
 
-    /** The parts of a reply that comes as events. */
+    /** The parts of a reply that comes as events, to be pulled. */
     const eventParts = (
       { headers, status }: Pick<httpExchange.Opened, "headers" | "status">,
       bytes: httpExchange.Opened["bytes"],
       request: LanguageModel.Request,
       dialects: Dialects | undefined
     ) =>
-      Effect.map(DateTime.now, (now) => {
-        const more = beside(limitsOf(headers, now), dialects)
+      Effect.gen(function*() {
+        const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.bytes(protocol.decoder(facts, request), settings)(bytes)
-        return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
+        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
+        return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
+
+    /** The same, read to its end. */
+    const collected = (...given: Parameters<typeof eventParts>) =>
+      StreamPart.collect(toStream(eventParts(...given)), who)
 
     /** A reply in one piece. The first bytes outrank the content type: some servers send events although none were asked for. */
     const wholeReply = (
@@ -245,10 +250,7 @@ export const make = <S>(
       dialects: Dialects | undefined
     ): Effect.Effect<Response, ModelError.ModelError> =>
       isGood(incoming.status) && httpExchange.looksLikeEvents(incoming.text)
-        ? Effect.flatMap(
-          eventParts(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects),
-          (parts) => StreamPart.collect(parts, who)
-        )
+        ? collected(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects)
         : read(incoming, dialects)
 
     const generated = (request: LanguageModel.Request) =>
@@ -258,10 +260,7 @@ export const make = <S>(
           httpExchange.post(client, sent, who, isEventStream, (response) => {
             const reply = response._tag === "Whole"
               ? wholeReply(response.incoming, request, dialects)
-              : Effect.flatMap(
-                eventParts(response, response.bytes, request, dialects),
-                (parts) => StreamPart.collect(parts, who)
-              )
+              : collected(response, response.bytes, request, dialects)
             return restoreCall === undefined ? reply : Effect.map(reply, (own) => ownCalls(own, restoreCall))
           })
       )
@@ -270,7 +269,7 @@ export const make = <S>(
       Effect.gen(function*() {
         const { dialects, restoreCall, sent } = yield* outgoing(request, "stream")
         const parts = yield* streamedParts(request, dialects, sent)
-        return restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall))
+        return restoreCall === undefined ? parts : mapped(parts, (part) => ownCall(part, restoreCall))
       })
 
     const streamedParts = (
@@ -281,7 +280,10 @@ export const make = <S>(
       Effect.gen(function*() {
         const opened = yield* httpExchange.open(client, sent, who)
         const inOnePiece = (incoming: httpExchange.Incoming) =>
-          Effect.map(read(incoming, dialects), (whole) => Stream.fromIterable(StreamPart.fromResponse(whole)))
+          Effect.flatMap(
+            read(incoming, dialects),
+            (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
+          )
         if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
         if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
         const body = yield* opened.byFirstBytes
@@ -298,7 +300,8 @@ export const make = <S>(
       provider,
       capabilities: settings.capabilities,
       generate: (request) => Effect.mapError(generated(request), told(request)),
-      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request))
+      stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
+      check: (request) => Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
     })
   })
 
