@@ -62,9 +62,11 @@ const unsentCodes = new Set([
   "ERR_TLS_CERT_ALTNAME_INVALID"
 ])
 
-/** The header of that name, whatever its case. */
-export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined =>
-  Object.hasOwn(headers, name) ? headers[name] : undefined
+/** The header of that name, in lower case. A client without types may hand over what is no text. */
+export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined => {
+  const value: unknown = Object.hasOwn(headers, name) ? headers[name] : undefined
+  return typeof value === "string" ? value : undefined
+}
 
 /** The id to quote to the provider's support. */
 export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined => {
