@@ -44,6 +44,7 @@ import type * as ModelError from "../error/ModelError.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
+import type { State } from "./openAiResponses/state.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
 import * as decode from "./shared/decode.ts"
@@ -182,7 +183,7 @@ const wantsReasoning = (options: Options): boolean => {
   }
 }
 
-const provider = vendor.provider<Options, openAiResponsesStream.State>({
+const provider = vendor.provider<Options, State>({
   module: "OpenAiResponses",
   defaults,
   example: "gpt-5-mini",

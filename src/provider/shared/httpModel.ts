@@ -144,6 +144,11 @@ const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.Resto
 const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
+/** A reply that says itself that it has no body is no stream that was cut: it is the same error as without a stream. */
+const isEmpty = ({ headers, status }: Pick<httpExchange.Opened, "headers" | "status">): boolean =>
+  status === 204 || status === 205 ||
+  (!isEventStream(headers) && httpExchange.header(headers, "content-length") === "0")
+
 const utf8 = new TextEncoder()
 
 /** What a reply's body does not tell: its headers and its request do. */
@@ -180,10 +185,20 @@ export const make = <S>(
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
     const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
-    const hide = ownSecrets.hiding(settings.headers, secretHeaders)
+    const secrets = [
+      ...ownSecrets.ofHeaders(settings.headers, secretHeaders),
+      ...ownSecrets.ofHeaders(Object.fromEntries(new Headers(requestInit?.headers)), []),
+      ...ownSecrets.ofAddress(protocol.url("generate"))
+    ]
 
-    const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
-      Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
+    const rememberSecrets = ({ providerOptions }: LanguageModel.Request): void => {
+      ownSecrets.rememberAll(secrets)
+      if (providerOptions !== undefined) ownSecrets.rememberAll(ownSecrets.ofOptions(providerOptions))
+    }
+
+    const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) => {
+      rememberSecrets(request)
+      return Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
         const sentWith = (idempotencyKey: string) => ({
           dialects,
           restoreCall,
@@ -204,6 +219,7 @@ export const make = <S>(
           ? Effect.map(LanguageModel.freshIdempotencyKey, sentWith)
           : Effect.succeed(sentWith(request.idempotencyKey))
       })
+    }
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
       Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
@@ -235,7 +251,8 @@ export const make = <S>(
       Effect.gen(function*() {
         const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
+        const onBytes = yield* LanguageModel.CurrentLiveness
+        const parts = decode.pull(protocol.decoder(facts, request), { ...settings, onBytes })(yield* fromStream(bytes))
         return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
 
@@ -284,7 +301,7 @@ export const make = <S>(
             read(incoming, dialects),
             (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
           )
-        if (!isGood(opened.status)) return yield* Effect.flatMap(opened.whole, inOnePiece)
+        if (!isGood(opened.status) || isEmpty(opened)) return yield* Effect.flatMap(opened.whole, inOnePiece)
         if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
         const body = yield* opened.byFirstBytes
         return yield* body._tag === "Events"
@@ -293,7 +310,7 @@ export const make = <S>(
       })
 
     const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
-      hide(namingTool(request)(error))
+      namingTool(request)(error)
 
     return LanguageModel.make({
       name: model,
@@ -301,7 +318,10 @@ export const make = <S>(
       capabilities: settings.capabilities,
       generate: (request) => Effect.mapError(generated(request), told(request)),
       stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
-      check: (request) => Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
+      check: (request) => {
+        rememberSecrets(request)
+        return Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
+      }
     })
   })
 
