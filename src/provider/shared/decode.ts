@@ -241,19 +241,14 @@ const notJson = (facts: sse.Facts, data: string, cause: unknown): Parsed => ({
 })
 
 /** `{}` and `{"type":"ping"}`: heartbeats that are JSON. */
-const isHeartbeat = (json: unknown): boolean => {
+export const isHeartbeat = (json: unknown): boolean => {
   if (!isRecord(json)) return false
   const type = json["type"] ?? json["event"] ?? json["object"]
   return typeof type === "string" && type.length < 12 && heartbeatName.test(type) ||
     type === undefined && Object.keys(json).length === 0
 }
 
-const judged = (
-  facts: sse.Facts,
-  event: sse.SseEvent,
-  json: unknown,
-  text: string
-): ReadonlyArray<Parsed> => {
+const judged = (facts: sse.Facts, event: sse.SseEvent, json: unknown, text: string): ReadonlyArray<Parsed> => {
   const error = ProviderError.fromStreamEvent({
     provider: facts.provider,
     model: facts.model,
@@ -262,7 +257,9 @@ const judged = (
     headers: facts.headers
   })
   if (Option.isSome(error)) return [{ error: error.value }]
-  return isHeartbeat(json) ? [] : [{ event: event.event, json, text, raw: event.raw === true }]
+  return facts.heartbeats !== "read" && isHeartbeat(json)
+    ? []
+    : [{ event: event.event, json, text, raw: event.raw === true }]
 }
 
 const parse = (facts: sse.Facts, event: sse.SseEvent): ReadonlyArray<Parsed> => {

@@ -26,11 +26,13 @@ export interface Who {
 }
 
 export interface Outgoing {
+  /** Default: `"POST"`. */
+  readonly method?: "GET" | undefined
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body: string
+  /** JSON text; absent where the address says it all. */
+  readonly body: string | undefined
   readonly maxBodyBytes: number
   /** Headers whose values must not appear in a span, beside those known to be secret. */
   readonly secretHeaders: ReadonlyArray<string>
@@ -250,18 +252,18 @@ const redirected = (response: HttpClientResponse.HttpClientResponse, who: Who): 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
+const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.HttpClientRequest => {
+  const request = HttpClientRequest.setHeaders(HttpClientRequest.make(method ?? "POST")(url), headers)
+  return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+}
+
 /** Sends the request and waits for the head of the reply. */
 const send = <R>(
   client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
   outgoing: Outgoing,
   who: Who
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError, R> =>
-  client.execute(
-    HttpClientRequest.post(outgoing.url).pipe(
-      HttpClientRequest.bodyText(outgoing.body, "application/json"),
-      HttpClientRequest.setHeaders(outgoing.headers)
-    )
-  ).pipe(
+  client.execute(requestOf(outgoing)).pipe(
     // A client that was told to fail on bad statuses still has the reply, and the reply says more.
     Effect.catchTag("ResponseError", (error) =>
       error.reason === "StatusCode"
@@ -418,7 +420,7 @@ const recognised = (
   })
 
 /**
- * Sends a POST and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
+ * Sends the request and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
  * interrupted reader leaves no socket behind.
  */
 export const open = (
