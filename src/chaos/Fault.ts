@@ -28,6 +28,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { InvalidOptions } from "../error/InvalidOptions.ts"
 import { draw, hex, uniform } from "../internal/seeded.ts"
+import * as BackgroundFault from "./BackgroundFault.ts"
 import { issuesOf } from "./fault/issues.ts"
 import { validArguments } from "./shared/arguments.ts"
 import { damage as spoil, type Meant } from "./shared/damage.ts"
@@ -215,7 +216,8 @@ export const damagedToolCall = (damageClass: DamageClass): Fault => ({ _tag: "Da
 
 /**
  * Whether the arrival is lost for the client. It is not where a patient client gets the right answer: under a
- * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart` and a stall that ends.
+ * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart`, `RepeatedEvents` and a stall that ends;
+ * nor under `TooOldToStream`, as the reply can be polled.
  *
  * @since 0.1.0
  * @category guards
@@ -226,6 +228,8 @@ export const harms = (fault: Fault): boolean => {
     case "SlowTokens":
     case "ByteChunks":
     case "DuplicatedStart":
+    case "RepeatedEvents":
+    case "TooOldToStream":
       return false
     case "StallBeforeFirstToken":
     case "StallMidStream":
@@ -240,7 +244,8 @@ export const harms = (fault: Fault): boolean => {
  * shares are 0. `toolCalls.classes` narrows the damage (default: every class), `rateLimited.hints` the hint forms
  * (default: every form) and `wait` the time they tell (default 1 second). `cuts` resets connections, one half before and
  * one half inside the body. `streams` holds the shares of the faults that only streams have: a stall without a duration
- * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed.
+ * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed. `background` holds those
+ * of the faults that only background responses have.
  *
  * @since 0.1.0
  * @category models
@@ -365,6 +370,8 @@ const detail = (plan: Storm, tag: Fault["_tag"], key: string, arrival: number): 
         when: random.pick(plan.streams?.errors?.when ?? Data.errorTimes),
         kind: random.pick(plan.streams?.errors?.kinds ?? Data.errorKinds)
       })
+    case "RepeatedEvents":
+      return BackgroundFault.repeatedEvents(random.pick(plan.background?.repeatedEvents?.events ?? Data.repeats))
     case "SlowTokens":
       return { _tag: tag, delay: plan.streams?.slowTokens?.delay ?? defaults.wait }
     default:
@@ -398,6 +405,8 @@ export const fate = (plan: Plan, key: string, arrival: number, order: number = a
 
 const isStreamFault = Schema.is(Data.StreamFault)
 
+const isBackgroundFault = Schema.is(Data.BackgroundFault)
+
 /** A request that met this many harmful fates in a row is taken to meet them for ever. */
 const hopeless = 10_000
 
@@ -406,7 +415,8 @@ const hopeless = 10_000
  * arrivals up to and including the first one that is not harmed, `Infinity` where there is none. For an `inOrder` script
  * the requests are taken one after another. Requests that want a tool call are assumed: damage cannot harm plain text.
  * So is a client that takes a damaged call for lost: one that repairs some of the damage may need fewer calls.
- * `streams` says which requests ask for a stream (default: all): the others are spared what only a stream can meet.
+ * `streams` says which requests ask for a stream (default: all): the others are spared what only a stream can meet. What
+ * only a background response can meet is not counted.
  *
  * @since 0.1.0
  * @category interpreters
@@ -423,7 +433,8 @@ export const leastCalls = (
   for (const key of new Set(keys)) {
     let arrival = 1
     order++
-    const isLost = (fault: Fault): boolean => harms(fault) && (isStream(key) || !isStreamFault(fault))
+    const isLost = (fault: Fault): boolean =>
+      harms(fault) && !isBackgroundFault(fault) && (isStream(key) || !isStreamFault(fault))
     while (Option.exists(fate(plan, key, arrival, order), isLost) && arrival < hopeless) {
       arrival++
       order++
