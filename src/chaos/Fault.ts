@@ -216,8 +216,8 @@ export const damagedToolCall = (damageClass: DamageClass): Fault => ({ _tag: "Da
 
 /**
  * Whether the arrival is lost for the client. It is not where a patient client gets the right answer: under a
- * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart`, `RepeatedEvents` and a stall that ends;
- * nor under `TooOldToStream`, as the reply can be polled.
+ * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart` and a stall that ends; nor under a
+ * `BackgroundFault`, which all but background responses are spared.
  *
  * @since 0.1.0
  * @category guards
@@ -230,6 +230,8 @@ export const harms = (fault: Fault): boolean => {
     case "DuplicatedStart":
     case "RepeatedEvents":
     case "TooOldToStream":
+    case "ForgottenReply":
+    case "NoRetention":
       return false
     case "StallBeforeFirstToken":
     case "StallMidStream":
@@ -405,8 +407,6 @@ export const fate = (plan: Plan, key: string, arrival: number, order: number = a
 
 const isStreamFault = Schema.is(Data.StreamFault)
 
-const isBackgroundFault = Schema.is(Data.BackgroundFault)
-
 /** A request that met this many harmful fates in a row is taken to meet them for ever. */
 const hopeless = 10_000
 
@@ -415,8 +415,7 @@ const hopeless = 10_000
  * arrivals up to and including the first one that is not harmed, `Infinity` where there is none. For an `inOrder` script
  * the requests are taken one after another. Requests that want a tool call are assumed: damage cannot harm plain text.
  * So is a client that takes a damaged call for lost: one that repairs some of the damage may need fewer calls.
- * `streams` says which requests ask for a stream (default: all): the others are spared what only a stream can meet. What
- * only a background response can meet is not counted.
+ * `streams` says which requests ask for a stream (default: all): the others are spared what only a stream can meet.
  *
  * @since 0.1.0
  * @category interpreters
@@ -433,8 +432,7 @@ export const leastCalls = (
   for (const key of new Set(keys)) {
     let arrival = 1
     order++
-    const isLost = (fault: Fault): boolean =>
-      harms(fault) && !isBackgroundFault(fault) && (isStream(key) || !isStreamFault(fault))
+    const isLost = (fault: Fault): boolean => harms(fault) && (isStream(key) || !isStreamFault(fault))
     while (Option.exists(fate(plan, key, arrival, order), isLost) && arrival < hopeless) {
       arrival++
       order++
