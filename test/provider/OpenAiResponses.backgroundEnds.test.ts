@@ -211,6 +211,24 @@ describe("OpenAiResponses, a background response", () => {
         expect(tags()).toEqual(["Start", "TextDelta", "Finish"])
       }))
 
+    it.effect("is polled where its stream cannot be gone on with, as its numbers have a hole", () =>
+      Effect.gen(function*() {
+        const later = numberedFrom(9, story.slice(7))
+        const { first, more, sent, text } = yield* reading([
+          events([...story.slice(0, 7), ...later]),
+          events(later),
+          body(unfinished("in_progress")),
+          body(finished)
+        ])
+        expect(yield* first).toMatchObject({ _tag: "MalformedResponse" })
+        expect(yield* more).toMatchObject({ _tag: "MalformedResponse" })
+        const fiber = yield* Effect.fork(more)
+        yield* TestClock.adjust("1 second")
+        expect(yield* Fiber.join(fiber)).toBeUndefined()
+        expect(sent.slice(2).map((each) => each.url)).toEqual([`${url}/resp_1`, `${url}/resp_1`])
+        expect(text()).toBe("Hello world, again.")
+      }))
+
     it.effect("is polled where its events have no numbers", () =>
       Effect.gen(function*() {
         const bare = [

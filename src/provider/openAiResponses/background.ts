@@ -73,8 +73,11 @@ const isGone = (status: number | undefined): boolean => status === 404 || status
 class Reading {
   state = numbered.initial(responsesStream.initial)
   readonly received: decode.Received
-  /** A stream from the place reached would bring nothing new, as far as is known. */
-  isStuck = false
+  /**
+   * How to go on. A connection that brought nothing new is no reason to open the next one without a look at the reply; one
+   * whose first event cannot be placed is one to open no more, as it would begin with that event again.
+   */
+  next: "stream" | "look" | "poll" = "stream"
   /** The provider said within a stream that it failed; the reply may have failed with it, or only the stream. */
   hasFailed = false
   /** Why nothing more can be had of the reply. */
@@ -114,15 +117,15 @@ class Background {
 
   get resume(): Parts {
     return this.opened(Effect.suspend((): Opening => {
-      const { isOver, isStuck, lost, state } = this.reading
+      const { isOver, lost, next, state } = this.reading
       if (isOver) return Effect.succeed(Stream.empty)
       if (lost !== undefined) return this.expired(lost)
       if (state.id === undefined) {
         return this.expired("the stream broke before the provider had told the id of the reply")
       }
       if (!idPattern.test(state.id)) return this.expired("its id cannot be part of an address")
-      if (state.isUnnumbered) return this.polled
-      return isStuck ? this.lookedAt : this.streamed
+      if (state.isUnnumbered || next === "poll") return this.polled
+      return next === "look" ? this.lookedAt : this.streamed
     }))
   }
 
@@ -193,15 +196,20 @@ class Background {
       const broken = reading.received.add(next.parts)
       if (broken !== undefined) return { state, parts: [], error: decode.malformed(inner.facts, { text: "" }, broken) }
       reading.state = next.state
-      return next
+      return next.parts[0]?._tag === "Start" ? { ...next, parts: next.parts.map(answer.withHead) } : next
     }
     return decode.bytes({ ...decoder, step }, limits)(answer.bytes).pipe(
-      Stream.map(answer.withHead),
       Stream.tapError((error) =>
         Effect.sync(() => {
-          const isTransport = error._tag === "Truncated" || error._tag === "MalformedResponse"
-          if (!isTransport) reading.hasFailed = true
-          reading.isStuck = !isTransport || (isResumed && reading.state.last === before)
+          const hasNothingNew = isResumed && reading.state.last === before
+          if (error._tag === "Truncated") {
+            reading.next = hasNothingNew ? "look" : "stream"
+          } else if (error._tag === "MalformedResponse") {
+            reading.next = hasNothingNew ? "poll" : "stream"
+          } else {
+            reading.hasFailed = true
+            reading.next = "look"
+          }
         })
       )
     )
@@ -220,7 +228,6 @@ class Background {
 
   /** One look at the reply, and then its rest, or its stream where it still goes on. */
   private get lookedAt(): Opening {
-    this.reading.isStuck = false
     return Effect.flatMap(this.poll, (response) => response._tag === "Running" ? this.streamed : response.rest)
   }
 
@@ -326,7 +333,7 @@ class Background {
         const broken = reading.received.add(parts)
         if (broken !== undefined) return Effect.fail(decode.malformed(inner.facts, { text: "" }, broken))
         reading.state = state
-        const given = Stream.map(Stream.fromIterable(parts), answer.withHead)
+        const given = Stream.fromIterable(parts.map(answer.withHead))
         return Effect.succeed(error === undefined ? given : Stream.concat(given, Stream.fail(error)))
       }
     })
