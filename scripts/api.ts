@@ -12,7 +12,7 @@ const declarations = (): ReadonlyMap<string, string> => {
   const options = { ...config.options, emitDeclarationOnly: true, declarationMap: false, removeComments: true }
   const texts = new Map<string, string>()
   const keep: ts.WriteFileCallback = (name, text) =>
-    texts.set(relative(join(root, "dist"), name).replace(/[.]d[.]ts$/, ""), text)
+    texts.set(relative(config.options.outDir ?? root, name).replace(/[.]d[.]ts$/, ""), text)
   ts.createProgram(config.fileNames, options).emit(undefined, keep, undefined, true)
   return texts
 }
@@ -21,8 +21,15 @@ const isExported = (statement: ts.Statement): boolean =>
   ts.canHaveModifiers(statement) &&
   (ts.getModifiers(statement) ?? []).some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword)
 
+/** Of names that are taken out of an object together the first, under which the declarations list them all. */
+const firstName = (name: ts.BindingName | undefined): string => {
+  if (name === undefined || ts.isIdentifier(name)) return name?.text ?? ""
+  const element = name.elements[0]
+  return element !== undefined && ts.isBindingElement(element) ? firstName(element.name) : ""
+}
+
 const nameOf = (statement: ts.Statement): string => {
-  if (ts.isVariableStatement(statement)) return statement.declarationList.declarations[0]?.name.getText() ?? ""
+  if (ts.isVariableStatement(statement)) return firstName(statement.declarationList.declarations[0]?.name)
   if (ts.isExportDeclaration(statement)) return statement.getText()
   if (
     ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement) || ts.isInterfaceDeclaration(statement) ||

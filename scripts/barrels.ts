@@ -33,7 +33,10 @@ settle("src/chaos/index.ts", barrel(room("chaos"), beside), "npm run index")
 
 // Every subpath by name: a pattern would open the parts of modules, too. The condition is `default`, not `import`: with that
 // `require` is told that there is no such path, where now it loads the module, or says that it is ESM (before Node 20.19).
-const subpath = (path: string) => ({ types: `./dist/${path}.d.ts`, default: `./dist/${path}.js` })
+// The folder's name is there to be read: with effect 4 no file of ours gets so far that it could say what is wrong, but
+// every message of Node and of bundlers ("Cannot find module …/effect/dist/Either.js imported from …") names the file.
+const built = "./dist/needs-effect-3"
+const subpath = (path: string) => ({ types: `${built}/${path}.d.ts`, default: `${built}/${path}.js` })
 const exported = {
   ".": subpath("index"),
   "./chaos": subpath("chaos/index"),

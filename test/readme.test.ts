@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -43,8 +43,8 @@ const excerptOf = (source: string): string => {
   return dedent(withoutRegionMarks(part))
 }
 
-const readme = join(root, "README.md")
-const blocks = existsSync(readme) ? blocksOf(readFileSync(readme, "utf8")) : []
+const readme = readFileSync(join(root, "README.md"), "utf8")
+const blocks = blocksOf(readme)
 const marked = blocks.flatMap((block) => block.source === undefined ? [] : [{ ...block, source: block.source }])
 
 describe("README", () => {
@@ -55,6 +55,26 @@ describe("README", () => {
 
   it.each(marked)("line $line is $source", ({ code, source }) => {
     expect(code).toBe(excerptOf(source))
+  })
+})
+
+describe("README, as its readers find it", () => {
+  it("begins with installing the package, then a call to a real provider, then a clone", () => {
+    const places = ["`npm install effect-llm-resilience ", "OpenAiChat.layerConfig()", "npm ci && npm start"]
+      .map((text) => readme.indexOf(text))
+    expect(places).toEqual([...places].sort((one, other) => one - other))
+    expect(places).not.toContain(-1)
+  })
+
+  it("has the two commands of a clone as its first block of commands", () => {
+    const commands = blocks.find(({ language }) => language === "sh")?.code.split("\n") ?? []
+    expect(commands.map((line) => line.replace(/\s*#.*/, ""))).toEqual(["npm ci && npm start", "npm ci && npm test"])
+  })
+
+  it("has no link that leads nowhere from the page of a registry", () => {
+    const text = blocks.reduce((rest, { code }) => rest.replace(code, ""), readme)
+    const links = Array.from(text.matchAll(/\]\(([^)]+)\)/g), (match) => match[1] ?? "")
+    expect(links.filter((link) => !/^(?:https:|#)/.test(link))).toEqual([])
   })
 })
 

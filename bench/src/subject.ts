@@ -1,5 +1,7 @@
 /** Measures one subject in this process of its own: `node subject.js <what> <name> <size>`, and prints it as JSON. */
+import { throughputs, wholeCalls } from "./calls/client.ts"
 import { concurrency } from "./concurrent/client.ts"
+import { loneChunks } from "./loneChunk/client.ts"
 import { bytes, held, millisOf, nanos } from "./measure.ts"
 import type { Found } from "./run.ts"
 import { decodings } from "./streams/decoders.ts"
@@ -32,8 +34,16 @@ const measure = async (): Promise<Found> => {
       return found(decodings)(Number(size))
     case "concurrent":
       return found(concurrency)()
+    case "call":
+      return found(wholeCalls)()
+    case "throughput":
+      return found(throughputs)()
+    case "loneChunk":
+      return found(loneChunks)()
     default:
-      throw new Error(`measure nanos, bytes, millis, held, decode or concurrent, not "${what}"`)
+      throw new Error(
+        `measure nanos, bytes, millis, held, decode, concurrent, call, throughput or loneChunk, not "${what}"`
+      )
   }
 }
 

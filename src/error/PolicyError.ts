@@ -374,8 +374,9 @@ export class PlanExhausted<E = unknown> extends scrubbed(
 }
 
 /**
- * What had come of a reply when its stream broke, whole and unclipped: text, thinking, the tool calls that were whole, and
- * the usage where the provider had told it.
+ * What had come of a reply when its stream broke: text, thinking, the tool calls that were whole, and the usage where the
+ * provider had told it. It is whole up to the policy's `stream.maxKept`; `omittedCharacters` is there where more came, and
+ * then text, thinking and calls are what came first, without a gap.
  *
  * @since 0.1.0
  * @category models
@@ -384,7 +385,9 @@ export const Received = Schema.Struct({
   text: Schema.String,
   reasoning: Schema.String,
   toolCalls: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, arguments: Schema.String })),
-  usage: Schema.optional(Schema.Struct({ inputTokens: Count, outputTokens: Count, totalTokens: Count }))
+  usage: Schema.optional(Schema.Struct({ inputTokens: Count, outputTokens: Count, totalTokens: Count })),
+  /** How many characters of text, thinking and whole calls came after that and were not kept. */
+  omittedCharacters: Schema.optional(Count)
 })
 
 /**
@@ -411,7 +414,7 @@ export class StreamBroken<E = unknown> extends scrubbed(
 ) {
   declare readonly error: E
   override get message(): string {
-    const { text, toolCalls } = this.received
+    const { omittedCharacters, text, toolCalls } = this.received
     return withPlanNote(
       this,
       sentence(
@@ -419,6 +422,9 @@ export class StreamBroken<E = unknown> extends scrubbed(
           JSON.stringify(this.name)
         } broke after ${text.length} characters and ${toolCalls.length} whole tool ` +
           `call${toolCalls.length === 1 ? "" : "s"}, in attempt ${this.attempts}: ${describeCause(this.error).message}`,
+        omittedCharacters === undefined
+          ? undefined
+          : `A further ${omittedCharacters} characters came and were not kept; to keep more, raise the policy's stream.maxKept.`,
         "What came is in `received`; to begin such a stream anew, set the policy's stream.onBreak to \"restart\"."
       )
     )

@@ -51,6 +51,7 @@
  * - a number: `count(min, max)`, `number({ min | above, max | below })`, `share()`; each takes its words as last argument.
  * - a duration: `duration(range)` reads a `Duration`, `millis(range)` the milliseconds a kernel wants; the range says
  *   `from: "zero"`, `to: "Infinity"`, or `min` and `max`, and in `allowed` what the user is told.
+ * - `boolean`, where somebody else's interface has one; a mode of ours is a `oneOf`.
  * - texts: `oneOf("enforce", "observe")`, `text()`, `name` (redacted), `spelled` (a grammar of its own: `"100 calls"`).
  * - what only code can give: `fn<F>(allowed, "judge errors")`, `value(guard, allowed)`. A file is told so.
  * - what only a file has: `fileOnly` (`$schema`).
@@ -84,7 +85,20 @@ export {
 } from "./form/durations.ts"
 export { defaults, encode, toFile } from "./form/encode.ts"
 export { toJsonSchema } from "./form/jsonSchema.ts"
-export { anything, count, fn, name, number, oneOf, oneOfWith, share, spelled, text, value } from "./form/leaves.ts"
+export {
+  anything,
+  boolean,
+  count,
+  fn,
+  name,
+  number,
+  oneOf,
+  oneOfWith,
+  share,
+  spelled,
+  text,
+  value
+} from "./form/leaves.ts"
 export { at, read } from "./form/read.ts"
 export { schema } from "./form/schema.ts"
 export {

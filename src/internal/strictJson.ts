@@ -5,6 +5,7 @@
  * It walks the text once with a stack of its own, so neither size nor nesting can overflow the call stack.
  */
 import * as Either from "effect/Either"
+import { readByKey } from "./readJson.ts"
 import { mask, redact } from "./redact.ts"
 
 /** Why a text is not an acceptable JSON document. */
@@ -56,9 +57,9 @@ export const parse = (text: string, limits: Limits = {}): Either.Either<Document
     return Either.left(faultAt(text, "TooLarge", limits.maxLength ?? defaults.maxLength))
   }
   const scanned = scan(text, limits.maxDepth ?? defaults.maxDepth)
-  return "reason" in scanned
-    ? Either.left(faultAt(text, scanned.reason, scanned.offset))
-    : Either.right({ value: JSON.parse(text), hazards: scanned.hazards, values: scanned.values })
+  if ("reason" in scanned) return Either.left(faultAt(text, scanned.reason, scanned.offset))
+  const { hasEscapedKey, hazards, values } = scanned
+  return Either.right({ value: hasEscapedKey ? readByKey(text) : JSON.parse(text), hazards, values })
 }
 
 interface Stop {
@@ -111,6 +112,8 @@ const skipBlank = (text: string, from: number): number => {
 interface Scanned {
   readonly hazards: ReadonlyArray<Hazard>
   readonly values: number
+  /** Some engines misread such keys: see `readJson.ts`. */
+  readonly hasEscapedKey: boolean
 }
 
 const scan = (text: string, maxDepth: number): Stop | Scanned => {
@@ -118,6 +121,7 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
   const hazards: Array<Hazard> = []
   let frame: Frame | undefined
   let values = 0
+  let hasEscapedKey = false
   let at = skipBlank(text, 0)
   if (at === text.length) return stop("Empty", 0)
 
@@ -162,7 +166,7 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
     for (;;) {
       if (frame === undefined) {
         const rest = skipBlank(text, at)
-        if (rest === text.length) return { hazards, values }
+        if (rest === text.length) return { hazards, values, hasEscapedKey }
         // `007` or `nullable` is one bad word, `{…}{…}` is a good document with something behind it.
         const glued = rest === at && !"}]\"".includes(text.charAt(at - 1))
         return stop(glued ? "Syntax" : "TrailingContent", rest)
@@ -192,6 +196,7 @@ const scan = (text: string, maxDepth: number): Stop | Scanned => {
           if ("reason" in end) return end
           frame.key = end.escaped ? String(JSON.parse(text.slice(at, end.next))) : text.slice(at + 1, end.next - 1)
           next = end.next
+          hasEscapedKey ||= end.escaped
           hasLoneSurrogate = end.hasLoneSurrogate
         }
         if (hasLoneSurrogate) note(hazards, "LoneSurrogate", at, frames)

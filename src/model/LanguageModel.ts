@@ -34,7 +34,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../error/ModelError.ts"
@@ -195,6 +194,8 @@ export interface Service<out E = LanguageModelError> {
    * run, and again each time it is run. Interrupting the consumer, or taking no more, aborts the request.
    */
   readonly stream: (request: Request) => Stream.Stream<StreamPart.StreamPart, E>
+  /** What keeps this request from being sent to this model, as a failure. Nothing is sent (see {@link check}). */
+  readonly check: (request: Request) => Effect.Effect<void, ModelError.ModelError>
   /** Where `capabilities.resume.vendor` is true: the request as one that can be gone on with. */
   readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }
@@ -313,7 +314,8 @@ const refusal = (
  * `InvalidRequest` (naming every fault); tools, images or structured output that `capabilities` rules out with
  * `UnsupportedFeature`. So `generate` only sees requests that can be sent. Capabilities default to all three.
  *
- * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole.
+ * `stream` may be left out: then it is made from `generate`, and the reply comes in one burst when it is whole. `check` is
+ * what else the model would refuse by itself, and may be left out, too.
  *
  * @since 0.1.0
  * @category constructors
@@ -324,6 +326,7 @@ export const make = <E extends LanguageModelError = never>(options: {
   readonly capabilities?: Partial<Capabilities> | undefined
   readonly generate: (request: Request) => Effect.Effect<Response, E>
   readonly stream?: ((request: Request) => Stream.Stream<StreamPart.StreamPart, E>) | undefined
+  readonly check?: ((request: Request) => Effect.Effect<void, ModelError.ModelError>) | undefined
   readonly resumable?: ((request: Request) => Effect.Effect<Resumable<E>, E>) | undefined
 }): Service<E | ModelError.ModelError> => {
   const model = {
@@ -356,6 +359,11 @@ export const make = <E extends LanguageModelError = never>(options: {
         const refused = refusal(model, request)
         return refused === undefined ? streamed(request) : Stream.fail(refused)
       }),
+    check: (request) =>
+      Effect.suspend(() => {
+        const refused = refusal(model, request)
+        return refused !== undefined ? Effect.fail(refused) : options.check?.(request) ?? Effect.void
+      }),
     ...(resumable === undefined ? {} : {
       resumable: (request: Request) =>
         Effect.suspend((): Effect.Effect<Resumable<E | ModelError.ModelError>, E | ModelError.ModelError> => {
@@ -378,10 +386,11 @@ const hex = (word: number): string => word.toString(16).padStart(8, "0")
  * @since 0.1.0
  * @category constructors
  */
-export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 2 ** 32), 4),
-  (words) => words.map(hex).join("")
-)
+export const freshIdempotencyKey: Effect.Effect<string> = Effect.randomWith((random) => {
+  const word = Effect.map(random.nextIntBetween(0, 2 ** 32), hex)
+  const two = Effect.zipWith(word, word, (first, second) => first + second)
+  return Effect.zipWith(two, two, (first, second) => first + second)
+})
 
 /**
  * Sends one request to the language model of the context and waits for the whole reply.
@@ -391,6 +400,18 @@ export const freshIdempotencyKey: Effect.Effect<string> = Effect.map(
  */
 export const generate = (request: Request): Effect.Effect<Response, LanguageModelError, LanguageModel> =>
   Effect.flatMap(LanguageModel, (model) => model.generate(request))
+
+/**
+ * Whether the language model of the context takes a request, without sending it: numbers out of range, tools or images that
+ * it does not have, an option that its API lacks, and a tool whose schema cannot be written for it, which the error names
+ * with the place and the way out. For the start of a program, with the toolkit that it will use:
+ * `LanguageModel.check({ prompt: "Hi", tools })`. What the vendor itself refuses is known only when it is asked.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const check = (request: Request): Effect.Effect<void, ModelError.ModelError, LanguageModel> =>
+  Effect.flatMap(LanguageModel, (model) => model.check(request))
 
 /**
  * Sends one request to the language model of the context and gives the reply as it comes.

@@ -17,7 +17,7 @@
  * | a schema that holds itself | `$ref` | refused | refused |
  * | names of properties | as they are | `[a-zA-Z0-9_.-]`, 64 at most | `[a-zA-Z0-9_]`, 64 at most |
  *
- * An optional property whose default is null is null when absent, so it needs no list.
+ * An optional property whose default is null needs no list: null and absent mean the same, and null comes back as absent.
  *
  * @example
  * import * as SchemaDialect from "effect-llm-resilience/model/SchemaDialect"

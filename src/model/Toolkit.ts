@@ -287,8 +287,9 @@ export const empty: Toolkit<readonly []> = { [TypeId]: TypeId, tools: [], defini
 
 /**
  * A toolkit of these tools, or everything that is wrong with them: a name twice, a name some provider refuses, a name
- * like `constructor` or `__proto__`, parameters without a JSON Schema or that are not an object, a lossy repair on a
- * read-write tool, a time-out that cannot be, a failure schema on a tool that tells nothing.
+ * like `constructor` or `__proto__`, parameters without a JSON Schema or that are not an object, or whose schema no provider
+ * takes (it refers to what is not in it, or is no JSON), a lossy repair on a read-write tool, a time-out that cannot be, a
+ * failure schema on a tool that tells nothing. What one provider does not take `LanguageModel.check` tells.
  *
  * @since 0.1.0
  * @category constructors

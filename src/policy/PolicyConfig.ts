@@ -37,6 +37,7 @@ import type * as RateLimiter from "./RateLimiter.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import type { RefusedBy } from "./shared/section.ts"
+import type * as StreamPolicy from "./StreamPolicy.ts"
 
 /**
  * The policies of a pipeline, outermost first. Everything may be left out. A policy that has a state (a budget, a circuit
@@ -49,6 +50,8 @@ import type { RefusedBy } from "./shared/section.ts"
 export interface Options {
   /** The name that events and errors carry. Default: `"pipeline"`. */
   readonly name?: string | undefined
+  /** How streams are guarded to their end: time-outs by phase, and what happens when one breaks after its first content. */
+  readonly stream?: StreamPolicy.StreamPolicy | StreamPolicy.Options | undefined
   /** How long the call may take with all its attempts and waits: above zero and finite. */
   readonly totalTimeout?: Duration.DurationInput | undefined
   /** A policy, or one as data in the spelling of `RetryPolicy.decode`, where code may give any `DurationInput`. */
@@ -69,7 +72,10 @@ export interface Options {
   readonly concurrencyLimit?: ConcurrencyLimit.ConcurrencyLimit | ConcurrencyLimit.Options | undefined
   /** A fixed limit of the calls in flight. */
   readonly bulkhead?: Bulkhead.Bulkhead | Bulkhead.Options | undefined
-  /** How long an attempt may take once it is admitted: above zero, finite and less than `totalTimeout`. */
+  /**
+   * How long an attempt may take once it is admitted: above zero, finite and less than `totalTimeout`. Of a stream it counts
+   * to the first content, unless `stream` has a `firstContent`.
+   */
   readonly attemptTimeout?: Duration.DurationInput | undefined
   /** Judges errors that do not know their own verdict, for all policies. Default: `Verdict.of`. */
   readonly verdict?: ((error: unknown) => Verdict.Verdict) | undefined

@@ -177,7 +177,7 @@ const thinkingOf = ({ thinking }: Options): Fields | undefined => {
 const wire: Wire = {
   ids: plainIds(64),
   toolName: /^[a-zA-Z0-9_-]{1,64}$/,
-  floor: { numericEnums: "taken", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+  floor: { numericEnums: "taken", references: "free", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
 }
 
 const path = (baseUrl: string): string =>

@@ -135,7 +135,7 @@ const keyPlace = "https://aistudio.google.com/apikey"
 const wire: Wire = {
   ids: anyIds,
   toolName: /^[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}$/,
-  floor: { numericEnums: "refused", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+  floor: { numericEnums: "refused", references: "bound", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
 }
 
 /** Segments that would lead out of the path of the API. */

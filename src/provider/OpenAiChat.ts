@@ -143,8 +143,13 @@ export const defaults = {
 
 const path = "/chat/completions"
 
-/** OpenAI takes 40 characters as the id of a call. */
-const ownWire: Wire = { ids: plainIds(40), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
+/** OpenAI takes 40 characters as the id of a call, and 1024 as the description of a tool. */
+const ownWire: Wire = {
+  ids: plainIds(40),
+  toolName: /^[a-zA-Z0-9_-]{1,64}$/,
+  floor: { numericEnums: "taken", references: "free" },
+  longestDescription: 1024
+}
 
 /** Mistral takes nine letters and digits, also where another server serves its models. */
 const mistralWire: Wire = { ...ownWire, ids: nineLetters }

@@ -166,7 +166,11 @@ export const defaults = {
 const path = "/responses"
 
 /** The API takes 64 characters as the id of a call. */
-const wire: Wire = { ids: plainIds(64), toolName: /^[a-zA-Z0-9_-]{1,64}$/, floor: { numericEnums: "taken" } }
+const wire: Wire = {
+  ids: plainIds(64),
+  toolName: /^[a-zA-Z0-9_-]{1,64}$/,
+  floor: { numericEnums: "taken", references: "free" }
+}
 
 const switchIssues = (path: string, value: unknown): ReadonlyArray<Issue> =>
   value === undefined || typeof value === "boolean" ? [] : [{ path, found: found(value), allowed: "true or false" }]

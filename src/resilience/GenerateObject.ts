@@ -122,7 +122,8 @@ export type Failure = LanguageModel.LanguageModelError | AnswerError.ObjectRejec
 /**
  * Asks the model for data and decodes its answer; asks again, with what was wrong, as `maxReasks` or `reask` allow, and
  * stops at once when the same failure repeats. Each re-ask has an idempotency key of its own, made from that of the
- * question.
+ * question. A turn that the provider pauses for its own tools (Anthropic's `pause_turn`) goes on by itself, up to 20 times a
+ * question; its text so far is no answer.
  *
  * Fails with the model's own errors, with `ObjectRejected` when re-asking did not help, and with `InvalidOptions`
  * before anything is sent.

@@ -389,6 +389,8 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
           ),
           (report) => Opening.resume(report.value)
         ))),
+    // Whichever step is asked, it must take the request.
+    check: (request) => Effect.forEach(steps, (step) => step.model.check(request), { discard: true }),
     generateWithReport,
     generateOrExhausted: (request) =>
       Effect.map(

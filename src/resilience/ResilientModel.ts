@@ -115,7 +115,8 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
         Effect.tap((opened) => learn(pipeline, limitsIn(opened)))
       )
       return Opening.resume<E | Pipeline.AnyRefusal>(yield* guarded(opening, pipeline, request, usedBy))
-    }))
+    })),
+  check: model.check
 })
 
 /**

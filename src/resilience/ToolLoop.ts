@@ -34,6 +34,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -257,6 +258,21 @@ export type Progress<Tools extends ReadonlyArray<Tool.Any>> =
   /** The model is done. Always the last. */
   | { readonly _tag: "Done"; readonly outcome: RunOutcome<Tools> }
 
+/** How many refused replies a message names; the errors themselves are all in `refused`. */
+const shownRefusals = 8
+
+/** Why replies were refused, each in a word. The last one is most often told as the error itself. */
+const nameRefused = (refused: ReadonlyArray<Refused>): string => {
+  const words = refused.map((reply) =>
+    reply._tag === "ToolCallsRejected"
+      ? Arr.dedupe(reply.rejected.map(({ error }) => error._tag)).join(" and ")
+      : reply._tag
+  )
+  const shown = words.slice(0, shownRefusals)
+  if (words.length > shown.length) shown.push(`${words.length - shown.length} more`)
+  return shown.length === 0 ? "" : ` (${shown.join(", ")})`
+}
+
 /**
  * A run that did not come to its end: why (`error`), and how far it had got (`state`, with the conversation and every
  * re-ask). Give the state to a later run, with a higher limit or a mended handler, and no call that has its answer is run
@@ -276,7 +292,8 @@ export class RunFailed<out E> extends Data.TaggedError("RunFailed")<{
   declare readonly error: E
   override get message(): string {
     const { reasks, steps, toolCalls, usage } = this.state
-    return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${reasks} refused replies and ${usage.totalTokens} tokens: ` +
+    const replies = `${reasks} refused replies${nameRefused(this.refused)}`
+    return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${replies} and ${usage.totalTokens} tokens: ` +
       describeCause(this.error).message
   }
   /** The conversation is for programs; a log gets the counts. */

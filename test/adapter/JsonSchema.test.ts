@@ -215,10 +215,22 @@ describe("every kind of keyword", () => {
     expect(refused({ $schema, ...object({ v }) }, { v: 0 })).toEqual(["v Refinement: must be above 0, got 0"])
   })
 
-  it("takes a boolean exclusiveMinimum for draft 4's, without a $schema", () => {
-    const schema = object({ v: { type: "number", minimum: 0, exclusiveMinimum: true } })
+  it.each([
+    ["no $schema", {}],
+    ["draft 4", { $schema: "http://json-schema.org/draft-04/schema#" }],
+    ["draft 7", { $schema: "http://json-schema.org/draft-07/schema#" }],
+    ["2020-12", { $schema: "https://json-schema.org/draft/2020-12/schema" }]
+  ])("takes a boolean exclusiveMinimum for draft 4's, whatever it says of its edition: %s", (_, edition) => {
+    const v = { type: "number", minimum: 0, exclusiveMinimum: true, maximum: 9, exclusiveMaximum: true }
+    const schema = { ...edition, ...object({ v }) }
     expect(accepted(schema, { v: 1 })).toEqual({ v: 1 })
     expect(refused(schema, { v: 0 })).toEqual(["v Refinement: must be above 0, got 0"])
+    expect(refused(schema, { v: 9 })).toEqual(["v Refinement: must be below 9, got 9"])
+  })
+
+  it("takes parameters for parameters, also where they are named as keywords", () => {
+    const schema = object({ minimum: { type: "integer" }, exclusiveMinimum: true, exclusiveMaximum: false })
+    expect(accepted(schema, { minimum: 1, exclusiveMinimum: "x" })).toEqual({ minimum: 1, exclusiveMinimum: "x" })
   })
 })
 

@@ -22,7 +22,10 @@ const Expected = Schema.Struct({
     input_tokens: Schema.Number,
     output_tokens: Schema.Number,
     total_tokens: Schema.Number,
-    input_tokens_details: Schema.Struct({ cached_tokens: Schema.Number }),
+    input_tokens_details: Schema.Struct({
+      cached_tokens: Schema.Number,
+      cache_write_tokens: Schema.optional(Schema.Number)
+    }),
     output_tokens_details: Schema.Struct({ reasoning_tokens: Schema.Number })
   }))
 })
@@ -67,19 +70,21 @@ recordings("the Responses API", {
       expected.toolCalls.map((call) => ({ _tag: "ToolCall", id: call.id, name: call.name, arguments: call.arguments }))
     )
     const states = response.parts.flatMap((part) =>
-      part._tag === "ProviderPart" || part.providerMetadata === undefined ? [] : [part.providerMetadata]
+      part._tag === "Reasoning" && part.providerMetadata !== undefined ? [part.providerMetadata] : []
     )
     const contents = encrypted(events)
     expect(states.length).toBe(contents.length)
     contents.forEach((content, at) => expect(states[at]).toContain(JSON.stringify(content)))
     expect(response.finishReason).toBe(waitsForTools.test(file) ? "tool-calls" : "stop")
     expect(response.rawFinishReason).toBe(expected.finishReason)
+    const written = expected.usage?.input_tokens_details.cache_write_tokens
     expect({ ...response.usage }).toEqual({
       inputTokens: expected.usage?.input_tokens,
       outputTokens: expected.usage?.output_tokens,
       totalTokens: expected.usage?.total_tokens,
       cachedInputTokens: expected.usage?.input_tokens_details.cached_tokens,
-      reasoningTokens: expected.usage?.output_tokens_details.reasoning_tokens
+      reasoningTokens: expected.usage?.output_tokens_details.reasoning_tokens,
+      ...(written === undefined ? {} : { cacheWriteInputTokens: written })
     })
     expect(response.id).toBeTruthy()
     expect(response.model).not.toBe("asked")

@@ -121,6 +121,20 @@ const rows: ReadonlyArray<{
     says: ["The stream of \"openai\" broke after 3 characters and 1 whole tool call", "attempt 2", "restart"]
   },
   {
+    error: new PolicyError.StreamBroken({
+      name: "openai",
+      attempts: 1,
+      error: new PolicyError.TimedOut({ phase: "idle", limit: wait }),
+      received: { text: "Par", reasoning: "", toolCalls: [], omittedCharacters: 42 }
+    }),
+    verdict: Verdict.make("Fail", { weighs: true, billed: "yes" }),
+    says: [
+      "broke after 3 characters",
+      "A further 42 characters came and were not kept",
+      "raise the policy's stream.maxKept"
+    ]
+  },
+  {
     error: new PolicyError.TimedOut({ phase: "idle", limit: wait }),
     verdict: Verdict.make("Retry", { weighs: true, billed: "maybe" }),
     says: ["The next content of the stream took longer than 5s"]

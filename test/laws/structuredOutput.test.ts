@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { readJson } from "../../src/internal/readJson.ts"
 import * as SchemaDialect from "../../src/model/SchemaDialect.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as StructuredOutput from "../../src/model/StructuredOutput.ts"
@@ -27,9 +28,7 @@ const Order = Schema.Struct({
   unit: Schema.Literal("kilo", "kilometre", "piece"),
   grade: Schema.Literal(1, 12, 123),
   size: Schema.Tuple(Cents, Schema.String),
-  // JSON.parse of Node 24 (24.21) takes a key for the one of an earlier object whose characters are what this one is written
-  // with: after {"i\\":0} it reads {"i\"":1} as {"i\\":1}. So what stands behind a backslash here is a letter.
-  tags: Schema.Record({ key: Schema.String.pipe(Schema.pattern(/^(?:[a-z"]|\\[a-z]){0,3}$/)), value: Schema.Int }),
+  tags: Schema.Record({ key: Schema.String.pipe(Schema.pattern(/^[a-z"\\]{0,4}$/)), value: Schema.Int }),
   more: Schema.Unknown.annotations({
     arbitrary: () => (fc) =>
       fc.oneof(fc.integer(), fc.string({ maxLength: 3 }), fc.array(fc.boolean(), { maxLength: 2 }))
@@ -54,7 +53,7 @@ const growsInto = (part: unknown, whole: unknown): boolean => {
 const documents = <A, I>(schema: Schema.Schema<A, I>, isWrapped: boolean, write = (plain: unknown) => plain) =>
   FastCheck.record({ value: Arbitrary.make(schema), spaced: FastCheck.boolean() }).map(({ spaced, value }) => {
     // Through JSON once, which has no -0.
-    const encoded: unknown = JSON.parse(JSON.stringify(Schema.encodeSync(schema)(value)))
+    const encoded = readJson(JSON.stringify(Schema.encodeSync(schema)(value)))
     return { encoded, text: JSON.stringify(write(isWrapped ? { value: encoded } : encoded), undefined, spaced ? 1 : 0) }
   })
 

@@ -189,14 +189,22 @@ describe("any JSON Schema", () => {
 })
 
 describe("schemas of MCP servers", () => {
-  it("an optional property whose default is null is written as null", () => {
+  it("null for an optional property whose default is null means that it is absent", () => {
     const schema = object({ q: { anyOf: [{ type: "string" }, { type: "null" }], default: null, title: "Q" } })
     const { jsonSchema, restore } = translated("openai-strict", schema)
     expect(jsonSchema.properties.q).toStrictEqual({
       anyOf: [{ type: "string" }, { type: "null" }],
       description: "Default: null."
     })
-    expect(Either.getOrThrow(restore({ q: null })).value).toStrictEqual({ q: null })
+    expect(Either.getOrThrow(restore({ q: null })).value).toStrictEqual({})
+  })
+  it("bounds of draft 4 are written as numbers, also in the plain dialect", () => {
+    const schema = object({ q: { type: "integer", minimum: 1, exclusiveMinimum: true } })
+    for (const dialect of ["plain", "openai-strict"] as const) {
+      expect(translated(dialect, schema).jsonSchema.properties.q).toMatchObject(
+        dialect === "plain" ? { exclusiveMinimum: 1 } : { anyOf: [{ type: "integer", exclusiveMinimum: 1 }, {}] }
+      )
+    }
   })
   it("references are written out, also with something beside them and inside of allOf", () => {
     const schema = object({

@@ -66,10 +66,61 @@ describe("Tool.jsonSchema", () => {
       properties: {
         city: { type: "string", description: "Its English name" },
         unit: { type: "string", enum: ["c", "f"] },
-        when: { type: "string", description: "a string to be decoded into a Date" }
+        when: { type: "string", description: "a string to be decoded into a Date", format: "date-time" }
       },
       additionalProperties: false
     }))
+
+  it("gives dates their format, whatever else is said of them and wherever they stand", () => {
+    const begin = Schema.propertySignature(Schema.Date).annotations({ description: "begin" })
+    const start = Schema.DateTimeUtc.annotations({ description: "start" })
+    class Meeting extends Schema.Class<Meeting>("Meeting")({ begin }) {}
+    const of = (description: string) => ({ type: "string", description, format: "date-time" })
+    expect(
+      schemaOf(Schema.Struct({
+        begin,
+        start,
+        late: Schema.optionalWith(Schema.Date, { default: () => new Date(0) }),
+        maybe: Schema.optional(start),
+        none: Schema.NullOr(start),
+        choice: Schema.Union(Schema.Number, Schema.Literal("now"), start),
+        list: Schema.Array(start),
+        pair: Schema.Tuple(Schema.String, start),
+        byName: Schema.Record({ key: Schema.String, value: start }),
+        meeting: Meeting,
+        own: Schema.transform(Schema.String, Schema.DateFromSelf, {
+          decode: (text) => new Date(text),
+          encode: (date) => date.toISOString()
+        })
+      })).properties
+    ).toMatchObject({
+      begin: { type: "string", format: "date-time" },
+      start: of("start"),
+      late: { type: "string", format: "date-time" },
+      maybe: of("start"),
+      none: { anyOf: [of("start"), { type: "null" }] },
+      choice: { anyOf: [{ type: "number" }, { enum: ["now"] }, of("start")] },
+      list: { items: of("start") },
+      pair: { items: [{ type: "string" }, of("start")] },
+      byName: { additionalProperties: of("start") },
+      meeting: { properties: { begin: of("begin") } },
+      own: { type: "string" }
+    })
+  })
+
+  it("gives dates their format in schemas that hold themselves", () => {
+    interface Event {
+      readonly at: string
+      readonly next?: Event | undefined
+    }
+    const at = Schema.encodedSchema(Schema.Date).annotations({ description: "a string to be decoded into a Date" })
+    const Event: Schema.Schema<Event> = Schema.Struct({ at, next: Schema.optional(Schema.suspend(() => Event)) })
+      .annotations({ identifier: "Event" })
+    expect(schemaOf(Schema.Struct({ first: Event }))).toMatchObject({
+      properties: { first: { properties: { at: { format: "date-time" } } } },
+      $defs: { Event: { properties: { at: { format: "date-time" } } } }
+    })
+  })
 
   it("is an object without properties for a tool without parameters", () => {
     const nothing = { type: "object", properties: {}, additionalProperties: false }

@@ -97,6 +97,23 @@ const limiter = { name, requestsPerMinute: perMinute, tokensPerMinute: perMinute
 const sections = {
   $schema: constant("./policy.schema.json"),
   name,
+  stream: oneof(
+    some({
+      firstContent: constantFrom("10 seconds", "1 minute"),
+      idle: constantFrom("10 seconds", "1.5 minutes"),
+      liveness: short,
+      total: constantFrom("1 hour", "3 days"),
+      peek: oneof(short, constant("0 millis")),
+      onBreak: constantFrom("fail", "truncate"),
+      maxKept: constantFrom(1_000, 100_000_000)
+    }),
+    some({
+      onBreak: constant("resume"),
+      otherwise: constantFrom("fail", "restart", "truncate"),
+      background: boolean(),
+      continuation: constantFrom("never", "allowed")
+    }, "onBreak")
+  ),
   totalTimeout: constantFrom("1 hour", "2 days", "1 week", "36500 days"),
   retry,
   retryBudget: budget,
@@ -165,6 +182,11 @@ const wrong: ReadonlyArray<readonly [string, unknown]> = [
   ["a time-out without a unit", { attemptTimeout: "10" }],
   ["a time-out in another unit", { attemptTimeout: "10 fortnights" }],
   ["a negative time-out", { attemptTimeout: "-1 seconds" }],
+  ["an idle limit as a number", { stream: { idle: 500 } }],
+  ["a break nobody knows", { stream: { onBreak: "retry" } }],
+  ["a background that is a word", { stream: { onBreak: "resume", background: "yes" } }],
+  ["too little kept", { stream: { maxKept: 999 } }],
+  ["an unknown field of a stream", { stream: { firstToken: "1 second" } }],
   ["a retry without a backoff", { retry: { attempts: 3 } }],
   ["a backoff nobody knows", { retry: { backoff: "random", initial: "1 second" } }],
   ["one attempt in total", { retry: { backoff: "immediate", attempts: 1 } }],

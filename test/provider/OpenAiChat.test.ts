@@ -273,7 +273,7 @@ describe("OpenAiChat", () => {
         const error = yield* Effect.flip(fromVariables({}))
         expect(error).toMatchObject({
           _tag: "InvalidOptions",
-          issues: [{ path: "OPENAI_MODEL" }, { path: "OPENAI_API_KEY", found: "nothing" }]
+          issues: [{ path: "OPENAI_MODEL", found: "nothing" }, { path: "OPENAI_API_KEY", found: "nothing" }]
         })
         expect(error.message).toMatch(
           /OPENAI_API_KEY \(found nothing\); allowed: the environment variable set to a key/

@@ -178,7 +178,14 @@ describe.each(Object.entries(vendors))("%s", (name, vendor) => {
   const sentAs = (dialect: SchemaDialect.Dialect) => {
     const { jsonSchema } = searchOf(dialect)
     return dialect === "plain"
-      ? schemaFloor.lay(jsonSchema, { numericEnums: name === "Gemini" ? "refused" : "taken" }).schema
+      ? Either.getOrThrow(
+        schemaFloor.lay(
+          jsonSchema,
+          name === "Gemini"
+            ? { numericEnums: "refused", references: "bound" }
+            : { numericEnums: "taken", references: "free" }
+        )
+      ).schema
       : jsonSchema
   }
   const settings = [

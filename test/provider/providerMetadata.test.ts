@@ -381,6 +381,41 @@ describe("The state of a provider", () => {
       }
     }))
 
+  it.effect("of Gemini is kept and goes back for parts of every kind, and for a signature that stands alone", () =>
+    Effect.gen(function*() {
+      const make = Gemini.make(gemini.options)
+      const parts = [
+        { toolCall: { id: "t", toolType: "GOOGLE_SEARCH_WEB", args: { queries: ["x"] } }, thoughtSignature: "dA==" },
+        { toolResponse: { id: "t", toolType: "GOOGLE_SEARCH_WEB", response: { n: 1 } } },
+        { inlineData: { mimeType: "image/png", data: "AAAA" }, thoughtSignature: "aQ==" },
+        { ofTomorrow: { any: 1 } },
+        { text: "Here." },
+        { thoughtSignature: "bG9uZQ==" }
+      ]
+      const text = JSON.stringify({ candidates: [{ content: { role: "model", parts }, finishReason: "STOP" }] })
+      const whole = yield* withClient(
+        () => chat.json(JSON.parse(text)),
+        Effect.flatMap(make, (model) => model.generate({ prompt: "Hi" }))
+      )
+      const stream = yield* withClient(
+        () => eventStream(`data: ${text}\n\n`),
+        Effect.flatMap(make, (model) => StreamPart.collect(model.stream({ prompt: "Hi" })))
+      )
+      for (const { result: reply } of [whole, stream]) {
+        expect(reply.parts.map((part) => part._tag === "ProviderPart" ? part.kind : part._tag)).toEqual([
+          "toolCall",
+          "toolResponse",
+          "inlineData",
+          "ofTomorrow",
+          "Text",
+          "Text"
+        ])
+        const prompt = Prompt.append("Hi", Response.toMessage(reply), Prompt.user("Thanks"))
+        const sent = [...parts.slice(0, -1), { text: "", thoughtSignature: "bG9uZQ==" }]
+        expect(yield* bodyOf(make, prompt)).toMatchObject({ contents: [{}, { parts: sent }, {}] })
+      }
+    }))
+
   it.effect("that is not what it should be is left out without a word", () =>
     Effect.map(
       bodyOf(

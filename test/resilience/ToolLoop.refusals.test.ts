@@ -30,6 +30,14 @@ describe("a reply that calls nothing and is no answer", () => {
       expect(failed).toMatchObject({ _tag: "RunFailed", error: { _tag: "EmptyReply" }, state: { reasks: 2 } })
     }).pipe(scripted(silence, silence)))
 
+  it.effect("names every refused reply in the message of the run's failure", () =>
+    Effect.gen(function*() {
+      const failed = yield* Effect.flip(start(yield* shop, { maxReasks: 3 }))
+      expect(failed.message).toContain(
+        "4 refused replies (EmptyReply, UnknownTool, WrittenAsText, EmptyReply) and"
+      )
+    }).pipe(scripted(silence, ScriptedModel.toolCall("fnd_item", { item: "lamp" }), written, silence)))
+
   it.effect("is the end where silence is allowed", () =>
     Effect.gen(function*() {
       const outcome = yield* start(yield* shop, { emptyReplies: "accept" })

@@ -1,6 +1,7 @@
 /** A JSON Schema of a stranger, read before any of it is compiled: bounded, plain JSON, whole in itself. */
 import * as Either from "effect/Either"
 import { found } from "../../error/InvalidOptions.ts"
+import * as exclusiveBounds from "../../internal/exclusiveBounds.ts"
 import { isRecord } from "../../internal/record.ts"
 import { excerpt } from "../../internal/redact.ts"
 
@@ -27,9 +28,9 @@ export interface Document {
 /** How many values a schema may consist of, and how deep they may be nested. */
 export const limits = { values: 5_000, depth: 256 } as const
 
-/** Draft 7 is draft 6 with more keywords, and draft 4 is put into its words. */
-const dialects: { readonly [schema: string]: Dialect | "draft-04" | undefined } = {
-  "json-schema.org/draft-04/schema": "draft-04",
+/** Draft 7 is draft 6 with more keywords, and what draft 4 says otherwise is put into its words. */
+const dialects: { readonly [schema: string]: Dialect | undefined } = {
+  "json-schema.org/draft-04/schema": "draft-07",
   "json-schema.org/draft-06/schema": "draft-07",
   "json-schema.org/draft-07/schema": "draft-07",
   "json-schema.org/draft/2019-09/schema": "2019-09",
@@ -123,17 +124,6 @@ interface Findings {
   readonly keywords: Set<string>
 }
 
-/** `exclusiveMaximum: true` beside `maximum: 5` is what is now `exclusiveMaximum: 5`. No later edition knows the boolean. */
-const fromDraft4 = (schema: Json): Json => {
-  let now = schema
-  for (const [bound, exclusive] of [["minimum", "exclusiveMinimum"], ["maximum", "exclusiveMaximum"]] as const) {
-    if (typeof now[exclusive] !== "boolean") continue
-    const { [bound]: limit, [exclusive]: isExclusive, ...rest } = now
-    now = limit === undefined ? rest : { ...rest, [isExclusive === true ? exclusive : bound]: limit }
-  }
-  return now
-}
-
 /** Calls `schema` for every schema in the value of a keyword, and puts its answers there. */
 const mapKeyword = (
   keyword: string,
@@ -150,11 +140,11 @@ const mapKeyword = (
   )
 }
 
-const clean = (root: unknown, draft4: boolean, findings: Findings): unknown => {
+const clean = (root: unknown, findings: Findings): unknown => {
   const rootId = isRecord(root) && typeof root.$id === "string" ? root.$id.replace(/#$/, "") : undefined
   const schema = (value: unknown, path: Path): unknown => {
     if (!isRecord(value)) return value
-    const kept = Object.entries(draft4 ? fromDraft4(value) : value).flatMap(([keyword, inner]) => {
+    const kept = Object.entries(exclusiveBounds.asNumbers(value)).flatMap(([keyword, inner]) => {
       const place = [...path, keyword]
       if (keyword === "$id" && path.length > 0) findings.innerIds.push(place)
       if (dropped.has(keyword)) return []
@@ -240,7 +230,7 @@ const checkEnds = (root: unknown, { references }: Findings) => {
   for (const { path, reference } of references) visit(lookup(root, reference), path)
 }
 
-const dialectOf = (root: unknown): Dialect | "draft-04" | undefined => {
+const dialectOf = (root: unknown): Dialect | undefined => {
   const declared = isRecord(root) ? root.$schema : undefined
   if (declared === undefined) return undefined
   const name = typeof declared === "string" ? declared.replace(/^https?:\/\//, "").replace(/#$/, "") : ""
@@ -257,7 +247,7 @@ export const read = (json: unknown): Either.Either<Document, Fault> => {
     const copied = plainCopy(json)
     const declared = dialectOf(copied)
     const findings: Findings = { patterns: [], references: [], innerIds: [], keywords: new Set() }
-    const schema = clean(copied, declared === undefined || declared === "draft-04", findings)
+    const schema = clean(copied, findings)
     if (!isRecord(schema) && typeof schema !== "boolean") {
       return refuse(
         [],
@@ -273,7 +263,7 @@ export const read = (json: unknown): Either.Either<Document, Fault> => {
     return Either.right({
       schema,
       patterns,
-      dialect: declared === undefined ? guessed : declared === "draft-04" ? "draft-07" : declared
+      dialect: declared ?? guessed
     })
   } catch (cause) {
     if (cause instanceof Refused) return Either.left(cause.fault)

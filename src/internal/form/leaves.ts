@@ -93,6 +93,13 @@ export const oneOfWith = <const All extends ReadonlyArray<string>>(all: All, all
 export const oneOf = <const All extends ReadonlyArray<string>>(...all: All): Required<All[number]> =>
   oneOfWith(all, amongTexts(all))
 
+/** Yes or no. */
+export const boolean: Required<boolean> = plain(
+  (value): value is boolean => typeof value === "boolean",
+  "true or false",
+  { type: "boolean" }
+)
+
 const isText = (value: unknown): value is string => typeof value === "string" && value.trim() !== ""
 
 /** A text that is more than blanks. */

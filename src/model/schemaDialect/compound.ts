@@ -14,7 +14,6 @@ interface Entry {
   readonly required: boolean
   readonly form: Form.Form
   readonly absence: Absence
-  readonly keepsNull: boolean
   readonly written: Node.Node
 }
 
@@ -29,7 +28,7 @@ const freeName = (name: string, allowed: RegExp | undefined, taken: ReadonlySet<
 
 const entryOf = (property: Node.Property, as: string, lowering: Form.Lowering): Entry => {
   const form = lower(property.node, lowering)
-  const base = { name: property.name, as, form, keepsNull: false }
+  const base = { name: property.name, as, form }
   if (property.required || lowering.rules.optional === "omit") {
     return { ...base, required: property.required, absence: "omit", written: form.written }
   }
@@ -38,7 +37,7 @@ const entryOf = (property: Node.Property, as: string, lowering: Form.Lowering): 
   if (!Node.admitsNull(property.node, lowering.plain) || property.nullDefault) {
     const value: Node.Node = { ...form.written, description: undefined, hints: [] }
     const written = unite([value, { ...Node.bare(path), kind: "null" }], about)
-    return { ...base, required: true, absence: "null", keepsNull: property.nullDefault, written }
+    return { ...base, required: true, absence: "null", written }
   }
   const list: Node.Node = {
     ...about,
@@ -132,7 +131,7 @@ const writeEntry = (entry: Entry, value: Node.Json, run: Form.Run): ReadonlyArra
   if (part === undefined) {
     return entry.absence === "omit" ? [] : [[entry.as, entry.absence === "null" ? null : []]]
   }
-  const inner = part === null && entry.keepsNull ? null : Form.written(entry.form, part, run)
+  const inner = Form.written(entry.form, part, run)
   return [[entry.as, entry.absence === "list" ? [inner] : inner]]
 }
 
@@ -192,9 +191,7 @@ const restoreObject = (
 
 /** The value of a property that is there, or nothing. */
 const restoreEntry = (entry: Entry, part: unknown, run: Form.Run): Form.Restored | undefined => {
-  if (part === null && entry.absence === "null") {
-    return entry.keepsNull ? Form.under([entry.as], Form.asWritten(null)) : undefined
-  }
+  if (part === null && entry.absence === "null") return undefined
   if (entry.absence !== "list") return Form.under([entry.as], Form.restored(entry.form, part, run))
   if (!Array.isArray(part) || part.length > 1) {
     return Form.under(

@@ -2,14 +2,11 @@
 import * as Either from "effect/Either"
 import * as JSONSchema from "effect/JSONSchema"
 import * as AST from "effect/SchemaAST"
+import * as exclusiveBounds from "../../internal/exclusiveBounds.ts"
 import { isRecord } from "../../internal/record.ts"
 import { excerpt } from "../../internal/redact.ts"
-
-interface Fault {
-  readonly path: ReadonlyArray<string | number>
-  readonly problem: string
-  readonly remedy: string
-}
+import { Dates } from "./dateFormat.ts"
+import { dataKeywords, type Fault, faultOf, namedSchemas } from "./sendableSchema.ts"
 
 interface ObjectSchema {
   readonly type: "object"
@@ -21,27 +18,21 @@ type Json = { readonly [keyword: string]: unknown }
 
 const wrap = "Wrap the parameters in a Schema.Struct, with the present schema as one of its fields."
 
-/** Keywords whose value is data, not a schema. */
-const dataKeywords = new Set(["default", "examples", "enum", "const", "required"])
-
-/** Keywords whose value is a record of schemas, so that its keys are names and not keywords. */
-const namedSchemas = new Set(["properties", "patternProperties", "$defs", "definitions"])
-
 /**
  * Effect gives its special schemas an `$id`; two of the same in one document are an error to a validator, and some
- * providers refuse the keyword altogether.
+ * providers refuse the keyword altogether. An annotation may hold bounds of draft 4, which no provider takes.
  */
-const withoutIds = (schema: unknown): unknown =>
+const acceptable = (schema: unknown): unknown =>
   Array.isArray(schema)
-    ? schema.map(withoutIds)
+    ? schema.map(acceptable)
     : isRecord(schema)
     ? Object.fromEntries(
-      Object.entries(schema).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
+      Object.entries(exclusiveBounds.asNumbers(schema)).flatMap(([keyword, value]): ReadonlyArray<[string, unknown]> =>
         keyword === "$id"
           ? []
           : [[
             keyword,
-            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : withoutIds(value)
+            dataKeywords.has(keyword) ? value : namedSchemas.has(keyword) ? named(value) : acceptable(value)
           ]]
       )
     )
@@ -49,7 +40,7 @@ const withoutIds = (schema: unknown): unknown =>
 
 const named = (schemas: unknown): unknown =>
   isRecord(schemas)
-    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, withoutIds(schema)]))
+    ? Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, acceptable(schema)]))
     : schemas
 
 /** The side of a schema that meets the JSON, without refinements and laziness round it. */
@@ -92,7 +83,7 @@ const generationFault = (cause: unknown): Fault => {
   }
 }
 
-/** The JSON Schema of parameters, or what stands in its way. */
+/** The JSON Schema of parameters, or what stands in its way: what is refused here no provider would take. */
 export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
   const definitions: Record<string, JSONSchema.JsonSchema7> = {}
   let schema: unknown
@@ -101,7 +92,12 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
   } catch (cause) {
     return Either.left(generationFault(cause))
   }
-  const root = withoutIds(schema)
+  const unsendable = faultOf(
+    isRecord(schema) && Object.keys(definitions).length > 0 ? { ...schema, $defs: definitions } : schema
+  )
+  if (unsendable !== undefined) return Either.left(unsendable)
+  const dates = new Dates(definitions)
+  const root = acceptable(dates.in(ast, schema))
   if (!isRecord(root)) return Either.left({ path: [], problem: "the parameters have no JSON Schema", remedy: wrap })
   if (takesNothing(ast) && root.type !== "object") {
     return Either.right({ type: "object", properties: {}, additionalProperties: false, ...annotationsOf(root) })
@@ -121,6 +117,6 @@ export const generate = (ast: AST.AST): Either.Either<ObjectSchema, Fault> => {
     })
   }
   const properties = isRecord(root.properties) ? root.properties : {}
-  const $defs = Object.keys(definitions).length === 0 ? {} : { $defs: named(definitions) }
+  const $defs = Object.keys(definitions).length === 0 ? {} : { $defs: named(dates.definitions) }
   return Either.right({ ...root, type: "object", properties, ...$defs })
 }

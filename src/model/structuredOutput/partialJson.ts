@@ -4,6 +4,7 @@
  * display only: a part is never the whole.
  */
 import * as Option from "effect/Option"
+import { readJson } from "../../internal/readJson.ts"
 
 /** Where the reader is: what may come next. */
 type Expect = "value" | "valueOrEnd" | "key" | "keyOrEnd" | "colon" | "commaOrEnd" | "end"
@@ -96,8 +97,7 @@ export const partial = (text: string): Option.Option<unknown> => {
   const known = certain(text)
   if (known === undefined) return Option.none()
   try {
-    const value: unknown = JSON.parse(known.text + known.closers)
-    return Option.some(value)
+    return Option.some(readJson(known.text + known.closers))
   } catch {
     return Option.none()
   }

@@ -11,9 +11,11 @@ import { section as hedge } from "../hedge/section.ts"
 import { section as rateLimiter } from "../rateLimiter/section.ts"
 import { section as retry } from "../retry/section.ts"
 import { section as retryBudget } from "../retryBudget/section.ts"
+import { section as stream } from "../streamPolicy/section.ts"
 import { attemptTimeout, totalTimeout } from "../timeout/section.ts"
 
 export const sections = [
+  stream,
   totalTimeout,
   retry,
   retryBudget,

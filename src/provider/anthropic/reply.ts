@@ -163,6 +163,15 @@ export const noCounts: Counts = {
 const later = (before: number | undefined, value: unknown): number | undefined =>
   count(value) || (before ?? count(value))
 
+/** What was written to the cache, where a server tells only how long each part of it is kept there. */
+const writtenByLifetime = (value: unknown): number | undefined => {
+  if (!isRecord(value)) return undefined
+  const counts = [count(value["ephemeral_5m_input_tokens"]), count(value["ephemeral_1h_input_tokens"])]
+  return counts.every((each) => each === undefined)
+    ? undefined
+    : counts.reduce<number>((sum, each) => sum + (each ?? 0), 0)
+}
+
 /** Counts of a stream are totals so far. What a later event leaves out, or gives as 0, is known from an earlier one. */
 export const readCounts = (before: Counts, value: unknown): Counts => {
   if (!isRecord(value)) return before
@@ -170,7 +179,10 @@ export const readCounts = (before: Counts, value: unknown): Counts => {
   return {
     input: later(before.input, value["input_tokens"]) ?? 0,
     cacheRead: later(before.cacheRead, value["cache_read_input_tokens"]),
-    cacheWrite: later(before.cacheWrite, value["cache_creation_input_tokens"]),
+    cacheWrite: later(
+      before.cacheWrite,
+      value["cache_creation_input_tokens"] ?? writtenByLifetime(value["cache_creation"])
+    ),
     output: later(before.output, value["output_tokens"]) ?? 0,
     reasoning: isRecord(details) ? later(before.reasoning, details["thinking_tokens"]) : before.reasoning
   }
@@ -182,14 +194,17 @@ export const usageOf = (counts: Counts): Usage => {
     counts.input + (counts.cacheRead ?? 0) + (counts.cacheWrite ?? 0),
     Number.MAX_SAFE_INTEGER
   )
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens: counts.output,
-    totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
-    reasoningTokens: counts.reasoning,
-    cachedInputTokens: counts.cacheRead,
-    cacheWriteInputTokens: counts.cacheWrite
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens: counts.output,
+      totalTokens: Math.min(inputTokens + counts.output, Number.MAX_SAFE_INTEGER),
+      reasoningTokens: counts.reasoning,
+      cachedInputTokens: counts.cacheRead,
+      cacheWriteInputTokens: counts.cacheWrite
+    }),
+    { disableValidation: true }
+  )
 }
 
 const partsOf = (
@@ -216,11 +231,7 @@ const partsOf = (
       case "Reasoning": {
         const metadata = metadataOf(block.state, provider)
         if (block.text !== "" || metadata !== undefined) {
-          parts.push({
-            _tag: "Reasoning",
-            text: block.text,
-            ...(metadata === undefined ? {} : { providerMetadata: metadata })
-          })
+          parts.push({ _tag: "Reasoning", text: block.text, ...definedFields({ providerMetadata: metadata }) })
         }
         break
       }
@@ -247,13 +258,14 @@ export const refused = (
 ): ModelError.ModelError => {
   const details = isRecord(told) ? told : {}
   const category = nonBlank(details["category"])
-  const detail = nonBlank(details["explanation"])
   return new ModelError.ContentFiltered({
     ...facts,
     stage: "completion",
     billed: usage.totalTokens > 0 ? "yes" : "maybe",
-    ...(category === undefined ? {} : { categories: [category] }),
-    ...(detail === undefined ? {} : { detail })
+    ...definedFields({
+      categories: category === undefined ? undefined : [category],
+      detail: nonBlank(details["explanation"])
+    })
   })
 }
 
@@ -277,17 +289,14 @@ const fromMessage = (
   if (finishReason === "content-filter" && !parts.right.some(saysSomething)) {
     return Either.left(refused(facts, body["stop_details"], usage))
   }
-  const id = nonBlank(body["id"])
   return Either.right(
     new Response.Response({
-      ...(id === undefined ? {} : { id }),
+      ...definedFields({ id: nonBlank(body["id"]), rawFinishReason: said, requestId: facts.requestId }),
       model: nonBlank(body["model"]) ?? facts.model,
       parts: parts.right,
       finishReason,
-      ...(said === undefined ? {} : { rawFinishReason: said }),
-      usage,
-      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-    })
+      usage
+    }, { disableValidation: true })
   )
 }
 

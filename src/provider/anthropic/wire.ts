@@ -1,8 +1,8 @@
 /** Anthropic's Messages API on the wire: how a request is written. Pure. */
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { type Fields, isRecord } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
+import { citedBlock, withoutRepetition } from "../shared/citedText.ts"
 import { historicObject } from "../shared/historicArguments.ts"
 import { describedSchema, type PreparedRequest } from "../shared/preparedRequest.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
@@ -42,26 +42,15 @@ const ownBlock = (part: Prompt.ProviderPart, provider: string): ReadonlyArray<Fi
   return block === undefined ? [] : [block]
 }
 
-/** A text with what it rests on. In a stream the citations follow their text, and stand at a text without characters. */
-const citedBlock = (part: Prompt.TextPart, provider: string): ReadonlyArray<Fields> | undefined => {
-  const block = providerMetadata.recordIn(providerMetadata.read("anthropic", provider, "cited", part.providerMetadata))
-  return block !== undefined && (part.text === "" || part.text === block["text"]) ? [block] : undefined
+const cited = (part: Prompt.TextPart, provider: string): ReadonlyArray<Fields> | undefined => {
+  const block = citedBlock(part, providerMetadata.read("anthropic", provider, "cited", part.providerMetadata))
+  return block === undefined ? undefined : [block]
 }
-
-/** The end of a text that the next block says once more, with its citations, is left out. */
-const withoutRepetition = (blocks: ReadonlyArray<Fields>): ReadonlyArray<Fields> =>
-  blocks.flatMap((block, at): ReadonlyArray<Fields> => {
-    const next = blocks[at + 1]
-    const [text, cited] = [block["text"], next?.["text"]]
-    const isRepeated = typeof text === "string" && typeof cited === "string" && next?.["citations"] !== undefined &&
-      block["citations"] === undefined && text.endsWith(cited)
-    return isRepeated ? textBlock(text.slice(0, text.length - cited.length)) : [block]
-  })
 
 const assistantBlocks = (part: Prompt.AssistantPart, provider: string): ReadonlyArray<Fields> => {
   switch (part._tag) {
     case "Text":
-      return citedBlock(part, provider) ?? textBlock(part.text)
+      return cited(part, provider) ?? textBlock(part.text)
     case "Reasoning":
       return thinkingBlock(part, provider)
     case "ProviderPart":
@@ -97,7 +86,7 @@ const turnOf = (message: Prompt.Message, provider: string): Turn | undefined => 
       return {
         role: "assistant",
         content: withoutLooseEnd(
-          withoutRepetition(message.content.flatMap((part) => assistantBlocks(part, provider)))
+          withoutRepetition(message.content.flatMap((part) => assistantBlocks(part, provider)), "citations")
         )
       }
     case "Tool":

@@ -6,8 +6,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import type * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
@@ -30,11 +29,11 @@ export interface RawCall {
 export const metadataOf = (signature: string | undefined, provider: string): string | undefined =>
   signature === undefined ? undefined : providerMetadata.write("gemini", provider, "signature", signature)
 
-/** What a part says; a text without characters may still be signed. Parts that say nothing to us (images, code that the provider ran) are left out. */
+/** What a part says; a text without characters may still be signed. */
 export type ReadPart =
   | { readonly kind: "text" | "reasoning"; readonly text: string; readonly signature: string | undefined }
   | { readonly kind: "call"; readonly call: RawCall }
-  /** What Google did by itself: code and its result, and the sources of the reply, which are never sent back. */
+  /** What Google did by itself: code and its result, pictures, and the sources of the reply, which are never sent back. */
   | {
     readonly kind: "own"
     readonly name: string
@@ -102,9 +101,8 @@ export const usageOf = (counts: Counts): Usage => {
     inputTokens,
     outputTokens,
     totalTokens: counts.total ?? sum(inputTokens, outputTokens),
-    ...(counts.thoughts === undefined ? {} : { reasoningTokens: counts.thoughts }),
-    ...(counts.cached === undefined ? {} : { cachedInputTokens: counts.cached })
-  })
+    ...definedFields({ reasoningTokens: counts.thoughts, cachedInputTokens: counts.cached })
+  }, { disableValidation: true })
 }
 
 // Ends ----------------------------------------------------------------------------------------------------------------
@@ -126,13 +124,13 @@ export const filtered = (
 ): ModelError.ModelError =>
   new ModelError.ContentFiltered({
     provider: facts.provider,
-    ...(facts.model === undefined ? {} : { model: facts.model }),
-    ...(facts.requestId === undefined ? {} : { requestId: facts.requestId }),
-    ...(facts.status === undefined ? {} : { status: facts.status }),
+    ...definedFields({ model: facts.model, requestId: facts.requestId, status: facts.status }),
     stage: "completion",
     billed: usage.totalTokens > 0 ? "yes" : "maybe",
-    ...(said === undefined ? {} : { detail: `finishReason: ${said}` }),
-    ...(blocked.length === 0 ? {} : { categories: blocked })
+    ...definedFields({
+      detail: said === undefined ? undefined : `finishReason: ${said}`,
+      categories: blocked.length === 0 ? undefined : blocked
+    })
   })
 
 // Frames --------------------------------------------------------------------------------------------------------------
@@ -150,9 +148,6 @@ class Unreadable {
 
 const knownFields = ["candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"]
 
-/** What Google does by itself, as parts name it. */
-const ownFields = ["executableCode", "codeExecutionResult"]
-
 /** What the candidate says of its sources. */
 const sourceFields = ["groundingMetadata", "citationMetadata", "urlContextMetadata"]
 
@@ -167,7 +162,7 @@ export const ownPartOf = (
   providerMetadata: providerMetadata.write(
     "gemini",
     provider,
-    ownFields.includes(part.name) ? "part" : "source",
+    sourceFields.includes(part.name) ? "source" : "part",
     rawAt(text, part.path) ?? JSON.stringify(part.fields)
   )
 })
@@ -186,13 +181,17 @@ const readPart = (part: unknown, candidate: number, index: number): ReadPart | U
       }
       : wrong(".functionCall is not an object")
   }
-  const name = ownFields.find((field) => isRecord(part[field]))
-  if (name !== undefined) {
-    return { kind: "own", name, fields: part, path: ["candidates", candidate, "content", "parts", index] }
+  const { text: given } = part
+  if (given === undefined || given === null || given === "") {
+    // Code that Google ran, tools of its own, pictures, and kinds that nobody knows yet.
+    const name = Object.keys(part).find((field) => isRecord(part[field]))
+    if (name !== undefined) {
+      return { kind: "own", name, fields: part, path: ["candidates", candidate, "content", "parts", index] }
+    }
   }
-  const text = part["text"]
-  if (text === undefined || text === null || (text === "" && signature === undefined)) return undefined
+  const text = given ?? ""
   if (typeof text !== "string") return wrong(".text is not a text")
+  if (text === "" && signature === undefined) return undefined
   return { kind: part["thought"] === true ? "reasoning" : "text", text, signature }
 }
 
@@ -294,7 +293,7 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
       continue
     }
     const metadata = metadataOf(part.kind === "call" ? part.call.signature : part.signature, provider)
-    const metadataField = metadata === undefined ? {} : { providerMetadata: metadata }
+    const metadataField = definedFields({ providerMetadata: metadata })
     if (part.kind !== "call") {
       const tag = part.kind === "text" ? "Text" : "Reasoning"
       const last = parts.at(-1)
@@ -338,14 +337,12 @@ export const decode = (
     }
     return Either.right(
       new Response.Response({
-        ...(frame.id === undefined ? {} : { id: frame.id }),
+        ...definedFields({ id: frame.id, rawFinishReason: frame.finishReason, requestId: facts.requestId }),
         model: frame.model ?? who.model,
         parts,
         finishReason,
-        ...(frame.finishReason === undefined ? {} : { rawFinishReason: frame.finishReason }),
-        usage,
-        ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-      })
+        usage
+      }, { disableValidation: true })
     )
   })
 }

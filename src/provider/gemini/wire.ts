@@ -1,6 +1,5 @@
 /** Gemini's generateContent on the wire: how a request is written. Pure. */
-import { isRecord } from "../../internal/record.ts"
-import { definedFields, type Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"

@@ -12,7 +12,16 @@ import * as ProviderError from "../ProviderError.ts"
 import { isFault } from "../shared/errorBody.ts"
 import { endingWord, failureOf, finishReasonOf, type Held } from "../shared/finishReasons.ts"
 import type { Incoming, Who } from "../shared/httpExchange.ts"
-import { count, type Facts, factsIn, malformed, nonBlank, orEmptyObject, parse } from "../shared/jsonBody.ts"
+import {
+  count,
+  type Facts,
+  factsIn,
+  malformed,
+  nonBlank,
+  orEmptyObject,
+  parse,
+  saysSomething
+} from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
@@ -39,6 +48,8 @@ const WireMessage = Schema.Struct({
   reasoning: Schema.optional(Schema.Unknown),
   reasoning_text: Schema.optional(Schema.Unknown),
   reasoning_details: Schema.optional(Schema.Unknown),
+  annotations: Schema.optional(Schema.Unknown),
+  executed_tools: Schema.optional(Schema.Unknown),
   tool_calls: Nullish(Schema.Array(WireToolCall)),
   function_call: Nullish(WireFunction)
 })
@@ -138,7 +149,7 @@ export const contentParts = (content: WireMessage["content"]): ReadonlyArray<Res
 }
 
 /** What was written at a path of the reply, to the letter. */
-type Raw = (path: ReadonlyArray<string | number>) => string | undefined
+export type Raw = (path: ReadonlyArray<string | number>) => string | undefined
 
 /** Arguments sent as an object are taken as they were written: parsing and printing would lose digits and repeated keys. */
 const argumentsText = (value: unknown, raw: Raw, path: ReadonlyArray<string | number>): string =>
@@ -184,12 +195,26 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
       id,
       name: call.function.name,
       arguments: orEmptyObject(argumentsText(call.function.arguments, raw, ["tool_calls", index])),
-      ...(metadata === undefined ? {} : { providerMetadata: metadata })
+      ...definedFields({ providerMetadata: metadata })
     }
   })
 }
 
-/** Reasoning, then text (or the refusal in its place), then tool calls. */
+/** What servers tell beside a message of its sources (OpenAI, OpenRouter) and of tools that they ran themselves (Groq). */
+const besideFields = ["annotations", "executed_tools"] as const
+
+/** That, as parts keep it. A request has no place for it, so it is sent to nobody. */
+export const ownParts = (message: Fields, raw: Raw, provider: string): ReadonlyArray<Prompt.ProviderPart> =>
+  besideFields.flatMap((kind): ReadonlyArray<Prompt.ProviderPart> => {
+    const list = message[kind]
+    return !Array.isArray(list) || list.length === 0 ? [] : [{
+      _tag: "ProviderPart",
+      kind,
+      providerMetadata: providerMetadata.write("chat", provider, kind, raw([kind]) ?? JSON.stringify(list))
+    }]
+  })
+
+/** Reasoning, then text (or the refusal in its place), then tool calls, and what stands beside them. */
 const partsOf = (message: WireMessage, raw: Raw, provider: string): ReadonlyArray<Response.Part> => {
   const thinking = nonBlank(thinkingIn(message))
   const content = contentParts(message.content)
@@ -198,7 +223,8 @@ const partsOf = (message: WireMessage, raw: Raw, provider: string): ReadonlyArra
     ...(thinking === undefined ? [] : [{ _tag: "Reasoning", text: thinking } as const]),
     ...content,
     ...(refusal === undefined || content.some((part) => part._tag === "Text") ? [] : [Prompt.text(refusal)]),
-    ...toolCalls(message, raw, provider)
+    ...toolCalls(message, raw, provider),
+    ...ownParts(message, raw, provider)
   ]
 }
 
@@ -222,17 +248,20 @@ export const usageOf = (value: unknown): Usage => {
   const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens") ??
     count(usage["reasoning_tokens"])
   const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
-    count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"])
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    // OpenRouter's word, and that of gateways to Anthropic.
-    cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
-      count(usage["cache_creation_input_tokens"])
-  }))
+    count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"]) ?? count(usage["cache_read_input_tokens"])
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      // The word of OpenAI and OpenRouter, and those of gateways to Anthropic.
+      cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
+        detail(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** The wrong places of a body, on one line. */
@@ -273,28 +302,25 @@ const fromChoice = (
   const finishReason = nonBlank(choice.message.refusal) === undefined
     ? finishReasonOf(word, heldIn(parts))
     : "content-filter"
-  if (finishReason === "content-filter" && parts.length === 0) {
+  if (finishReason === "content-filter" && !parts.some(saysSomething)) {
     const categories = filteredCategories(choice.content_filter_results)
     return Either.left(
       new ModelError.ContentFiltered({
         ...facts,
         stage: "completion",
         billed,
-        ...(categories.length === 0 ? {} : { categories })
+        ...definedFields({ categories: categories.length === 0 ? undefined : categories })
       })
     )
   }
-  const id = nonBlank(frame.id)
   return Either.right(
     new Response.Response({
-      ...(id === undefined ? {} : { id }),
+      ...definedFields({ id: nonBlank(frame.id), rawFinishReason: word, requestId: facts.requestId }),
       model: nonBlank(frame.model) ?? facts.model,
       parts,
       finishReason,
-      ...(word === undefined ? {} : { rawFinishReason: word }),
-      usage,
-      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-    })
+      usage
+    }, { disableValidation: true })
   )
 }
 

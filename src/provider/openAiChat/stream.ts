@@ -1,7 +1,9 @@
 /** OpenAI's chat completions on the wire: how a stream is read, chunk by chunk. Pure; lenient where real servers differ. */
+import * as Chunk from "effect/Chunk"
+import * as HashSet from "effect/HashSet"
 import * as ModelError from "../../error/ModelError.ts"
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import { type Fields, isRecord } from "../../internal/record.ts"
+import type { ProviderPart } from "../../model/Prompt.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as decode from "../shared/decode.ts"
@@ -13,7 +15,7 @@ import { factsOf } from "../shared/sse.ts"
 import * as calls from "./calls.ts"
 import * as choices from "./choices.ts"
 import * as repeatedText from "./repeatedText.ts"
-import { contentParts, thinkingIn, usageOf } from "./reply.ts"
+import { contentParts, ownParts, type Raw, thinkingIn, usageOf } from "./reply.ts"
 
 /** What is known of the request, as far as its reply is read by it. */
 export interface Expected {
@@ -37,6 +39,9 @@ export interface State {
   readonly finishReason: string | undefined
   readonly usage: Usage.Usage
   readonly filtered: ReadonlyArray<string>
+  /** What stands beside the message, in its order and each once: it is sent on at the end, so that it cuts no text. */
+  readonly own: Chunk.Chunk<ProviderPart>
+  readonly ownSeen: HashSet.HashSet<string>
 }
 
 const initial = (wanted: choices.Wanted): State => ({
@@ -51,7 +56,9 @@ const initial = (wanted: choices.Wanted): State => ({
   hasDeltas: false,
   finishReason: undefined,
   usage: Usage.zero,
-  filtered: []
+  filtered: [],
+  own: Chunk.empty(),
+  ownSeen: HashSet.empty()
 })
 
 /** A chunk under way: the state it leads to, the parts it gives, and what is wrong with it. */
@@ -148,8 +155,6 @@ const withMessage = (draft: Draft, message: Fields): Draft => {
   return next
 }
 
-type Raw = (path: ReadonlyArray<string | number>) => string | undefined
-
 const withCalls = (draft: Draft, delta: Fields, take: typeof calls.takeWhole, raw: Raw, expected: Expected): Draft => {
   const { function_call: legacy, tool_calls: list } = delta
   const given = isAbsent(list) ? (isAbsent(legacy) ? [] : [{ index: 0, function: legacy }]) : list
@@ -171,6 +176,20 @@ const withCalls = (draft: Draft, delta: Fields, take: typeof calls.takeWhole, ra
 
 const takePiece: typeof calls.takeWhole = (into, _at, given, raw) => calls.take(into, given, raw)
 
+const withOwn = (draft: Draft, holder: Fields, raw: Raw, provider: string): Draft => {
+  const news = ownParts(holder, raw, provider).filter(({ providerMetadata }) =>
+    !HashSet.has(draft.state.ownSeen, providerMetadata)
+  )
+  return news.length === 0 ? draft : {
+    ...draft,
+    state: {
+      ...draft.state,
+      own: Chunk.appendAll(draft.state.own, Chunk.fromIterable(news)),
+      ownSeen: HashSet.union(draft.state.ownSeen, news.map(({ providerMetadata }) => providerMetadata))
+    }
+  }
+}
+
 /** What a choice says of the end: the reason, the filters that fired, what it cost. */
 const withEnd = (draft: Draft, choice: Fields): Draft => {
   const { content_filter_results: filters, finish_reason: finishReason, usage } = choice
@@ -189,7 +208,7 @@ const withEnd = (draft: Draft, choice: Fields): Draft => {
 }
 
 /** A choice of the reply. Its `delta` is a piece; a `message` is the whole, first or once more. */
-const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected: Expected): Draft => {
+const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected: Expected, provider: string): Draft => {
   const { delta, finish_reason: finishReason, message } = choice
   if (!isAbsent(delta) && !isRecord(delta)) return faulty(draft, `choices.${at}.delta is no object`)
   if (!isAbsent(message) && !isRecord(message)) return faulty(draft, `choices.${at}.message is no object`)
@@ -200,6 +219,7 @@ const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected:
   let next = draft
   if (isRecord(delta)) {
     next = withCalls(withContent(next, delta), delta, takePiece, raw("delta"), expected)
+    next = withOwn(next, delta, raw("delta"), provider)
     if (next.state !== draft.state && !next.state.hasDeltas) {
       next = { ...next, state: { ...next.state, hasDeltas: true } }
     }
@@ -207,7 +227,12 @@ const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected:
   if (isRecord(message) && next.fault === undefined) {
     // Where no delta came, messages may be the pieces, or each the whole so far: their texts tell.
     const said = next.state.hasDeltas ? withMessage(next, message) : withContent(next, message)
-    next = withCalls(said, message, calls.takeWhole, raw("message"), expected)
+    next = withOwn(
+      withCalls(said, message, calls.takeWhole, raw("message"), expected),
+      message,
+      raw("message"),
+      provider
+    )
   }
   return withEnd(next, choice)
 }
@@ -238,7 +263,7 @@ const read = (facts: decode.Facts, state: State, message: decode.Message, expect
   const [followed, places] = choices.select(state.followed, all, message.text, state.finishReason !== undefined)
   let next: Draft = followed === state.followed ? draft : { ...draft, state: { ...state, followed } }
   for (const place of places) {
-    if (next.fault === undefined) next = withChoice(next, place, expected)
+    if (next.fault === undefined) next = withChoice(next, place, expected, facts.provider)
   }
   const usage = usageIn(chunk)
   if (usage !== undefined) next = { ...next, state: { ...next.state, usage: usageOf(usage) } }
@@ -250,10 +275,10 @@ const read = (facts: decode.Facts, state: State, message: decode.Message, expect
 }
 
 /** What was held back until the end: an index that might have been an alternative's, a text that might be the whole. */
-const settled = (state: State, expected: Expected): Draft => {
+const settled = (state: State, expected: Expected, provider: string): Draft => {
   const draft: Draft = { state, parts: [], fault: undefined }
   const places = choices.rest(state.followed, state.finishReason !== undefined)
-  return released(places.reduce((next, place) => withChoice(next, place, expected), draft), undefined)
+  return released(places.reduce((next, place) => withChoice(next, place, expected, provider), draft), undefined)
 }
 
 const end = (
@@ -262,7 +287,7 @@ const end = (
   ending: decode.Ending,
   expected: Expected
 ): ReadonlyArray<StreamPart.StreamPart> | ModelError.ModelError | undefined => {
-  const { fault, parts, state } = settled(before, expected)
+  const { fault, parts, state } = settled(before, expected, facts.provider)
   if (fault !== undefined) return new ModelError.MalformedResponse({ ...factsOf(facts), reason: fault })
   if (state.finishReason === undefined && ending !== "done") return undefined
   const { all } = state.calls
@@ -283,6 +308,7 @@ const end = (
   }
   if (!state.isStarted) parts.unshift(startOf({}, facts))
   calls.close(state.calls, facts.provider, parts)
+  for (const part of state.own) parts.push(part)
   parts.push(StreamPart.finish({ reason, rawReason: state.finishReason, usage: state.usage }))
   return parts
 }

@@ -1,4 +1,5 @@
 /** OpenAI's chat completions on the wire: how a request is written. Pure. */
+import { readJson } from "../../internal/readJson.ts"
 import { definedFields, type Fields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
@@ -39,7 +40,7 @@ const joined = (parts: ReadonlyArray<Prompt.AssistantPart>, tag: "Text" | "Reaso
 const extraContent = (call: Prompt.ToolCallPart, provider: string): unknown => {
   const state = providerMetadata.read("chat", provider, "extra_content", call.providerMetadata)
   try {
-    return state === undefined ? undefined : JSON.parse(state)
+    return state === undefined ? undefined : readJson(state)
   } catch {
     return undefined
   }

@@ -23,6 +23,7 @@ import { requestIdOf } from "../shared/httpExchange.ts"
 import type { Answer, KeptExchange, Protocol } from "../shared/httpModel.ts"
 import { factsIn, nonBlank, parse } from "../shared/jsonBody.ts"
 import { endpoint } from "../shared/options.ts"
+import { fromStream, type Pull, toStream } from "../shared/pull.ts"
 import * as numbered from "./numbered.ts"
 import { decode as decodeReply } from "./reply.ts"
 import { rest } from "./rest.ts"
@@ -39,8 +40,8 @@ const refusedMillis = 600_000
 
 type Failure = ModelError.ModelError
 type Parts = Stream.Stream<StreamPart, Failure>
-/** The events of one connection, or of none, as long as its scope is open. */
-type Opening = Effect.Effect<Parts, Failure, Scope.Scope>
+/** The parts of one connection, or of none, to be pulled as long as its scope is open. */
+type Opening = Effect.Effect<Pull<StreamPart, Failure>, Failure, Scope.Scope>
 
 /** An id goes into an address, so it must not lead anywhere else. */
 const idPattern = /^(?=.*\w)[\w.:~=-]{1,512}$/
@@ -110,15 +111,14 @@ class Background {
   get parts(): Parts {
     return this.opened(Effect.flatMap(
       this.exchange.ask(this.exchange.sent),
-      (answer) =>
-        answer._tag === "Events" ? Effect.succeed(this.eventsOf(answer, false)) : this.whole(answer, answer.incoming)
+      (answer) => answer._tag === "Events" ? this.eventsOf(answer, false) : this.whole(answer, answer.incoming)
     ))
   }
 
   get resume(): Parts {
     return this.opened(Effect.suspend((): Opening => {
       const { isOver, lost, next, state } = this.reading
-      if (isOver) return Effect.succeed(Stream.empty)
+      if (isOver) return fromStream(Stream.empty)
       if (lost !== undefined) return this.expired(lost)
       if (state.id === undefined) {
         return this.expired("the stream broke before the provider had told the id of the reply")
@@ -161,7 +161,7 @@ class Background {
   /** A stream of its own scope, whose errors know what was received before this connection. */
   private opened(opening: Opening): Parts {
     return Stream.mapError(
-      Stream.unwrapScoped(opening),
+      toStream(opening),
       (error) =>
         error._tag === "Truncated"
           ? new ModelError.Truncated({ ...error, received: this.reading.received.text })
@@ -185,7 +185,7 @@ class Background {
   }
 
   /** Reads the events of a connection on, and learns from the way it ends. */
-  private eventsOf(answer: Extract<Answer, { readonly _tag: "Events" }>, isResumed: boolean): Parts {
+  private eventsOf(answer: Extract<Answer, { readonly _tag: "Events" }>, isResumed: boolean): Opening {
     const { exchange: { limits, who }, reading } = this
     const { headers, status } = answer
     const before = reading.state.last
@@ -198,21 +198,21 @@ class Background {
       reading.state = next.state
       return next.parts[0]?._tag === "Start" ? { ...next, parts: next.parts.map(answer.withHead) } : next
     }
-    return decode.bytes({ ...decoder, step }, limits)(answer.bytes).pipe(
-      Stream.tapError((error) =>
-        Effect.sync(() => {
-          const hasNothingNew = isResumed && reading.state.last === before
-          if (error._tag === "Truncated") {
-            reading.next = hasNothingNew ? "look" : "stream"
-          } else if (error._tag === "MalformedResponse") {
-            reading.next = hasNothingNew ? "poll" : "stream"
-          } else {
-            reading.hasFailed = true
-            reading.next = "look"
-          }
-        })
-      )
-    )
+    const noticed = (error: Failure): void => {
+      const hasNothingNew = isResumed && reading.state.last === before
+      if (error._tag === "Truncated") {
+        reading.next = hasNothingNew ? "look" : "stream"
+      } else if (error._tag === "MalformedResponse") {
+        reading.next = hasNothingNew ? "poll" : "stream"
+      } else {
+        reading.hasFailed = true
+        reading.next = "look"
+      }
+    }
+    return Effect.map(fromStream(answer.bytes), (bytes) => {
+      const pull = decode.pull({ ...decoder, step }, limits)(bytes)
+      return () => Effect.tapError(pull(), (error) => Effect.sync(() => noticed(error)))
+    })
   }
 
   /** The reply as a stream that begins behind the last event read. */
@@ -221,7 +221,7 @@ class Background {
     // Without a number to start after, a server streams all of it.
     const query = last < 0 ? { stream: "true" } : { stream: "true", starting_after: String(last) }
     return Effect.flatMap(this.exchange.ask(this.request("", query, "text/event-stream")), (answer): Opening => {
-      if (answer._tag === "Events") return Effect.succeed(this.eventsOf(answer, true))
+      if (answer._tag === "Events") return this.eventsOf(answer, true)
       return refusesStream.has(answer.status) ? this.polled : this.whole(answer, answer.incoming)
     })
   }
@@ -334,7 +334,7 @@ class Background {
         if (broken !== undefined) return Effect.fail(decode.malformed(inner.facts, { text: "" }, broken))
         reading.state = state
         const given = Stream.fromIterable(parts.map(answer.withHead))
-        return Effect.succeed(error === undefined ? given : Stream.concat(given, Stream.fail(error)))
+        return fromStream(error === undefined ? given : Stream.concat(given, Stream.fail(error)))
       }
     })
   }

@@ -41,38 +41,57 @@ export const usageOf = (value: unknown): Usage => {
   const outputTokens = count(usage["output_tokens"]) ?? 0
   const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
   const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
-  return new Usage(definedFields({
-    inputTokens,
-    outputTokens,
-    totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
-    reasoningTokens,
-    cachedInputTokens,
-    cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_creation_tokens")
-  }))
+  return new Usage(
+    definedFields({
+      inputTokens,
+      outputTokens,
+      totalTokens: count(usage["total_tokens"]) ?? Math.min(inputTokens + outputTokens, Number.MAX_SAFE_INTEGER),
+      reasoningTokens,
+      cachedInputTokens,
+      // OpenAI's word, and that of gateways to Anthropic.
+      cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_write_tokens") ??
+        detail(usage, "input_tokens_details", "cache_creation_tokens")
+    }),
+    { disableValidation: true }
+  )
 }
 
 /** One piece of content of a message or of reasoning. */
 export interface Piece {
   readonly kind: "text" | "refusal" | "reasoning"
   readonly text: string
+  /** What a text rests on. */
+  readonly annotations: ReadonlyArray<unknown>
 }
 
 /** A part of a message or of reasoning. Parts of other kinds (references, pictures) say nothing to us. */
 export const pieceOf = (part: unknown): Piece | undefined => {
   if (!isRecord(part)) return undefined
+  const piece = (kind: Piece["kind"], text: unknown, annotations: ReadonlyArray<unknown> = []): Piece | undefined =>
+    typeof text === "string" ? { kind, text, annotations } : undefined
   switch (part["type"]) {
     case "output_text":
     case "text":
-      return typeof part["text"] === "string" ? { kind: "text", text: part["text"] } : undefined
+      return piece("text", part["text"], listOf(part["annotations"]))
     case "refusal":
-      return typeof part["refusal"] === "string" ? { kind: "refusal", text: part["refusal"] } : undefined
+      return piece("refusal", part["refusal"])
     case "summary_text":
     case "reasoning_text":
-      return typeof part["text"] === "string" ? { kind: "reasoning", text: part["text"] } : undefined
+      return piece("reasoning", part["text"])
     default:
       return undefined
   }
 }
+
+/** A text with what it rests on (pages, files, what code has written), as a part keeps it: the piece as it goes back. */
+export const citedMetadata = (
+  text: string,
+  annotations: ReadonlyArray<unknown>,
+  provider: string
+): string | undefined =>
+  annotations.length === 0
+    ? undefined
+    : providerMetadata.write("responses", provider, "cited", JSON.stringify({ type: "output_text", text, annotations }))
 
 /** How a reply ended, or that it did not. */
 export interface Ending {
@@ -153,7 +172,7 @@ export const filteredOut = (
       ? "prompt"
       : "completion",
     billed: usageOf(response["usage"]).totalTokens > 0 ? "yes" : "maybe",
-    ...(categories.length === 0 ? {} : { categories })
+    ...definedFields({ categories: categories.length === 0 ? undefined : categories })
   })
 }
 
@@ -207,11 +226,16 @@ const addCall = (item: Fields, at: number, text: string, into: Gathered): string
   return undefined
 }
 
-const addPiece = (part: unknown, into: Gathered): void => {
+const addPiece = (part: unknown, provider: string, into: Gathered): void => {
   const piece = pieceOf(part)
   if (piece === undefined || piece.text === "") return
   if (piece.kind === "refusal") into.refused = true
-  into.parts.push(piece.kind === "reasoning" ? { _tag: "Reasoning", text: piece.text } : Prompt.text(piece.text))
+  const metadata = citedMetadata(piece.text, piece.annotations, provider)
+  into.parts.push(
+    piece.kind === "reasoning"
+      ? { _tag: "Reasoning", text: piece.text }
+      : { ...Prompt.text(piece.text), ...definedFields({ providerMetadata: metadata }) }
+  )
 }
 
 /** One item is one part, so that what seals it seals all of it. */
@@ -220,7 +244,7 @@ const addReasoning = (item: Fields, provider: string, into: Gathered): void => {
   const text = pieces.map((piece) => piece?.text ?? "").join("")
   const metadata = metadataOf(item, provider)
   if (text === "" && metadata === undefined) return
-  into.parts.push({ _tag: "Reasoning", text, ...(metadata === undefined ? {} : { providerMetadata: metadata }) })
+  into.parts.push({ _tag: "Reasoning", text, ...definedFields({ providerMetadata: metadata }) })
 }
 
 /** Items of other kinds are work the server did with tools of its own: no part of the answer, but of its memory. */
@@ -248,8 +272,8 @@ const addItem = (
   switch (item["type"]) {
     case "message": {
       const { content } = item
-      if (typeof content === "string") addPiece({ type: "output_text", text: content }, into)
-      else for (const part of listOf(content)) addPiece(part, into)
+      if (typeof content === "string") addPiece({ type: "output_text", text: content }, provider, into)
+      else for (const part of listOf(content)) addPiece(part, provider, into)
       return undefined
     }
     case "reasoning":
@@ -285,17 +309,14 @@ const fromBody = (
   if (ending.reason === "content-filter" && !parts.some(saysSomething)) {
     return Either.left(filteredOut(body, facts))
   }
-  const id = nonBlank(body["id"])
   return Either.right(
     new Response.Response({
-      ...(id === undefined ? {} : { id }),
+      ...definedFields({ id: nonBlank(body["id"]), rawFinishReason: ending.raw, requestId: facts.requestId }),
       model: nonBlank(body["model"]) ?? facts.model,
       parts,
       finishReason: ending.reason,
-      ...(ending.raw === undefined ? {} : { rawFinishReason: ending.raw }),
-      usage: usageOf(body["usage"]),
-      ...(facts.requestId === undefined ? {} : { requestId: facts.requestId })
-    })
+      usage: usageOf(body["usage"])
+    }, { disableValidation: true })
   )
 }
 

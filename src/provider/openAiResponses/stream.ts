@@ -5,6 +5,7 @@
  * Items are told apart by `output_index`: GitHub Copilot gives each event another `item_id`. Servers that leave the index
  * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
+import * as Chunk from "effect/Chunk"
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
@@ -17,6 +18,7 @@ import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
 import {
   argumentsText,
+  citedMetadata,
   endingOf,
   filteredOut,
   freshId,
@@ -55,6 +57,8 @@ export interface State {
   readonly names: HashMap.HashMap<string, ItemKey>
   /** Pieces of text that have been sent on, by item, kind and place. */
   readonly told: HashSet.HashSet<string>
+  /** What came by itself of what texts rest on, by item and place. */
+  readonly annotations: HashMap.HashMap<string, Chunk.Chunk<unknown>>
   /** Reasoning items whose state has been sent on. */
   readonly metadataSent: HashSet.HashSet<ItemKey>
   readonly calls: HashMap.HashMap<ItemKey, Call>
@@ -71,6 +75,7 @@ export const initial: State = {
   items: false,
   names: HashMap.empty(),
   told: HashSet.empty(),
+  annotations: HashMap.empty(),
   metadataSent: HashSet.empty(),
   calls: HashMap.empty(),
   count: 0,
@@ -130,7 +135,7 @@ const named = (state: State, event: Fields, type: unknown): State => {
 type Kind = "text" | "refusal" | "summary" | "reasoning"
 
 /** Text and refusal share their places in a message; summary and reasoning have places of their own. */
-const pieceKey = (item: ItemKey, kind: Kind, place: unknown): string =>
+const pieceKey = (item: ItemKey, kind: Kind | "citations", place: unknown): string =>
   `${kind === "refusal" ? "text" : kind} ${typeof place === "number" ? place : 0} ${item}`
 
 const placeOf = (event: Fields, kind: Kind): unknown => event[kind === "summary" ? "summary_index" : "content_index"]
@@ -164,11 +169,35 @@ const whole = (state: State, item: ItemKey, kind: Kind, place: unknown, text: un
   return HashSet.has(state.told, key) ? stay(state) : tell(state, key, kind, text)
 }
 
-const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown): Step => {
+const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown, provider: string): Step => {
   const piece = pieceOf(part)
   if (piece === undefined) return stay(state)
   const summary = isRecord(part) && part["type"] === "summary_text"
-  return whole(state, item, summary ? "summary" : piece.kind, place, piece.text)
+  const told = whole(state, item, summary ? "summary" : piece.kind, place, piece.text)
+  const cited = citations(told.state, item, place, part, provider)
+  return { ...cited, parts: [...told.parts, ...cited.parts] }
+}
+
+const annotationsAt = (state: State, key: string): Chunk.Chunk<unknown> =>
+  Option.getOrElse(HashMap.get(state.annotations, key), () => Chunk.empty())
+
+/** What a text rests on, behind the text and once. */
+const citations = (state: State, item: ItemKey, place: unknown, part: unknown, provider: string): Step => {
+  const key = pieceKey(item, "citations", place)
+  const piece = HashSet.has(state.told, key) ? undefined : pieceOf(part)
+  if (piece?.kind !== "text" || !HashSet.has(state.told, pieceKey(item, "text", place))) return stay(state)
+  const { annotations: said } = piece
+  const metadata = citedMetadata(piece.text, said.length > 0 ? said : [...annotationsAt(state, key)], provider)
+  return metadata === undefined
+    ? stay(state)
+    : { state: { ...state, told: HashSet.add(state.told, key) }, parts: [StreamPart.textDelta("", metadata)] }
+}
+
+/** Kept for a server that does not say them again with the whole text. */
+const annotationAdded = (state: State, event: Fields): Step => {
+  const key = pieceKey(keyOf(state, event), "citations", event["content_index"])
+  const annotations = Chunk.append(annotationsAt(state, key), event["annotation"])
+  return stay({ ...state, annotations: HashMap.set(state.annotations, key, annotations) })
 }
 
 /** Steps one after another, as one. */
@@ -184,8 +213,16 @@ const each = <A>(state: State, values: Iterable<A>, step: (state: State, value: 
   return { state: current, parts }
 }
 
-const wholeParts = (state: State, item: ItemKey, parts: unknown): Step =>
-  each(state, listOf(parts).entries(), (current, [place, part]) => wholePart(current, item, place, part))
+const wholeParts = (state: State, item: ItemKey, parts: unknown, provider: string): Step =>
+  each(state, listOf(parts).entries(), (current, [place, part]) => wholePart(current, item, place, part, provider))
+
+/** What texts rest on, where a server says it only with the whole reply. */
+const lateCitations = (state: State, output: ReadonlyArray<unknown>, provider: string): Step =>
+  each(state, output.entries(), (current, [at, item]) =>
+    isRecord(item) && item["type"] === "message"
+      ? each(current, listOf(item["content"]).entries(), (now, [place, part]) =>
+        citations(now, keyOf(now, { output_index: at, item }), place, part, provider))
+      : stay(current))
 
 const put = (state: State, key: ItemKey, call: Call): State => ({
   ...state,
@@ -281,9 +318,13 @@ const itemDone = (
     case "message":
       return typeof item["content"] === "string"
         ? whole(state, key, "text", 0, item["content"])
-        : wholeParts(state, key, item["content"])
+        : wholeParts(state, key, item["content"], here.facts.provider)
     case "reasoning": {
-      const told = each(state, [item["summary"], item["content"]], (current, parts) => wholeParts(current, key, parts))
+      const told = each(
+        state,
+        [item["summary"], item["content"]],
+        (current, parts) => wholeParts(current, key, parts, here.facts.provider)
+      )
       const metadata = HashSet.has(told.state.metadataSent, key) ? undefined : metadataOf(item, here.facts.provider)
       return metadata === undefined ? told : {
         state: { ...told.state, metadataSent: HashSet.add(told.state.metadataSent, key) },
@@ -319,7 +360,7 @@ const finished = (state: State, event: Fields, status: "completed" | "incomplete
   if (!isRecord(response)) return wrong(state, here, `response.${status}: response is not an object`)
   const output = listOf(response["output"])
   const items: Step = state.items
-    ? stay(state)
+    ? lateCitations(state, output, here.facts.provider)
     : each(
       state,
       output.entries(),
@@ -387,9 +428,11 @@ const read = (state: State, event: Fields, type: unknown, here: Here): Step => {
     case "response.reasoning_text.done":
       return whole(state, keyOf(state, event), "reasoning", event["content_index"], event["text"])
     case "response.content_part.done":
-      return wholePart(state, keyOf(state, event), event["content_index"], event["part"])
+      return wholePart(state, keyOf(state, event), event["content_index"], event["part"], here.facts.provider)
+    case "response.output_text.annotation.added":
+      return annotationAdded(state, event)
     case "response.reasoning_summary_part.done":
-      return wholePart(state, keyOf(state, event), event["summary_index"], event["part"])
+      return wholePart(state, keyOf(state, event), event["summary_index"], event["part"], here.facts.provider)
     case "response.function_call_arguments.done":
       return callArguments(state, event, here)
     case "response.output_item.added": {

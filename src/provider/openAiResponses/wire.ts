@@ -1,8 +1,8 @@
 /** OpenAI's Responses API on the wire: how a request is written. Pure. */
-import { isRecord } from "../../internal/record.ts"
-import { definedFields, type Fields } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
+import { citedBlock, withoutRepetition } from "../shared/citedText.ts"
 import { historicArguments } from "../shared/historicArguments.ts"
 import type { PreparedRequest } from "../shared/preparedRequest.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
@@ -44,25 +44,42 @@ const userContent = (parts: ReadonlyArray<Prompt.UserPart>): unknown => {
 /** The item as it came, where it is this provider's own. */
 const ownReasoning = (part: Prompt.ReasoningPart, provider: string): Fields | undefined => {
   const state = providerMetadata.read("responses", provider, "reasoning", part.providerMetadata)
-  if (state === undefined) return undefined
-  try {
-    const item: unknown = JSON.parse(state)
-    return isRecord(item) ? { type: "reasoning", ...item } : undefined
-  } catch {
-    return undefined
-  }
+  const item = providerMetadata.recordIn(state)
+  return item === undefined ? undefined : { type: "reasoning", ...item }
 }
 
 /** What the server did by itself goes back as it came. */
-const ownItem = (part: Prompt.ProviderPart, provider: string): Fields | undefined => {
-  const state = providerMetadata.read("responses", provider, "item", part.providerMetadata)
-  if (state === undefined) return undefined
-  try {
-    const item: unknown = JSON.parse(state)
-    return isRecord(item) ? item : undefined
-  } catch {
-    return undefined
+const ownItem = (part: Prompt.ProviderPart, provider: string): Fields | undefined =>
+  providerMetadata.recordIn(providerMetadata.read("responses", provider, "item", part.providerMetadata))
+
+/** A text with its annotations as it came, and any other text without. */
+const outputText = (part: Prompt.TextPart, provider: string): Fields =>
+  citedBlock(part, providerMetadata.read("responses", provider, "cited", part.providerMetadata)) ??
+    { type: "output_text", text: part.text, annotations: [] }
+
+/** Texts one after another as one message: a plain string, which every server takes, unless there are annotations to keep. */
+const assistantMessage = (parts: ReadonlyArray<Prompt.TextPart>, provider: string): ReadonlyArray<Fields> => {
+  const texts = parts.map((part) => outputText(part, provider)).filter(({ text }) => text !== "")
+  const pieces = withoutRepetition(joined(texts), "annotations")
+  if (pieces.length === 0) return []
+  const [first, ...more] = pieces
+  return [message("assistant", more.length === 0 && first !== undefined && isPlain(first) ? first["text"] : pieces)]
+}
+
+const isPlain = ({ annotations }: Fields): boolean => Array.isArray(annotations) && annotations.length === 0
+
+/** Neighbouring texts without annotations as one. */
+const joined = (texts: ReadonlyArray<Fields>): ReadonlyArray<Fields> => {
+  const pieces: Array<Fields> = []
+  for (const piece of texts) {
+    const last = pieces.at(-1)
+    if (last !== undefined && isPlain(last) && isPlain(piece)) {
+      pieces[pieces.length - 1] = { ...last, text: `${String(last["text"])}${String(piece["text"])}` }
+    } else {
+      pieces.push(piece)
+    }
   }
+  return pieces
 }
 
 const reasoningItem = (part: Prompt.ReasoningPart, dialect: Dialect, provider: string): Fields | undefined =>
@@ -84,14 +101,14 @@ const assistantItems = (
   provider: string
 ): ReadonlyArray<Fields> => {
   const items: Array<Fields> = []
-  let text = ""
+  let texts: Array<Prompt.TextPart> = []
   const flush = (): void => {
-    if (text !== "") items.push(message("assistant", text))
-    text = ""
+    items.push(...assistantMessage(texts, provider))
+    texts = []
   }
   for (const part of parts) {
     if (part._tag === "Text") {
-      text += part.text
+      texts.push(part)
     } else if (part._tag === "ToolCall") {
       flush()
       items.push({

@@ -9,12 +9,11 @@
  *     // in a test of a fixture with one payload per line:
  *     decode.run(decoder(facts))(sse.lines(facts)(bytes))
  */
-import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { isRecord } from "../../internal/record.ts"
@@ -22,6 +21,7 @@ import { type CauseInfo, describeCause } from "../../internal/redact.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as jsonProgress from "./jsonProgress.ts"
+import { fromStream, type Pull, toStream } from "./pull.ts"
 import * as sse from "./sse.ts"
 
 export type { Facts } from "./sse.ts"
@@ -393,74 +393,72 @@ export interface StreamOptions extends Partial<Limits> {
 
 const interpret =
   <S, X>(decoder: Decoder<S>, makeSource: () => Source<X>, limits: Limits) =>
-  <E, R>(input: Stream.Stream<X, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> => {
+  <E, R>(pull: Pull<X, E, R>): Pull<StreamPart, E | ModelError.ModelError, R> => {
     const { facts } = decoder
     type Failure = E | ModelError.ModelError
-    type Out = Channel.Channel<Chunk.Chunk<StreamPart>, unknown, Failure, unknown, unknown, unknown, R>
-    type Pulled = Either.Either<Chunk.Chunk<X>, Option.Option<E>>
+    type Pulled = ReturnType<Pull<StreamPart, Failure, R>>
 
-    const out = (pull: Effect.Effect<Chunk.Chunk<X>, Option.Option<E>, R>): Out => {
-      const source = makeSource()
-      let state = decoder.initial
-      // When the reply got its end, in milliseconds of the clock that only goes forward.
-      let endedAt: number | undefined
-      const received = new Received(limits)
+    const source = makeSource()
+    const received = new Received(limits)
+    let state = decoder.initial
+    // When the reply got its end, in milliseconds of the clock that only goes forward.
+    let endedAt: number | undefined
 
-      const drained: Out = Channel.fromEffect(
-        Effect.forever(pull).pipe(Effect.ignore, Effect.timeoutOption(linger))
-      )
+    const ended: Pulled = Effect.succeed(Either.left(undefined))
 
-      /** Sends the parts; what then is over, is over without more events. */
-      const send = ({ parts, then }: Turn<S, Failure>, more: () => Out): Out => {
-        const next = then === "more" ? more : () => then === "over" ? drained : Channel.fail(then.error)
-        return parts.length === 0 ? next() : Channel.flatMap(Channel.write(Chunk.unsafeFromArray(parts)), next)
-      }
+    /** Reads the end of the bytes for a moment. */
+    const drained: Pulled = Effect.suspend(pull).pipe(
+      Effect.repeat({ while: Either.isRight }),
+      Effect.ignore,
+      Effect.timeoutOption(linger),
+      Effect.zipRight(ended)
+    )
 
-      const pulled = Channel.fromEffect(Effect.either(pull))
-
-      /** Waits no longer than the grace that a reply with its end has. */
-      const pulledInGrace = (closing: "ended" | "whole"): Out =>
-        Channel.flatMap(
-          Channel.fromEffect(Effect.gen(function*() {
-            const now = elapsedMillis(yield* Effect.clock)
-            endedAt ??= now
-            const left = endedAt + grace[closing] - now
-            return yield* Effect.disconnect(Effect.either(pull)).pipe(Effect.timeoutOption(Math.max(0, left)))
-          })),
-          (result): Out => Option.isSome(result) ? onPulled(result.value) : onEnd({ state, parts: [], then: "more" })
-        )
-
-      const loop = (): Out => {
-        const closing = decoder.closing(state)
-        return closing === "open" ? Channel.flatMap(pulled, onPulled) : pulledInGrace(closing)
-      }
-
-      const onEnd = (last: Turn<S, ModelError.ModelError>): Out =>
-        send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), () => Channel.void)
-
-      const onPulled = (result: Pulled): Out => {
-        if (Either.isRight(result)) {
-          const turn = advance(decoder, state, received, reading(facts, () => source.read(result.right)))
-          state = turn.state
-          // More of the reply has come, so what looked like its end was none.
-          if (turn.parts.length > 0) endedAt = undefined
-          return send(turn, loop)
-        }
-        if (Option.isNone(result.left)) {
-          return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
-        }
-        // A reply that was over is not lost because its connection broke afterwards.
-        const { value } = result.left
-        const last: Turn<S, Failure> = { state, parts: [], then: "more" }
-        return send(
-          finish(decoder, last, "failure", () => completed(facts, received.text, value)),
-          () => Channel.void
-        )
-      }
-      return loop()
+    /** Sends the parts, if there are any. What then is over, is over without more events. */
+    const send = ({ parts, state: after, then }: Turn<S, Failure>, over: Pulled): Pulled => {
+      state = after
+      next = then === "more" ? more() : then === "over" ? over : Effect.fail(then.error)
+      return parts.length === 0 ? next : Effect.succeed(Either.right(Chunk.unsafeFromArray(parts)))
     }
 
-    return Stream.unwrapScoped(Effect.map(Stream.toPull(input), (pull) => Stream.fromChannel(out(pull))))
+    const onEnd = (last: Turn<S, ModelError.ModelError>): Pulled =>
+      send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), ended)
+
+    const onPulled = (pulled: Either.Either<Chunk.Chunk<X>, unknown>): Pulled => {
+      if (Either.isLeft(pulled)) return onEnd(advance(decoder, state, received, reading(facts, () => source.end())))
+      const turn = advance(decoder, state, received, reading(facts, () => source.read(pulled.right)))
+      // More of the reply has come, so what looked like its end was none.
+      if (turn.parts.length > 0) endedAt = undefined
+      return send(turn, drained)
+    }
+
+    /** A reply that was over is not lost because its connection broke afterwards. */
+    const onFailure = (error: E): Pulled => {
+      const last: Turn<S, Failure> = { state, parts: [], then: "more" }
+      return send(finish(decoder, last, "failure", () => completed(facts, received.text, error)), ended)
+    }
+
+    const handlers = { onFailure, onSuccess: onPulled }
+
+    /** Waits no longer than the grace that a reply with its end has. */
+    const pulledInGrace = (closing: "ended" | "whole"): Pulled =>
+      Effect.gen(function*() {
+        const now = elapsedMillis(yield* Effect.clock)
+        endedAt ??= now
+        const left = endedAt + grace[closing] - now
+        return yield* Effect.disconnect(Effect.either(pull())).pipe(Effect.timeoutOption(Math.max(0, left)))
+      }).pipe(Effect.flatMap(Option.match({
+        onNone: () => onEnd({ state, parts: [], then: "more" }),
+        onSome: Either.match({ onLeft: onFailure, onRight: onPulled })
+      })))
+
+    const more = (): Pulled => {
+      const closing = decoder.closing(state)
+      return closing === "open" ? Effect.matchEffect(pull(), handlers) : pulledInGrace(closing)
+    }
+
+    let next = more()
+    return () => next
   }
 
 const reading = (facts: sse.Facts, read: () => sse.Batch): sse.Batch => {
@@ -485,13 +483,24 @@ const asItIs: Source<sse.SseEvent> = {
  * Turns events into the parts of a reply. Errors inside the stream are found here (`ProviderError.fromStreamEvent`), so a
  * decoder never sees them. Once the reply is over nothing more is read but the end of the bytes, for a moment.
  */
-export const run = <S>(decoder: Decoder<S>, options: Options = {}) =>
-  interpret(decoder, () => asItIs, limitsOf(options))
+export const run =
+  <S>(decoder: Decoder<S>, options: Options = {}) =>
+  <E, R>(events: Stream.Stream<sse.SseEvent, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
+    toStream(Effect.map(fromStream(events), interpret(decoder, () => asItIs, limitsOf(options))))
 
 /** The same from the bytes of server-sent events, in one go. */
-export const bytes = <S>(decoder: Decoder<S>, options: StreamOptions & Pick<Options, "maxEventBytes"> = {}) =>
+export const pull = <S>(
+  decoder: Decoder<S>,
+  options: StreamOptions & Pick<Options, "maxEventBytes"> = {}
+): <E, R>(bytes: Pull<Uint8Array, E, R>) => Pull<StreamPart, E | ModelError.ModelError, R> =>
   interpret(
     decoder,
     () => sse.reader({ ...decoder.facts, maxEventBytes: options.maxEventBytes }),
     limitsOf(options)
   )
+
+/** The same as a stream. */
+export const bytes =
+  <S>(decoder: Decoder<S>, options: StreamOptions & Pick<Options, "maxEventBytes"> = {}) =>
+  <E, R>(input: Stream.Stream<Uint8Array, E, R>): Stream.Stream<StreamPart, E | ModelError.ModelError, R> =>
+    toStream(Effect.map(fromStream(input), pull(decoder, options)))

@@ -3,20 +3,19 @@
  * inside, so a cut in the middle is a typed failure too, and nothing of the platform's errors is kept: they hold the request
  * with its headers.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt, secretHeaders } from "../../internal/redact.ts"
+import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
+import * as replyBody from "./replyBody.ts"
+import * as requestRegion from "./requestRegion.ts"
 import { notUtf8 } from "./sse.ts"
 
 /** Who is asked; it goes into every error. */
@@ -25,7 +24,7 @@ export interface Who {
   readonly model: string
 }
 
-export interface Outgoing {
+export interface Outgoing extends requestRegion.Settings {
   /** Default: `"POST"`. */
   readonly method?: "GET" | undefined
   readonly url: string
@@ -34,32 +33,18 @@ export interface Outgoing {
   /** JSON text; absent where the address says it all. */
   readonly body: string | undefined
   readonly maxBodyBytes: number
-  /** Headers whose values must not appear in a span, beside those known to be secret. */
-  readonly secretHeaders: ReadonlyArray<string>
-  /** For a fetch client: what to add to each of its requests. */
-  readonly requestInit: RequestInit | undefined
+}
+
+/** How a reply begins. */
+interface Head {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string }
 }
 
 /** A reply with its body as text. For a status outside 200 to 299 the text is what could be read of it. */
-export interface Incoming {
-  readonly status: number
-  readonly headers: { readonly [name: string]: string }
+export interface Incoming extends Head {
   readonly text: string
 }
-
-/** How the reading of a body ended. */
-type Ending = { readonly _tag: "Complete" } | { readonly _tag: "TooLarge" } | {
-  readonly _tag: "Cut"
-  readonly cause: CauseInfo
-}
-
-interface Body {
-  readonly bytes: Uint8Array
-  readonly ending: Ending
-}
-
-/** An address may hold a key of its own: `?key=…`. */
-const secretHeaderPatterns = [...secretHeaders, /^location$/]
 
 /** Failures that come before a single byte of the request was sent, so it cannot have been billed. */
 const unsentCodes = new Set([
@@ -85,8 +70,8 @@ export const requestIdOf = (headers: { readonly [name: string]: string }): strin
   header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
     header(headers, "x-ms-request-id")
 
-const causeOf = (error: HttpClientError.HttpClientError): CauseInfo => {
-  if (error.cause === undefined || error.cause === null) {
+const causeOf = (error: HttpClientError.HttpClientError | { readonly cause: unknown }): CauseInfo => {
+  if ("_tag" in error && (error.cause === undefined || error.cause === null)) {
     return { name: error._tag, message: error.description === undefined ? error.reason : excerpt(error.description) }
   }
   const cause = describeCause(error.cause)
@@ -128,43 +113,6 @@ const connectionFailed = (
   })
 }
 
-const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return bytes
-}
-
-/** Reads up to `limit` bytes; what comes beyond is not read, let alone kept. */
-const readBody = (stream: HttpClientResponse.HttpClientResponse["stream"], limit: number): Effect.Effect<Body> =>
-  Effect.suspend(() => {
-    const chunks: Array<Uint8Array> = []
-    let size = 0
-    let ending: Ending = { _tag: "Complete" }
-    return stream.pipe(
-      Stream.runForEachWhile((chunk) =>
-        Effect.sync(() => {
-          if (size + chunk.byteLength > limit) {
-            ending = { _tag: "TooLarge" }
-            return false
-          }
-          chunks.push(chunk)
-          size += chunk.byteLength
-          return true
-        })
-      ),
-      Effect.catchAll((error) =>
-        Effect.sync(() => {
-          if (error.reason !== "EmptyBody") ending = { _tag: "Cut", cause: causeOf(error) }
-        })
-      ),
-      Effect.map((): Body => ({ bytes: concat(chunks, size), ending }))
-    )
-  })
-
 const lossyText = (bytes: Uint8Array): string => new TextDecoder("utf-8").decode(bytes)
 
 /** Strict UTF-8. An incomplete last character says that the text was cut, a wrong one that it is not UTF-8 at all. */
@@ -184,25 +132,25 @@ const strictText = (bytes: Uint8Array): Either.Either<string, "NotUtf8" | "Cut">
 }
 
 /** A length that counts the bytes we read: with a content encoding it counts other bytes. */
-const announcedLength = (headers: Headers.Headers): number | undefined => {
+const announcedLength = (headers: Head["headers"]): number | undefined => {
   const length = header(headers, "content-length")
   const encoding = header(headers, "content-encoding") ?? "identity"
   return length !== undefined && /^\d+$/.test(length) && encoding === "identity" ? Number(length) : undefined
 }
 
 const wholeText = (
-  response: HttpClientResponse.HttpClientResponse,
-  body: Body,
+  { headers, status }: Head,
+  body: replyBody.ReplyBody,
   who: Who,
   limit: number
 ): Either.Either<string, ModelError.ModelError> => {
-  const requestId = requestIdOf(response.headers)
-  const facts = { ...who, status: response.status, ...(requestId === undefined ? {} : { requestId }) }
+  const requestId = requestIdOf(headers)
+  const facts = { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
   const cut = (cause: CauseInfo): Either.Either<never, ModelError.ModelError> =>
     Either.left(new ModelError.Truncated({ ...facts, received: lossyText(body.bytes), cause }))
   switch (body.ending._tag) {
     case "Cut":
-      return cut(body.ending.cause)
+      return cut(causeOf(body.ending.error))
     case "TooLarge":
       return Either.left(
         new ModelError.MalformedResponse({
@@ -213,7 +161,7 @@ const wholeText = (
         })
       )
   }
-  const announced = announcedLength(response.headers)
+  const announced = announcedLength(headers)
   if (announced !== undefined && body.bytes.byteLength < announced) {
     return cut({
       name: "ContentLengthMismatch",
@@ -222,7 +170,7 @@ const wholeText = (
   }
   const text = strictText(body.bytes)
   if (Either.isRight(text)) return Either.right(text.right)
-  const encoding = header(response.headers, "content-encoding")
+  const encoding = header(headers, "content-encoding")
   return text.left === "Cut"
     ? cut({ name: "IncompleteCharacter", message: "the body ends inside a character" })
     : Either.left(
@@ -234,11 +182,11 @@ const wholeText = (
     )
 }
 
-const redirected = (response: HttpClientResponse.HttpClientResponse, who: Who): ModelError.ModelError => {
-  const location = header(response.headers, "location")
+const redirected = ({ headers, status }: Head, who: Who): ModelError.ModelError => {
+  const location = header(headers, "location")
   return new ModelError.InvalidRequest({
     ...who,
-    status: response.status,
+    status,
     param: "baseUrl",
     billed: "no",
     cause: {
@@ -257,77 +205,97 @@ const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.
   return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
 }
 
+/** A client whose requests are aborted when the scope is closed. */
+export type Client = HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>
+
+/** To be made once for a client, and not for each of its requests. */
+export const abortable = (client: HttpClient.HttpClient): Client => HttpClient.withScope(client)
+
+/** A reply whose head has come. */
+class Reply implements Head {
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly status: number
+  // The platform's clients make the headers anew each time they are asked for them.
+  readonly headers: Head["headers"]
+  private readonly abort: requestRegion.Abort
+
+  constructor(response: HttpClientResponse.HttpClientResponse, abort: requestRegion.Abort) {
+    this.response = response
+    this.status = response.status
+    this.headers = response.headers
+    this.abort = abort
+  }
+
+  /** All of it has been read. */
+  onRead(): void {
+    this.abort.giveUp()
+  }
+}
+
 /** Sends the request and waits for the head of the reply. */
-const send = <R>(
-  client: HttpClient.HttpClient.With<HttpClientError.HttpClientError, R>,
+const send = (
+  client: Client,
   outgoing: Outgoing,
-  who: Who
-): Effect.Effect<HttpClientResponse.HttpClientResponse, ModelError.ModelError, R> =>
-  client.execute(requestOf(outgoing)).pipe(
-    // A client that was told to fail on bad statuses still has the reply, and the reply says more.
-    Effect.catchTag("ResponseError", (error) =>
-      error.reason === "StatusCode"
-        ? Effect.succeed(error.response)
-        : Effect.fail(
-          new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
-        )),
-    Effect.catchTag("RequestError", (error) => Effect.fail(connectionFailed(error, who, outgoing.url))),
-    Effect.locallyWith(
-      Headers.currentRedactedNames,
-      (names) => [...names, ...secretHeaderPatterns, ...outgoing.secretHeaders]
-    ),
-    // Of the fetch client only; other clients do not follow redirects unless told to.
-    Effect.mapInputContext((context: Context.Context<R>) =>
-      Context.add(context, FetchHttpClient.RequestInit, {
-        ...outgoing.requestInit,
-        ...Option.getOrUndefined(Context.getOption(context, FetchHttpClient.RequestInit)),
-        redirect: "manual"
-      })
-    )
+  who: Who,
+  abort: requestRegion.Abort
+): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> =>
+  Effect.matchEffect(
+    client.execute(requestOf(outgoing)),
+    {
+      onSuccess: (response) => Effect.succeed(new Reply(response, abort)),
+      onFailure: (error) =>
+        // A client that was told to fail on bad statuses still has the reply, and the reply says more.
+        error._tag === "ResponseError" && error.reason === "StatusCode"
+          ? Effect.succeed(new Reply(error.response, abort))
+          : Effect.fail(
+            error._tag === "RequestError"
+              ? connectionFailed(error, who, outgoing.url)
+              : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
+          )
+    }
   )
 
 /** The whole reply, read to its end. */
 const whole = (
-  response: HttpClientResponse.HttpClientResponse,
+  reply: Reply,
   outgoing: Outgoing,
   who: Who,
-  stream = response.stream
+  stream?: HttpClientResponse.HttpClientResponse["stream"]
 ): Effect.Effect<Incoming, ModelError.ModelError> =>
   Effect.flatMap(
-    readBody(stream, outgoing.maxBodyBytes),
+    stream === undefined
+      ? replyBody.read(reply.response, outgoing.maxBodyBytes)
+      : replyBody.readStream(stream, outgoing.maxBodyBytes),
     (body): Effect.Effect<Incoming, ModelError.ModelError> => {
-      const { headers, status } = response
-      if (isRedirect(status)) return Effect.fail(redirected(response, who))
+      const { headers, status } = reply
+      if (body.ending._tag === "Complete") reply.onRead()
+      if (isRedirect(status)) return Effect.fail(redirected(reply, who))
       if (status < 200 || status > 299) return Effect.succeed({ status, headers, text: lossyText(body.bytes) })
       return Either.map(
-        wholeText(response, body, who, outgoing.maxBodyBytes),
+        wholeText(reply, body, who, outgoing.maxBodyBytes),
         (text) => ({ status, headers, text })
       )
     }
   )
 
 /**
- * Sends a POST and reads its reply. Interrupting it aborts the request. A good reply whose headers say that it comes as
- * events is handed over unread.
+ * Sends a POST and reads its reply. A request that is not over when `use` is, is aborted. A good reply whose headers say that
+ * it comes as events is handed over unread.
  */
-export const post = (
-  client: HttpClient.HttpClient,
+export const post = <A>(
+  client: Client,
   outgoing: Outgoing,
   who: Who,
-  isEvents: (headers: Incoming["headers"]) => boolean
-): Effect.Effect<Posted, ModelError.ModelError> =>
-  Effect.flatMap(
-    send(client, outgoing, who),
-    (response): Effect.Effect<Posted, ModelError.ModelError> =>
-      response.status >= 200 && response.status <= 299 && isEvents(response.headers)
-        ? Effect.succeed({
-          _tag: "Events",
-          status: response.status,
-          headers: response.headers,
-          bytes: bytesOf(response, who)
-        })
-        : Effect.map(whole(response, outgoing, who), (incoming) => ({ _tag: "Whole", incoming }))
-  )
+  isEvents: (headers: Incoming["headers"]) => boolean,
+  use: (posted: Posted) => Effect.Effect<A, ModelError.ModelError>
+): Effect.Effect<A, ModelError.ModelError> =>
+  requestRegion.whole(outgoing, (abort) =>
+    Effect.flatMap(send(client, outgoing, who, abort), (reply) => {
+      const { headers, status } = reply
+      return status >= 200 && status <= 299 && isEvents(headers)
+        ? use({ _tag: "Events", status, headers, bytes: bytesOf(reply, who) })
+        : Effect.flatMap(whole(reply, outgoing, who), (incoming) => use({ _tag: "Whole", incoming }))
+    }))
 
 /** The reply to a POST: read, or as the events that its headers announce. */
 export type Posted =
@@ -335,9 +303,7 @@ export type Posted =
   | ({ readonly _tag: "Events" } & Pick<Opened, "status" | "headers" | "bytes">)
 
 /** A reply whose body has not been read. Read it once: as `bytes` or as a `whole`. */
-export interface Opened {
-  readonly status: number
-  readonly headers: { readonly [name: string]: string }
+export interface Opened extends Head {
   /** Fails with `Truncated`, whose `received` is empty, when the connection breaks. Pulled by the reader. */
   readonly bytes: Stream.Stream<Uint8Array, ModelError.ModelError>
   readonly whole: Effect.Effect<Incoming, ModelError.ModelError>
@@ -352,15 +318,15 @@ export type Recognised =
 
 /** The bytes as they come; a body that ends before its announced length was cut. */
 const bytesOf = (
-  response: HttpClientResponse.HttpClientResponse,
+  { headers, response, status }: Reply,
   who: Who,
   stream = response.stream
 ): Stream.Stream<Uint8Array, ModelError.ModelError> =>
   Stream.suspend(() => {
-    const requestId = requestIdOf(response.headers)
-    const facts = { ...who, status: response.status, ...(requestId === undefined ? {} : { requestId }) }
+    const requestId = requestIdOf(headers)
+    const facts = { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
     const cut = (cause: CauseInfo): ModelError.ModelError => new ModelError.Truncated({ ...facts, received: "", cause })
-    const announced = announcedLength(response.headers)
+    const announced = announcedLength(headers)
     let size = 0
     const bytes = stream.pipe(
       Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(cut(causeOf(error))))
@@ -389,12 +355,12 @@ const mostBlanks = 4_096
 
 /** Reads as much of the body as shows what it is; what was read is handed on with the rest. */
 const recognised = (
-  response: HttpClientResponse.HttpClientResponse,
+  reply: Reply,
   outgoing: Outgoing,
   who: Who
 ): Effect.Effect<Recognised, ModelError.ModelError, Scope.Scope> =>
   Effect.gen(function*() {
-    const pull = yield* Stream.toPull(response.stream)
+    const pull = yield* Stream.toPull(reply.response.stream)
     const start: Array<Uint8Array> = []
     let size = 0
     let text = ""
@@ -404,7 +370,7 @@ const recognised = (
       if (next._tag === "Left") {
         if (Option.isNone(next.left)) break
         const rest = Stream.fail(next.left.value)
-        const incoming = yield* whole(response, outgoing, who, Stream.concat(Stream.fromIterable(start), rest))
+        const incoming = yield* whole(reply, outgoing, who, Stream.concat(Stream.fromIterable(start), rest))
         return { _tag: "Whole", incoming }
       }
       for (const bytes of next.right) {
@@ -415,8 +381,8 @@ const recognised = (
     }
     const all = Stream.concat(Stream.fromIterable(start), Stream.fromPull(Effect.succeed(pull)))
     return looksLikeEvents(text)
-      ? { _tag: "Events", bytes: bytesOf(response, who, all) }
-      : { _tag: "Whole", incoming: yield* whole(response, outgoing, who, all) }
+      ? { _tag: "Events", bytes: bytesOf(reply, who, all) }
+      : { _tag: "Whole", incoming: yield* whole(reply, outgoing, who, all) }
   })
 
 /**
@@ -424,18 +390,18 @@ const recognised = (
  * interrupted reader leaves no socket behind.
  */
 export const open = (
-  client: HttpClient.HttpClient,
+  client: Client,
   outgoing: Outgoing,
   who: Who
 ): Effect.Effect<Opened, ModelError.ModelError, Scope.Scope> =>
-  Effect.flatMap(
-    send(HttpClient.withScope(client), outgoing, who),
-    (response) =>
-      isRedirect(response.status) ? Effect.fail(redirected(response, who)) : Effect.succeed({
-        status: response.status,
-        headers: response.headers,
-        bytes: bytesOf(response, who),
-        whole: whole(response, outgoing, who),
-        byFirstBytes: recognised(response, outgoing, who)
+  requestRegion.opened(outgoing, (abort) =>
+    Effect.flatMap(send(client, outgoing, who, abort), (reply) => {
+      const { headers, status } = reply
+      return isRedirect(status) ? Effect.fail(redirected(reply, who)) : Effect.succeed({
+        status,
+        headers,
+        bytes: bytesOf(reply, who),
+        whole: whole(reply, outgoing, who),
+        byFirstBytes: recognised(reply, outgoing, who)
       })
-  )
+    }))

@@ -22,6 +22,7 @@ import * as decode from "./decode.ts"
 import * as httpExchange from "./httpExchange.ts"
 import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
+import { fromStream, mapped, toStream } from "./pull.ts"
 
 /** A request that would only be refused by the API. */
 export interface Fault {
@@ -152,7 +153,7 @@ const ownCalls = (response: Response, restoreCall: preparedRequest.RestoreCall):
     parts: response.parts.map((part) =>
       part._tag === "ToolCall" ? { ...part, ...restoreCall(part.name, part.arguments) } : part
     )
-  })
+  }, { disableValidation: true })
 
 /** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
 const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.RestoreCall): StreamPart.StreamPart =>
@@ -180,7 +181,7 @@ const beside = (rateLimit: RateLimitInfo | undefined, dialects: Dialects | undef
 
 const complete = (response: Response, { dialects, rateLimit }: Beside): Response => {
   const more = beside(response.rateLimit === undefined ? rateLimit : undefined, dialects)
-  return Object.keys(more).length === 0 ? response : new Response({ ...response, ...more })
+  return Object.keys(more).length === 0 ? response : new Response({ ...response, ...more }, { disableValidation: true })
 }
 
 /** What the headers say of the caller's limits, where they say anything. */
@@ -197,33 +198,33 @@ export const make = <S>(
   protocol: Protocol<S>
 ): Effect.Effect<LanguageModel.Service<ModelError.ModelError>, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const client = yield* HttpClient.HttpClient
+    const client = httpExchange.abortable(yield* HttpClient.HttpClient)
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
     const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
     const hide = ownSecrets.hiding(settings.headers, secretHeaders)
 
     const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
-      Effect.gen(function*() {
-        const { body, dialects, restoreCall } = yield* encodeBody(request, kind, settings, protocol)
-        const idempotencyKey = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
-        const headers = {
-          accept: kind === "generate" ? "application/json" : "text/event-stream",
-          "idempotency-key": idempotencyKey,
-          ...settings.headers
-        }
-        return {
+      Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
+        const sentWith = (idempotencyKey: string) => ({
           dialects,
           restoreCall,
           sent: {
             url: protocol.url(kind === "background" ? "stream" : kind),
-            headers,
+            headers: {
+              accept: kind === "generate" ? "application/json" : "text/event-stream",
+              "idempotency-key": idempotencyKey,
+              ...settings.headers
+            },
             body,
             maxBodyBytes,
             secretHeaders,
             requestInit
           }
-        }
+        })
+        return request.idempotencyKey === undefined
+          ? Effect.map(LanguageModel.freshIdempotencyKey, sentWith)
+          : Effect.succeed(sentWith(request.idempotencyKey))
       })
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
@@ -246,19 +247,23 @@ export const make = <S>(
 
     const isGood = (status: number): boolean => status >= 200 && status <= 299
 
-    /** The parts of a reply that comes as events. */
+    /** The parts of a reply that comes as events, to be pulled. */
     const eventParts = (
       { headers, status }: Pick<httpExchange.Opened, "headers" | "status">,
       bytes: httpExchange.Opened["bytes"],
       request: LanguageModel.Request,
       dialects: Dialects | undefined
     ) =>
-      Effect.map(DateTime.now, (now) => {
-        const more = beside(limitsOf(headers, now), dialects)
+      Effect.gen(function*() {
+        const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.bytes(protocol.decoder(facts, request), settings)(bytes)
-        return Object.keys(more).length === 0 ? parts : Stream.map(parts, (part) => started(part, more))
+        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
+        return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
+
+    /** The same, read to its end. */
+    const collected = (...given: Parameters<typeof eventParts>) =>
+      StreamPart.collect(toStream(eventParts(...given)), who)
 
     /** A reply in one piece. The first bytes outrank the content type: some servers send events although none were asked for. */
     const wholeReply = (
@@ -267,30 +272,26 @@ export const make = <S>(
       dialects: Dialects | undefined
     ): Effect.Effect<Response, ModelError.ModelError> =>
       isGood(incoming.status) && httpExchange.looksLikeEvents(incoming.text)
-        ? Effect.flatMap(
-          eventParts(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects),
-          (parts) => StreamPart.collect(parts, who)
-        )
+        ? collected(incoming, Stream.make(utf8.encode(incoming.text)), request, dialects)
         : read(incoming, dialects)
 
     const generated = (request: LanguageModel.Request) =>
-      Effect.gen(function*() {
-        const { dialects, restoreCall, sent } = yield* outgoing(request, "generate")
-        const response = yield* httpExchange.post(client, sent, who, isEventStream)
-        const reply = yield* response._tag === "Whole"
-          ? wholeReply(response.incoming, request, dialects)
-          : Effect.flatMap(
-            eventParts(response, response.bytes, request, dialects),
-            (parts) => StreamPart.collect(parts, who)
-          )
-        return restoreCall === undefined ? reply : ownCalls(reply, restoreCall)
-      })
+      Effect.flatMap(
+        outgoing(request, "generate"),
+        ({ dialects, restoreCall, sent }) =>
+          httpExchange.post(client, sent, who, isEventStream, (response) => {
+            const reply = response._tag === "Whole"
+              ? wholeReply(response.incoming, request, dialects)
+              : collected(response, response.bytes, request, dialects)
+            return restoreCall === undefined ? reply : Effect.map(reply, (own) => ownCalls(own, restoreCall))
+          })
+      )
 
     const streamed = (request: LanguageModel.Request) =>
       Effect.gen(function*() {
         const { dialects, restoreCall, sent } = yield* outgoing(request, "stream")
         const parts = yield* streamedParts(request, dialects, sent)
-        return restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall))
+        return restoreCall === undefined ? parts : mapped(parts, (part) => ownCall(part, restoreCall))
       })
 
     const streamedParts = (
@@ -303,9 +304,9 @@ export const make = <S>(
         const body = yield* recognised(opened)
         return yield* body._tag === "Events"
           ? eventParts(opened, body.bytes, request, dialects)
-          : Effect.map(
+          : Effect.flatMap(
             read(body.incoming, dialects),
-            (whole) => Stream.fromIterable(StreamPart.fromResponse(whole))
+            (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
           )
       })
 
@@ -350,7 +351,8 @@ export const make = <S>(
         : { ...settings.capabilities, resume: { ...settings.capabilities?.resume, vendor: true } },
       resumable: protocol.keeps === undefined ? undefined : resumable(protocol.keeps),
       generate: (request) => Effect.mapError(generated(request), told(request)),
-      stream: (request) => Stream.mapError(Stream.unwrapScoped(streamed(request)), told(request))
+      stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
+      check: (request) => Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
     })
   })
 

@@ -34,7 +34,8 @@ export const hostOf = (baseUrl: string): string | undefined => {
 export const modelIssues = (model: unknown, example: string): ReadonlyArray<Issue> =>
   typeof model === "string" && model.trim() !== "" ? [] : [{
     path: "model",
-    found: found(model),
+    // A variable that is not set comes here as an empty text.
+    found: model === "" ? "nothing" : found(model),
     allowed: `the name of a model, such as "${example}"`
   }]
 

@@ -55,6 +55,8 @@ export interface Wire {
   /** The letters of a tool's name. */
   readonly toolName: RegExp
   readonly floor: schemaFloor.Floor
+  /** The most characters that the description of a tool may have. */
+  readonly longestDescription?: number | undefined
 }
 
 /** What would change the meaning of a reply if it were left out. What only loosens is never refused. */
@@ -121,31 +123,40 @@ const unwritable = (
     model: api.model,
     param,
     billed: "no",
-    cause: { name: "RequestCheck", message: [...told, ...chosen].join(" ") }
+    cause: { name: "RequestCheck", message: [...told, ...chosen].join(" ").replace(/\.$/, "") }
   })
 }
 
 /** An answer is read as it was written, so the names in it are its own. */
-const formatFloor = ({ floor: { numericEnums } }: Wire): schemaFloor.Floor => ({ numericEnums })
+const formatFloor = ({ floor: { numericEnums, references } }: Wire): schemaFloor.Floor => ({ numericEnums, references })
+
+/** A format is written once for each wire, as a toolkit is. */
+const formats = new WeakMap<JsonSchema, Map<Wire, Either.Either<JsonSchema, Problem>>>()
+
+const formatSchema = (jsonSchema: JsonSchema, wire: Wire): Either.Either<JsonSchema, Problem> => {
+  const known = formats.get(jsonSchema)?.get(wire)
+  if (known !== undefined) return known
+  const written = Either.map(schemaFloor.lay(jsonSchema, formatFloor(wire)), ({ schema }) => schema)
+  formats.set(jsonSchema, (formats.get(jsonSchema) ?? new Map<Wire, typeof written>()).set(wire, written))
+  return written
+}
 
 const formatOf = (
   { description, name, schema }: LanguageModel.ResponseFormat,
   api: Api
-): Either.Either<Format, ModelError.ModelError> =>
-  Either.mapBoth(SchemaDialect.make(api.dialects.output)(schema), {
-    onLeft: ({ problems }) =>
-      unwritable(
-        api,
-        "responseFormat",
-        "output",
-        problems.map((problem) => ["responseFormat.schema", problem])
-      ),
-    onRight: ({ jsonSchema }) => ({
-      name,
-      description,
-      schema: api.dialects.output === "plain" ? schemaFloor.lay(jsonSchema, formatFloor(api.wire)).schema : jsonSchema
-    })
-  })
+): Either.Either<Format, ModelError.ModelError> => {
+  const refused = (problems: ReadonlyArray<Problem>) =>
+    unwritable(api, "responseFormat", "output", problems.map((problem) => ["responseFormat.schema", problem]))
+  return SchemaDialect.make(api.dialects.output)(schema).pipe(
+    Either.mapLeft(({ problems }) => refused(problems)),
+    Either.flatMap(({ jsonSchema }): Either.Either<JsonSchema, ModelError.ModelError> =>
+      api.dialects.output === "plain"
+        ? Either.mapLeft(formatSchema(jsonSchema, api.wire), (problem) => refused([problem]))
+        : Either.right(jsonSchema)
+    ),
+    Either.map((written) => ({ name, description, schema: written }))
+  )
+}
 
 /** The tools of a toolkit as one wire has them, and the way back. */
 interface Offered {
@@ -155,6 +166,8 @@ interface Offered {
   /** The names on the wire of properties that have others, by the tool's own name. */
   readonly propertyNames: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
+
+const noNames: ReadonlyMap<string, string> = new Map()
 
 const noTools: Offered = { definitions: [], toolNames: new Map(), propertyNames: new Map() }
 
@@ -188,30 +201,59 @@ const schemasOf = (
       ({ problems }) => unwritable(api, "tools", "tools", problems.map((problem) => [`tools.${problem.tool}`, problem]))
     )
 
+/** Goes on with a description where it says more than a wire takes. */
+const more = "[…]"
+
+/** The description in the words of the wire: what it takes no more of goes on at the parameters, so nothing is lost. */
+const withDescription = (definition: ToolDefinition, { longestDescription: most }: Wire): ToolDefinition => {
+  const { description, parameters } = definition
+  if (most === undefined || description === undefined || description.length <= most) return definition
+  const room = most - more.length - 1
+  const space = description.slice(0, room + 1).search(/\s\S*$/)
+  const end = space > room / 2 ? space : room
+  const rest = `${more} ${description.slice(end).trim()}`
+  const { description: own } = parameters
+  return {
+    ...definition,
+    description: `${description.slice(0, end)} ${more}`,
+    parameters: { ...parameters, description: typeof own === "string" ? `${rest}\n\n${own}` : rest }
+  }
+}
+
 const offer = (
   toolkit: Toolkit.Any,
   api: Api,
   schemas: ReadonlyMap<string, { readonly jsonSchema: JsonSchema }>
-): Offered => {
+): Either.Either<Offered, ModelError.ModelError> => {
   const toolNames = toolNamesFor(toolkit.definitions.map(({ name }) => name), api.wire)
   const propertyNames = new Map<string, ReadonlyMap<string, string>>()
-  const definitions = toolkit.definitions.map(({ description, name, parameters }): ToolDefinition => {
-    const own = { name: toolNames.get(name) ?? name, description }
-    const translation = schemas.get(name)
-    if (translation !== undefined) return { ...own, parameters: translation.jsonSchema }
-    const { names, schema } = schemaFloor.lay(parameters, api.wire.floor)
+  const definitions: Array<ToolDefinition> = []
+  const problems: Array<readonly [root: string, problem: Problem]> = []
+  for (const { description, name, parameters } of toolkit.definitions) {
+    const written = schemas.get(name)?.jsonSchema
+    const floored = written === undefined
+      ? schemaFloor.lay(parameters, api.wire.floor)
+      : Either.right({ schema: written, names: noNames })
+    if (Either.isLeft(floored)) {
+      problems.push([`tools.${name}`, floored.left])
+      continue
+    }
+    const { names, schema } = floored.right
     if (names.size > 0) propertyNames.set(name, names)
-    return { ...own, parameters: schema }
-  })
-  return { definitions, toolNames, propertyNames }
+    definitions.push(
+      withDescription({ name: toolNames.get(name) ?? name, description, parameters: schema }, api.wire)
+    )
+  }
+  return problems.length === 0
+    ? Either.right({ definitions, toolNames, propertyNames })
+    : Either.left(unwritable(api, "tools", "tools", problems))
 }
 
 const offeredOf = (toolkit: Toolkit.Any, api: Api): Effect.Effect<Offered, ModelError.ModelError> => {
   const { dialects: { tools: dialect }, wire } = api
   const known = translated.get(toolkit)?.get(wire)?.get(dialect)
   if (known !== undefined) return Effect.succeed(known)
-  return Effect.map(schemasOf(toolkit, api), (schemas) => {
-    const offered = offer(toolkit, api, schemas)
+  return Effect.map(Effect.flatMap(schemasOf(toolkit, api), (schemas) => offer(toolkit, api, schemas)), (offered) => {
     const ofToolkit = translated.get(toolkit) ?? new Map<Wire, Map<SchemaDialect.Dialect, Offered>>()
     const ofWire = ofToolkit.get(wire) ?? new Map<SchemaDialect.Dialect, Offered>()
     translated.set(toolkit, ofToolkit.set(wire, ofWire.set(dialect, offered)))
@@ -221,8 +263,6 @@ const offeredOf = (toolkit: Toolkit.Any, api: Api): Effect.Effect<Offered, Model
 
 const turned = (names: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
   new Map([...names].map(([own, onWire]) => [onWire, own]))
-
-const noNames: ReadonlyMap<string, string> = new Map()
 
 /** The way back of all names that are others on the wire. */
 const restoreCallOf = ({ propertyNames, toolNames }: Offered): RestoreCall | undefined => {
@@ -259,28 +299,33 @@ export const prepare = (
   request: LanguageModel.Request,
   kind: Kind,
   api: Api
-): Effect.Effect<PreparedRequest, ModelError.ModelError> =>
-  Effect.gen(function*() {
-    const { responseFormat, tools: toolkit } = request
-    const refused = unsupported(request, api)
-    if (refused !== undefined) return yield* refused
-    const offered = toolkit === undefined ? noTools : yield* offeredOf(toolkit, api)
+): Effect.Effect<PreparedRequest, ModelError.ModelError> => {
+  const { responseFormat, tools: toolkit } = request
+  const refused = unsupported(request, api)
+  if (refused !== undefined) return Effect.fail(refused)
+  const ready = (offered: Offered, format: Format | undefined): PreparedRequest => {
     const tools = offered.definitions
-    const format = responseFormat === undefined ? undefined : yield* formatOf(responseFormat, api)
-    const dialects = {
-      tools: tools.length === 0 ? "plain" : api.dialects.tools,
-      output: format === undefined ? "plain" : api.dialects.output
-    } as const
     return {
       request: onWire(request, offered, api.wire),
       kind,
       provider: api.provider,
       tools,
       format,
-      dialects,
+      dialects: {
+        tools: tools.length === 0 ? "plain" : api.dialects.tools,
+        output: format === undefined ? "plain" : api.dialects.output
+      },
       restoreCall: restoreCallOf(offered)
     }
-  })
+  }
+  return Effect.flatMap(
+    toolkit === undefined ? Effect.succeed(noTools) : offeredOf(toolkit, api),
+    (offered): Either.Either<PreparedRequest, ModelError.ModelError> =>
+      responseFormat === undefined
+        ? Either.right(ready(offered, undefined))
+        : Either.map(formatOf(responseFormat, api), (format) => ready(offered, format))
+  )
+}
 
 /** For an API that takes nothing but a schema: its description stands inside, unless the schema has one. */
 export const describedSchema = ({ description, schema }: Format): JsonSchema =>

@@ -8,6 +8,7 @@
  * The protocol, the `provider` of the model's options, what it is, and then the state to the letter. It is read by the same
  * protocol under the same provider name alone; to all others it is nothing, so a prompt can move between them.
  */
+import { readJson } from "../../internal/readJson.ts"
 import { type Fields, isRecord } from "../../internal/record.ts"
 
 /** The protocols that have such state. */
@@ -34,7 +35,7 @@ export const read = (
 /** State that is a JSON object, as it stood; nothing where a stored prompt holds something else. */
 export const recordIn = (json: string | undefined): Fields | undefined => {
   try {
-    const read: unknown = json === undefined ? undefined : JSON.parse(json)
+    const read = json === undefined ? undefined : readJson(json)
     return isRecord(read) ? read : undefined
   } catch {
     return undefined

@@ -5,13 +5,16 @@
  *
  * - A tuple is `prefixItems`, with `items` for what follows and `maxItems` where nothing may; a list always has `items`.
  * - The root is one object: a `$ref` is put in its place, `allOf` is merged, the forms of `anyOf` and `oneOf` are folded.
+ * - References lead to definitions under `$defs`, and the schemas `true` and `false` are written as objects.
  * - A pattern with lookaround or back references, which engines of vendors refuse, and what else a wire has no keyword for
  *   is said in the description.
- * - A date is a string of `format: "date-time"`.
  * - Names of properties outside of the wire's letters are replaced, and put back in what the model writes.
  */
-import { isRecord } from "../../internal/record.ts"
-import type { Fields } from "../../internal/record.ts"
+import * as Either from "effect/Either"
+import { type Fields, isRecord } from "../../internal/record.ts"
+import { follow } from "../../internal/schemaReference.ts"
+import { withBoundReferences, withDefinitions } from "./schemaReferences.ts"
+import { described, listOf, mapped, strings, without } from "./schemaWalk.ts"
 
 /** What one wire takes. */
 export interface Floor {
@@ -19,6 +22,15 @@ export interface Floor {
   readonly propertyName?: RegExp | undefined
   /** Whether an enum may hold numbers. */
   readonly numericEnums: "taken" | "refused"
+  /** Whether a reference may stand beside other keywords, and lead round in a circle through what is required. */
+  readonly references: "free" | "bound"
+}
+
+/** Why a schema cannot be written on any wire, and the way out. */
+export interface Refused {
+  readonly path: ReadonlyArray<string | number>
+  readonly problem: string
+  readonly remedy: string
 }
 
 /** A schema as it is sent, and the names of properties on the wire by their own names. */
@@ -27,36 +39,14 @@ export interface Floored {
   readonly names: ReadonlyMap<string, string>
 }
 
-/** Deeper schemas are sent as they are below. */
-const deepest = 64
-
-/** Keywords that hold one schema, a list of them, or schemas by name. */
-const single = ["items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"]
-const listed = ["anyOf", "oneOf", "allOf", "prefixItems"]
-const byName = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"]
-
-const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
-
-const described = (schema: Fields, words: string): Fields => {
-  const { description } = schema
-  return { ...schema, description: typeof description === "string" ? `${description} ${words}` : words }
-}
-
-const without = (schema: Fields, ...keywords: ReadonlyArray<string>): Fields =>
-  Object.fromEntries(Object.entries(schema).filter(([keyword]) => !keywords.includes(keyword)))
-
 // Lists ---------------------------------------------------------------------------------------------------------------
 
 const isList = ({ type }: Fields): boolean => type === "array" || (Array.isArray(type) && type.includes("array"))
 
 /** What may follow: of a closed tuple any of its own items, as its length is bounded anyway. */
 const itemsOf = (items: ReadonlyArray<unknown>): unknown => {
-  const forms = [...new Set(items.map((item) => JSON.stringify(item)))]
-  return forms.length === 1
-    ? items[0]
-    : forms.length === 0
-    ? {}
-    : { anyOf: forms.map((form): unknown => JSON.parse(form)) }
+  const forms = [...new Map(items.map((item) => [JSON.stringify(item), item])).values()]
+  return forms.length > 1 ? { anyOf: forms } : forms[0] ?? {}
 }
 
 const withTuple = (schema: Fields): Fields => {
@@ -84,83 +74,78 @@ const withItems = (schema: Fields): Fields => {
 
 // Values --------------------------------------------------------------------------------------------------------------
 
-/** Lookaround and back references: engines that match in linear time (RE2, Rust's) refuse them. */
-const refusedPattern = /\(\?(?:[=!]|<[=!])|\\[1-9]|\\k</
+/**
+ * What engines of vendors refuse: lookaround, back references, names and flags of groups (RE2, Rust's), classes by property
+ * and letters by number, which Python's does not know, and empty sets.
+ */
+const refusedPieces = /\(\?(?!:)|\\[1-9kpPc]|\\u\{|\[\^?\]/
+
+/** RE2 counts no further. */
+const largestCount = 1000
+
+const isRefused = (pattern: string): boolean =>
+  refusedPieces.test(pattern) ||
+  [...pattern.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].some(([, least, most]) =>
+    Math.max(Number(least), Number(most ?? 0)) > largestCount
+  )
 
 const withPattern = (schema: Fields): Fields => {
   const { pattern } = schema
-  return typeof pattern === "string" && refusedPattern.test(pattern)
+  return typeof pattern === "string" && isRefused(pattern)
     ? described(without(schema, "pattern"), `Must match the regular expression ${pattern}.`)
     : schema
 }
 
-/** Effect's own description of `Schema.Date`. */
-const dateText = /string to be decoded into a Date/
-
-const withDate = (schema: Fields): Fields =>
-  schema["type"] === "string" && schema["format"] === undefined && typeof schema["description"] === "string" &&
-    dateText.test(schema["description"])
-    ? { ...schema, format: "date-time" }
-    : schema
-
-/** A list of numbers in words, and what of it a schema without the list can say: whole numbers, and their range. */
-const withEnum = (schema: Fields, floor: Floor): Fields => {
-  const values = listOf(schema["enum"])
-  const numbers = values.filter((value) => typeof value === "number")
-  if (floor.numericEnums === "taken" || numbers.length === 0) return schema
+/** Names by a pattern that is refused: any others may be there then, as the call is decoded by the tool's own schema. */
+const withPatternNames = (schema: Fields): Fields => {
+  const { patternProperties } = schema
+  const patterns = isRecord(patternProperties) ? Object.entries(patternProperties) : []
+  const refused = patterns.filter(([pattern]) => isRefused(pattern)).map(([pattern]) => pattern)
+  if (refused.length === 0) return schema
+  const kept = patterns.filter(([pattern]) => !refused.includes(pattern))
   return {
-    ...described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`),
-    ...(schema["type"] === "number" && values.every(Number.isInteger) ? { type: "integer" } : {}),
-    minimum: Math.min(...numbers),
-    maximum: Math.max(...numbers)
+    ...described(
+      without(schema, "patternProperties", "additionalProperties"),
+      `May have properties whose names match ${refused.join(" or ")}.`
+    ),
+    ...(kept.length === 0 ? {} : { patternProperties: Object.fromEntries(kept) })
   }
 }
 
-// The way down --------------------------------------------------------------------------------------------------------
-
-type Visit = (schema: Fields) => Fields
-
-/** The schema with everything below it visited, the inner ones first. */
-const mapped = (schema: unknown, visit: Visit, depth = 0): unknown => {
-  if (!isRecord(schema) || depth > deepest) return schema
-  const inner = (value: unknown): unknown => mapped(value, visit, depth + 1)
-  return visit(
-    Object.fromEntries(
-      Object.entries(schema).map(([keyword, value]): readonly [string, unknown] => {
-        if (byName.includes(keyword) && isRecord(value)) {
-          return [keyword, Object.fromEntries(Object.entries(value).map(([name, each]) => [name, inner(each)]))]
-        }
-        if (listed.includes(keyword) || (keyword === "items" && Array.isArray(value))) {
-          return [keyword, listOf(value).map(inner)]
-        }
-        return [keyword, single.includes(keyword) ? inner(value) : value]
-      })
-    )
-  )
+/** A list of values that are no texts in words, and what of it a schema without the list can say: whole numbers, and their range. */
+const withEnum = (schema: Fields, floor: Floor): Fields => {
+  const values = listOf(schema["enum"])
+  if (floor.numericEnums === "taken" || values.every((value) => typeof value === "string")) return schema
+  const numbers = values.filter((value) => typeof value === "number")
+  return {
+    ...described(without(schema, "enum"), `One of ${values.map((value) => JSON.stringify(value)).join(", ")}.`),
+    ...(schema["type"] === "number" && values.every(Number.isInteger) ? { type: "integer" } : {}),
+    ...(numbers.length === 0 ? {} : { minimum: Math.min(...numbers), maximum: Math.max(...numbers) })
+  }
 }
 
 // The root ------------------------------------------------------------------------------------------------------------
 
-const lookup = (root: Fields, reference: string): unknown => {
-  if (!reference.startsWith("#")) return undefined
-  let at: unknown = root
-  for (const step of reference.split("/").slice(1)) {
-    const name = decodeURIComponent(step).replace(/~1/g, "/").replace(/~0/g, "~")
-    if (!isRecord(at) || !Object.hasOwn(at, name)) return undefined
-    at = at[name]
-  }
-  return at
-}
-
-const strings = (value: unknown): ReadonlyArray<string> =>
-  listOf(value).filter((each): each is string => typeof each === "string")
-
 const propertiesOf = ({ properties }: Fields): Fields => isRecord(properties) ? properties : {}
+
+/** The schemas that a combined one was made of, so that none is in it twice. */
+const combined = new WeakMap<object, ReadonlyArray<unknown>>()
+
+const partsOf = (schema: unknown): ReadonlyArray<unknown> =>
+  (isRecord(schema) ? combined.get(schema) : undefined) ?? [schema]
+
+const allOf = (one: unknown, other: unknown): unknown => {
+  const parts = [...new Set([...partsOf(one), ...partsOf(other)])]
+  if (parts.length === 1) return parts[0]
+  const schema = { allOf: parts }
+  combined.set(schema, parts)
+  return schema
+}
 
 /** Both at once: what either wants is wanted. */
 const both = (one: Fields, other: Fields): Fields => {
   const [mine, theirs] = [propertiesOf(one), propertiesOf(other)]
-  const shared = Object.keys(mine).filter((name) => Object.hasOwn(theirs, name) && mine[name] !== theirs[name])
+  const shared = Object.keys(mine).filter((name) => Object.hasOwn(theirs, name))
   const required = [...new Set([...strings(one["required"]), ...strings(other["required"])])]
   return {
     ...other,
@@ -168,7 +153,7 @@ const both = (one: Fields, other: Fields): Fields => {
     properties: {
       ...theirs,
       ...mine,
-      ...Object.fromEntries(shared.map((name) => [name, { allOf: [mine[name], theirs[name]] }]))
+      ...Object.fromEntries(shared.map((name) => [name, allOf(mine[name], theirs[name])]))
     },
     ...(required.length === 0 ? {} : { required })
   }
@@ -190,26 +175,78 @@ const anyOf = (root: Fields, forms: ReadonlyArray<Fields>): Fields => {
   return described(folded, `Must have the properties of one of these forms: ${said}.`)
 }
 
-/** The root with the references of its own place resolved. */
-const resolved = (schema: unknown, root: Fields, depth = 0): Fields => {
-  if (!isRecord(schema) || depth > deepest) return {}
-  const { $ref, allOf, ...rest } = schema
-  let own: Fields = rest
-  if (typeof $ref === "string") own = both(own, resolved(lookup(root, $ref), root, depth + 1))
-  for (const each of listOf(allOf)) own = both(own, resolved(each, root, depth + 1))
-  for (const keyword of ["anyOf", "oneOf"]) {
-    const forms = own[keyword]
-    if (!Array.isArray(forms)) continue
-    own = anyOf(without(own, keyword), forms.map((form) => resolved(form, root, depth + 1)))
+/** What is written out may be much larger than what was given: references may double at every step. */
+const largest = 20_000
+
+class TooLarge extends Error {}
+
+/** How many values a schema has when it is written; `sizes` remembers those that stand in several places. */
+const sizeOf = (value: unknown, sizes: Map<object, number>): number => {
+  if (typeof value !== "object" || value === null) return 1
+  const known = sizes.get(value)
+  if (known !== undefined) return known
+  const size = Object.values(value).reduce<number>((sum, inner) => sum + sizeOf(inner, sizes), 1)
+  sizes.set(value, size)
+  return size
+}
+
+/** The root with the references of its own place resolved, each once. */
+const resolved = (root: Fields): Fields => {
+  const known = new Map<string, Fields>()
+  const sizes = new Map<object, number>()
+  const bounded = (schema: Fields): Fields => {
+    if (sizeOf(schema, sizes) > largest) throw new TooLarge()
+    return schema
   }
-  return own
+  const referred = (reference: string): Fields => {
+    const before = known.get(reference)
+    if (before !== undefined) return before
+    // A circle takes what it takes without the last step.
+    known.set(reference, {})
+    const target = inPlace(follow(root, reference))
+    known.set(reference, target)
+    return target
+  }
+  const inPlace = (schema: unknown): Fields => {
+    if (!isRecord(schema)) return {}
+    const { $ref, allOf: parts, ...rest } = schema
+    let own: Fields = rest
+    if (typeof $ref === "string") own = both(own, referred($ref))
+    for (const each of listOf(parts)) own = both(own, inPlace(each))
+    for (const keyword of ["anyOf", "oneOf"]) {
+      const forms = own[keyword]
+      if (!Array.isArray(forms)) continue
+      const written = forms.map(inPlace)
+      bounded({ anyOf: written })
+      own = anyOf(without(own, keyword), written)
+    }
+    return bounded(own)
+  }
+  return inPlace(root)
 }
 
 const choices = ["$ref", "allOf", "anyOf", "oneOf"]
 
+/** What OpenAI takes everywhere but at the root. */
+const refusedAtRoot = ["not", "enum"]
+
+const longestInWords = 300
+
+/** The same in words, if there are not too many of them; the call is held to it when it is decoded. */
+const inWords = (root: Fields): Fields => {
+  const found = refusedAtRoot.filter((keyword) => root[keyword] !== undefined)
+  return found.reduce((schema, keyword) => {
+    const value = JSON.stringify(root[keyword])
+    const kept = without(schema, keyword)
+    return value.length > longestInWords
+      ? kept
+      : described(kept, keyword === "not" ? `Must not match the schema ${value}.` : `Must be one of ${value}.`)
+  }, root)
+}
+
 const oneObject = (root: Fields): Fields => {
-  if (choices.every((keyword) => root[keyword] === undefined)) return root
-  const whole = resolved(root, root)
+  if (choices.every((keyword) => root[keyword] === undefined)) return inWords(root)
+  const whole = inWords(resolved(root))
   return { ...whole, type: "object", properties: propertiesOf(whole) }
 }
 
@@ -243,28 +280,42 @@ const namesFor = (schema: Fields, pattern: RegExp | undefined): ReadonlyMap<stri
 const renamed = (schema: Fields, names: ReadonlyMap<string, string>): unknown => {
   const nameOf = (name: string): string => names.get(name) ?? name
   return mapped(schema, (each) => {
-    const { $ref, properties, required } = each
+    const { properties, required } = each
     return {
       ...each,
       ...(isRecord(properties)
         ? { properties: Object.fromEntries(Object.entries(properties).map(([name, value]) => [nameOf(name), value])) }
         : {}),
-      ...(Array.isArray(required) ? { required: strings(required).map(nameOf) } : {}),
-      ...(typeof $ref === "string" && $ref.includes("/properties/")
-        ? { $ref: $ref.replace(/(?<=\/properties\/)[^/]+/g, (step) => nameOf(decodeURIComponent(step))) }
-        : {})
+      ...(Array.isArray(required) ? { required: strings(required).map(nameOf) } : {})
     }
   })
 }
 
-/** The schema as the wire takes it. The root is that of an object. */
-export const lay = (schema: Fields, floor: Floor): Floored => {
-  const values = mapped(oneObject(schema), (each) => withEnum(withDate(withPattern(withItems(each))), floor))
-  const whole = isRecord(values) ? values : schema
+const tooLarge: Refused = {
+  path: [],
+  problem: `with its references in their places the schema has more than ${largest} values`,
+  remedy: "Say less in the forms of the root, or make several tools of it."
+}
+
+const laid = (schema: Fields, floor: Floor): Floored => {
+  const root = oneObject(withDefinitions(schema))
+  const values = mapped(root, (each) => withEnum(withPatternNames(withPattern(withItems(each))), floor))
+  const taken = isRecord(values) ? values : root
+  const whole = floor.references === "bound" ? withBoundReferences(taken) : taken
   const names = namesFor(whole, floor.propertyName)
   const own = names.size === 0 ? whole : renamed(whole, names)
   return { schema: isRecord(own) ? own : whole, names }
 }
+
+/** The schema as the wire takes it. The root is that of an object. */
+export const lay = (schema: Fields, floor: Floor): Either.Either<Floored, Refused> =>
+  Either.try({
+    try: () => laid(schema, floor),
+    catch: (cause) => {
+      if (cause instanceof TooLarge) return tooLarge
+      throw cause
+    }
+  })
 
 const quote = "\""
 

@@ -17,6 +17,7 @@ import * as Usage from "../../model/Usage.ts"
 import * as RetryPolicy from "../../policy/RetryPolicy.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { isPause, mostPauses, withPause } from "../shared/pausedTurn.ts"
 import * as Refusals from "../shared/refusals.ts"
 import type { Mode, Settings } from "./settings.ts"
 
@@ -35,9 +36,21 @@ const refusing = new WeakSet<object>()
 const isNative = (mode: Mode, service: typeof LanguageModel.LanguageModel.Service): boolean =>
   mode === "native" || (mode === "auto" && service.capabilities.structuredOutput !== false && !refusing.has(service))
 
-/** What the wires call the field that asks for structured output. */
-const formatName =
-  /response[_ ]?format|json_(?:schema|object)|structured[_ ]?output|output_(?:config|format)|response(?:_?json)?_?schema|text\.format|guided_json/i
+/** What the wires call the field that asks for structured output, and what servers call the feature. */
+const formatName = new RegExp(
+  [
+    "response[_ ]?format",
+    "response(?:_?json)?_?schema",
+    "response_?mime_?type",
+    "json[_ ]?(?:schema|object|mode)",
+    "structured[_ -]?(?:output|generation|decoding)",
+    "output[_ ](?:config|format)",
+    "text\\.format",
+    "guided[_ ]?(?:json|decoding|grammar)",
+    "xgrammar|\\bgrammars?\\b"
+  ].join("|"),
+  "i"
+)
 
 /** The server knows the feature and refuses this one schema. */
 const aboutSchema =
@@ -162,6 +175,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
     const refusals: Array<Refused> = []
     let prompt = Prompt.make(question.prompt)
     let usage = Usage.zero
+    let pauses = 0
     let state = RetryPolicy.start(policy, yield* elapsedNow)
 
     /** Why not to ask again, or after which wait. */
@@ -196,8 +210,21 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
           return asking(derivedKey(idempotencyKey, "tool"))
         })
 
+    /** The reply that ends the turn: one that the provider has paused goes on when it is sent back. */
+    const askingToTheEnd = (idempotencyKey: string) =>
+      Effect.gen(function*() {
+        let response = yield* askingEitherWay(idempotencyKey)
+        while (isPause(response) && response.toolCalls.length === 0 && pauses < mostPauses) {
+          pauses++
+          usage = Usage.add(usage, response.usage)
+          prompt = withPause(prompt, response)
+          response = yield* askingEitherWay(derivedKey(idempotencyKey, `pause-${pauses}`))
+        }
+        return response
+      })
+
     for (let reasks = 0;; reasks++) {
-      const reply = yield* askOnce(output, askingEitherWay(reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)))
+      const reply = yield* askOnce(output, askingToTheEnd(reasks === 0 ? key : derivedKey(key, `reask-${reasks}`)))
       if (Either.isRight(reply)) {
         const { decoded: { repairs, source, value }, response } = reply.right
         return {

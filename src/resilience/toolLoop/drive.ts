@@ -16,6 +16,7 @@ import * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { isPause } from "../shared/pausedTurn.ts"
 import * as Refusals from "../shared/refusals.ts"
 import { RepeatedToolFailure } from "./errors.ts"
 import type { Settings } from "./settings.ts"
@@ -266,7 +267,7 @@ export const make = (settings: Settings, host: Host) =>
         const results = yield* run(calls)
         yield* judge(calls, results)
         steps.push({ response, calls, results })
-        if (calls.length === 0 && !Loop.isPause(response)) {
+        if (calls.length === 0 && !isPause(response)) {
           return { response, steps, refused: yield* Ref.get(refusals), state: yield* Ref.get(cell) } satisfies Outcome
         }
       }

@@ -2,12 +2,14 @@
 import * as Arr from "effect/Array"
 import * as Option from "effect/Option"
 import { SpendLimitExceeded } from "../../error/PolicyError.ts"
+import { readJson } from "../../internal/readJson.ts"
 import { hex } from "../../internal/seeded.ts"
 import { derivedKey } from "../../internal/seeded.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
+import { isPause } from "../shared/pausedTurn.ts"
 
 /** Everything that a loop needs to go on where it stopped. */
 export interface State {
@@ -60,9 +62,6 @@ const paid = (state: State, usage: Usage.Usage, cost: number): State => ({
   usage: Usage.add(state.usage, usage),
   cost: state.cost + cost
 })
-
-/** Anthropic ends a long turn of its own tools in the middle: sent back as it is, the turn goes on. */
-export const isPause = ({ rawFinishReason }: Response.Response): boolean => rawFinishReason === "pause_turn"
 
 /** A reply whose calls are good. */
 export const accept = (
@@ -151,7 +150,7 @@ export const canonical = (value: unknown): string =>
 /** Arguments as the model wrote them, spelling aside: what was decoded from them may hide what is in it. */
 export const written = (raw: string): string => {
   try {
-    return canonical(JSON.parse(raw))
+    return canonical(readJson(raw))
   } catch {
     return raw
   }

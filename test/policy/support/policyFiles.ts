@@ -4,6 +4,17 @@ import * as FastCheck from "effect/FastCheck"
 /** Every section, given as data. */
 export const everything = {
   name: "everything",
+  stream: {
+    firstContent: "8 seconds",
+    idle: "5 seconds",
+    liveness: "3 seconds",
+    total: "5 minutes",
+    peek: "100 millis",
+    onBreak: "resume",
+    otherwise: "restart",
+    continuation: "allowed",
+    maxKept: 200_000
+  },
   totalTimeout: "1 minute",
   retry: { backoff: "exponential", initial: "500 millis", cap: "8 seconds", jitter: "full", attempts: 4 },
   retryBudget: { share: { ratio: 0.3, minimum: 5 } },
@@ -93,6 +104,18 @@ const queue = { maxQueued: whole(0, 1_000), queueTimeout: wait }
 export const files: FastCheck.Arbitrary<unknown> = some({
   $schema: FastCheck.constant("policy.schema.json"),
   name: FastCheck.constantFrom("chat", "batch"),
+  stream: some({
+    firstContent: wait,
+    idle: wait,
+    liveness: wait,
+    total: wait,
+    peek: FastCheck.oneof(wait, FastCheck.constant("0 millis")),
+    onBreak: FastCheck.constantFrom("fail", "restart", "resume", "truncate"),
+    otherwise: FastCheck.constantFrom("fail", "restart", "truncate"),
+    background: FastCheck.boolean(),
+    continuation: FastCheck.constantFrom("never", "allowed"),
+    maxKept: whole(1_000, 100_000_000)
+  }),
   totalTimeout: wait,
   retry,
   retryBudget: FastCheck.oneof(
@@ -161,6 +184,7 @@ export const files: FastCheck.Arbitrary<unknown> = some({
 /** Every section, spelled as `PolicyConfig.encode` writes it. */
 export const canonical = {
   name: "chat",
+  stream: { idle: "15 seconds", onBreak: "resume", otherwise: "truncate", background: true, maxKept: 50_000 },
   totalTimeout: "2 minutes",
   retry: { backoff: "constant", delay: "1 second", attempts: 3 },
   retryBudget: { tokens: { capacity: 100, cost: 10 } },

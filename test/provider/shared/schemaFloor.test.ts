@@ -1,7 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Either from "effect/Either"
 import * as schemaFloor from "../../../src/provider/shared/schemaFloor.ts"
 
-const lay = (schema: object) => schemaFloor.lay({ ...schema }, { numericEnums: "taken" }).schema
+const free = { numericEnums: "taken", references: "free" } as const
+const gemini = { numericEnums: "refused", references: "bound" } as const
+
+const layAt = (schema: object, floor: schemaFloor.Floor) => Either.getOrThrow(schemaFloor.lay({ ...schema }, floor))
+const lay = (schema: object, floor: schemaFloor.Floor = free) => layAt(schema, floor).schema
 const inside = (schema: object) => lay({ type: "object", properties: { p: schema } })["properties"]
 
 describe("the floor under a schema", () => {
@@ -48,34 +53,188 @@ describe("the floor under a schema", () => {
     })
     expect(inside({ type: "string", pattern: "^(?:a|b)$" })).toEqual({ p: { type: "string", pattern: "^(?:a|b)$" } })
     const numbers = { type: "object", properties: { n: { type: "integer", enum: [1, 2] } } }
-    expect(schemaFloor.lay(numbers, { numericEnums: "refused" }).schema["properties"]).toEqual({
+    expect(lay(numbers, gemini)["properties"]).toEqual({
       n: { type: "integer", description: "One of 1, 2.", minimum: 1, maximum: 2 }
     })
     const mixed = { type: "object", properties: { n: { type: ["number", "null"], enum: [3, 0.5, null] } } }
-    expect(schemaFloor.lay(mixed, { numericEnums: "refused" }).schema["properties"]).toEqual({
+    expect(lay(mixed, gemini)["properties"]).toEqual({
       n: { type: ["number", "null"], description: "One of 3, 0.5, null.", minimum: 0.5, maximum: 3 }
     })
     const levels = { type: "object", properties: { n: { type: "number", enum: [1, 2, 3] } } }
-    expect(schemaFloor.lay(levels, { numericEnums: "refused" }).schema["properties"]).toEqual({
+    expect(lay(levels, gemini)["properties"]).toEqual({
       n: { type: "integer", description: "One of 1, 2, 3.", minimum: 1, maximum: 3 }
     })
-    expect(inside({ type: "string", description: "a string to be decoded into a Date" })).toMatchObject({
-      p: { format: "date-time" }
+    for (const pattern of ["^\\p{L}+$", "(?<year>\\d{4})", "\\u{1F600}", "[^]", "^a{0,1001}$", "(a)\\1"]) {
+      expect(inside({ type: "string", pattern })).toEqual({
+        p: { type: "string", description: `Must match the regular expression ${pattern}.` }
+      })
+    }
+    expect(inside({ type: "boolean", enum: [true] })).toEqual({ p: { type: "boolean", enum: [true] } })
+    expect(lay({ type: "object", properties: { b: { type: "boolean", enum: [true] } } }, gemini)["properties"]).toEqual(
+      {
+        b: { type: "boolean", description: "One of true." }
+      }
+    )
+    expect(
+      inside({ type: "object", patternProperties: { "^(?!x)": {}, "^y": {} }, additionalProperties: false })
+    ).toEqual({
+      p: {
+        type: "object",
+        patternProperties: { "^y": {} },
+        description: "May have properties whose names match ^(?!x)."
+      }
     })
   })
 
   it("replaces names outside of the wire's letters, each by one of its own", () => {
-    const { names, schema } = schemaFloor.lay(
+    const { names, schema } = layAt(
       {
         type: "object",
         properties: { $top: {}, _top: {}, "a b": { type: "object", properties: { é: {} } } },
         required: ["$top"]
       },
-      { numericEnums: "taken", propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
+      { ...free, propertyName: /^[a-zA-Z0-9_.-]{1,64}$/ }
     )
     expect(Object.keys(schema["properties"] ?? {})).toEqual(["_top_2", "_top", "a_b"])
     expect(schema["required"]).toEqual(["_top_2"])
     expect(names).toEqual(new Map([["$top", "_top_2"], ["a b", "a_b"], ["é", "_"]]))
+  })
+
+  it("leads every reference to a definition", () => {
+    const text = { type: "string" }
+    const pair = { type: "array", items: [text, { $ref: "#/properties/pair/items/0" }] }
+    expect(lay({
+      type: "object",
+      properties: {
+        pair,
+        old: { $ref: "#/definitions/Old" },
+        again: { $ref: "#" },
+        named: { $ref: "#here" },
+        odd: { $ref: "#/$defs/100%" },
+        lost: { $ref: "#/$defs/nowhere" }
+      },
+      definitions: { Old: { type: "object", properties: { next: { $ref: "#/definitions/Old" } } } },
+      $defs: { Here: { $anchor: "here", type: "integer" }, "100%": text }
+    })).toMatchObject({
+      properties: {
+        pair: { prefixItems: [text, { $ref: "#/$defs/0" }] },
+        old: { $ref: "#/$defs/Old" },
+        again: { $ref: "#/$defs/root" },
+        named: { $ref: "#/$defs/here" },
+        odd: { $ref: "#/$defs/100%" },
+        lost: { $ref: "#/$defs/nowhere" }
+      },
+      $defs: {
+        "0": text,
+        Old: { properties: { next: { $ref: "#/$defs/Old" } } },
+        root: { properties: { again: { $ref: "#/$defs/root" } } },
+        here: { type: "integer" },
+        Here: { type: "integer" },
+        "100%": text
+      }
+    })
+    const plain = { type: "object", properties: { a: { $ref: "#/$defs/A" } }, $defs: { A: text } }
+    expect(lay(plain)).toEqual(plain)
+  })
+
+  it("leads what the folding of the root moves to its new place", () => {
+    const form = { type: "object", properties: { a: { type: "string" }, b: { $ref: "#/anyOf/0/properties/a" } } }
+    expect(lay({ anyOf: [form] })).toMatchObject({
+      properties: { b: { $ref: "#/$defs/a" } },
+      $defs: { a: { type: "string" } }
+    })
+  })
+
+  it("says in words what a root may not hold", () => {
+    const properties = { a: {}, b: {} }
+    const not = { required: ["a", "b"] }
+    expect(lay({ type: "object", properties, not })).toEqual({
+      type: "object",
+      properties,
+      description: "Must not match the schema {\"required\":[\"a\",\"b\"]}."
+    })
+    expect(lay({ type: "object", properties, allOf: [{ not }], enum: [{ a: 1 }] })).toMatchObject({
+      description: expect.stringMatching(/^Must not match the schema .* Must be one of \[\{"a":1\}\]\.$/)
+    })
+    expect(lay({ type: "object", properties, enum: [{ a: "x".repeat(300) }] })).toEqual({ type: "object", properties })
+    expect(inside({ not })).toEqual({ p: { not } })
+  })
+
+  it("writes the schemas true and false as objects", () => {
+    expect(lay({ type: "object", properties: { a: true, b: { anyOf: [false, true] } }, additionalProperties: false }))
+      .toEqual({ type: "object", properties: { a: {}, b: { anyOf: [{ not: {} }, {}] } }, additionalProperties: false })
+  })
+
+  it("binds references where a wire takes them only by themselves and out of what is required", () => {
+    const Node = {
+      type: "object",
+      properties: {
+        value: { type: "string" },
+        next: { $ref: "#/$defs/Node", description: "the next" },
+        kids: { type: "array", items: { $ref: "#/$defs/Other" } }
+      },
+      required: ["value", "next", "kids"]
+    }
+    const Other = { type: "object", properties: { node: { $ref: "#/$defs/Node" } } }
+    const schema = {
+      type: "object",
+      properties: {
+        tree: { $ref: "#/$defs/Node" },
+        date: { allOf: [{ $ref: "#/$defs/Date" }], description: "when" }
+      },
+      required: ["tree", "date"],
+      $defs: { Node, Other, Date: { type: "string" } }
+    }
+    expect(lay(schema, gemini)).toEqual({
+      type: "object",
+      properties: {
+        tree: { $ref: "#/$defs/Node" },
+        date: { anyOf: [{ $ref: "#/$defs/Date" }], description: "when" }
+      },
+      required: ["tree", "date"],
+      $defs: {
+        Node: {
+          type: "object",
+          properties: {
+            value: { type: "string" },
+            next: { anyOf: [{ $ref: "#/$defs/Node" }], description: "the next" },
+            kids: { type: "array", items: { $ref: "#/$defs/Other" } }
+          },
+          required: ["value"],
+          description: "Must have next, kids, too."
+        },
+        Other,
+        Date: { type: "string" }
+      }
+    })
+    expect(lay(schema)).toEqual(schema)
+  })
+
+  it("refuses a root that doubles with every reference, in time in proportion to what was given", () => {
+    const levels = 60
+    const at = (level: number) => ({ $ref: `#/$defs/L${level}` })
+    const $defs = Object.fromEntries(
+      Array.from({ length: levels }, (_, level) => [
+        `L${level}`,
+        level === 0
+          ? { type: "object", properties: { x: { type: "string" } } }
+          : { anyOf: [at(level - 1), { allOf: [at(level - 1), { properties: { x: { const: level } } }] }] }
+      ])
+    )
+    expect(schemaFloor.lay({ ...at(levels - 1), $defs }, free)).toMatchObject({
+      _tag: "Left",
+      left: { problem: "with its references in their places the schema has more than 20000 values" }
+    })
+    const shared = Object.fromEntries(
+      Array.from({ length: levels }, (_, level) => [
+        `L${level}`,
+        level === 0
+          ? { type: "object", properties: { x: { type: "string" } } }
+          : { allOf: [at(level - 1), at(level - 1)] }
+      ])
+    )
+    expect(lay({ ...at(levels - 1), $defs: shared })).toMatchObject({ properties: { x: { type: "string" } } })
+    expect(lay({ anyOf: [{ $ref: "#" }, { $ref: "#" }] })).toMatchObject({ type: "object" })
   })
 
   it("renames keys and leaves the rest to the letter", () => {
