@@ -168,6 +168,20 @@ export interface Resumable<out E = LanguageModelError> {
 }
 
 /**
+ * What a provider calls whenever bytes of a stream have come, pings and comments too: whoever asks for the stream can tell
+ * a dead one from a slow one by it. Default: nobody asks.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class CurrentLiveness extends Context.Reference<CurrentLiveness>()(
+  "effect-llm-resilience/LanguageModel/CurrentLiveness",
+  { defaultValue: (): () => void => nobodyAsks }
+) {}
+
+const nobodyAsks = (): void => {}
+
+/**
  * What a call can fail with: the provider's failures, and the refusals of the policies round it.
  *
  * @since 0.1.0
@@ -391,6 +405,17 @@ export const freshIdempotencyKey: Effect.Effect<string> = Effect.randomWith((ran
   const two = Effect.zipWith(word, word, (first, second) => first + second)
   return Effect.zipWith(two, two, (first, second) => first + second)
 })
+
+/**
+ * The request with a key that all its attempts carry: its own, or a fresh one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withIdempotencyKey = (request: Request): Effect.Effect<Request> =>
+  request.idempotencyKey === undefined
+    ? Effect.map(freshIdempotencyKey, (idempotencyKey) => ({ ...request, idempotencyKey }))
+    : Effect.succeed(request)
 
 /**
  * Sends one request to the language model of the context and waits for the whole reply.

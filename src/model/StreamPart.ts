@@ -27,13 +27,14 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as ModelError from "../error/ModelError.ts"
+import type * as ModelError from "../error/ModelError.ts"
 import { definedFields } from "../internal/record.ts"
 import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import * as Response from "./Response.ts"
 import { Dialect } from "./shared/dialectNames.ts"
-import { Parts, withMetadata, written } from "./streamPart/growing.ts"
+import { Collected, type Who } from "./streamPart/collected.ts"
+import { withMetadata, written } from "./streamPart/growing.ts"
 import { Usage } from "./Usage.ts"
 
 /**
@@ -411,66 +412,6 @@ export const fromResponse = (response: Response.Response): ReadonlyArray<StreamP
       usageOfAll: response.usageOfAll
     })
   ]
-}
-
-interface Who {
-  readonly provider?: string | undefined
-  readonly model?: string | undefined
-}
-
-/** The reply so far. It belongs to one run of `StreamPart.collect`. */
-class Collected {
-  private started: Start = { _tag: "Start" }
-  private finished: Finish | undefined = undefined
-  private readonly parts = new Parts()
-
-  add(part: StreamPart): void {
-    switch (part._tag) {
-      case "Start":
-        this.started = part
-        return
-      case "Reset":
-        this.parts.forget()
-        this.finished = undefined
-        return
-      case "Seam":
-        return
-      case "Finish":
-        this.finished = part
-        return
-      default:
-        return this.parts.add(part)
-    }
-  }
-
-  response(model: string | undefined): Response.Response | undefined {
-    const { finished, started } = this
-    const { dialects, id, rateLimit, requestId } = started
-    return finished === undefined ? undefined : new Response.Response({
-      ...definedFields({
-        id,
-        requestId,
-        rateLimit,
-        dialects,
-        rawFinishReason: finished.rawReason,
-        usageOfAll: finished.usageOfAll
-      }),
-      model: started.model ?? model ?? "",
-      parts: this.parts.whole(),
-      finishReason: finished.reason,
-      usage: finished.usage
-    })
-  }
-
-  truncated(who: Who) {
-    const model = this.started.model ?? who.model
-    return new ModelError.Truncated({
-      provider: who.provider ?? "unknown",
-      ...definedFields({ model, requestId: this.started.requestId }),
-      received: this.parts.received(),
-      cause: { name: "MissingFinish", message: "the stream ended without a Finish part" }
-    })
-  }
 }
 
 /**

@@ -43,6 +43,7 @@ import { type Known, sections } from "./pipeline/sections.ts"
 import type * as PolicyConfig from "./PolicyConfig.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import type { RefusedBy } from "./shared/section.ts"
+import type { StreamedWork, StreamLimits, StreamSignals } from "./shared/streamedCall.ts"
 
 const operations = pipelineOf(sections)
 
@@ -189,6 +190,43 @@ export const applyCost: {
     cost: RateLimiter.Cost<A>
   ): Effect.Effect<A, E | AnyRefusal, R>
 } = operations.applyCost
+
+export type {
+  /**
+   * A stream to be run through a pipeline.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StreamedWork,
+  /**
+   * Milliseconds that the phases of a stream may take.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StreamLimits,
+  /**
+   * What an attempt of a stream tells its pipeline.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  StreamSignals
+}
+
+/**
+ * Runs a call whose result comes in pieces: each attempt runs to the end of its stream, and keeps its permits that long.
+ * `ResilientStream` is made of this; it hands the pieces over by itself and tells the pipeline of them, so that time in
+ * which nobody asks for more does not count, and a hedge ends at the first content.
+ *
+ * @since 0.1.0
+ * @category low level
+ */
+export const applyStreamed = <A, E, R>(
+  self: Pipeline,
+  work: StreamedWork<A, E, R>
+): Effect.Effect<A, E | AnyRefusal, R> => operations.applyStreamed(self, work)
 
 /**
  * The policies of a pipeline as they are now. Their own modules read their state.

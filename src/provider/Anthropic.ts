@@ -116,7 +116,11 @@ export interface Options {
   readonly headers?: { readonly [name: string]: string | Redacted.Redacted<string> } | undefined
   /** The name in errors and spans. Default: `"anthropic"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools, images and structured output. */
+  /**
+   * What the model can take. Default: tools, images and structured output. Models up to Claude 4.5 go on with the text of a
+   * last assistant message, so for these `resume: { continuation: "prefill" }` lets a stream that broke be continued; later
+   * ones refuse it, and can be asked to by `"followUp"`.
+   */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined

@@ -101,7 +101,10 @@ export interface Options {
   readonly thinking?: Thinking | undefined
   /** The name in errors and spans. Default: `"google"`. */
   readonly provider?: string | undefined
-  /** What the model can take. Default: tools, images and structured output. */
+  /**
+   * What the model can take. Default: tools, images and structured output. With `resume: { continuation: "followUp" }` a
+   * stream that broke can be continued by asking the model to.
+   */
   readonly capabilities?: Partial<LanguageModel.Capabilities> | undefined
   /** The largest reply that is read, in bytes, 1024 or more. Default: 16 MiB. */
   readonly maxBodyBytes?: number | undefined

@@ -118,6 +118,12 @@ export interface Options {
    */
   readonly streamUsage?: "ask" | "none" | undefined
   /**
+   * How the server is told to go on with the text of a last assistant message, where it can: `"prefix"` marks the message
+   * (Mistral, DeepSeek's beta URL), `"continue_final_message"` the request (vLLM, SGLang). It declares the capability
+   * `resume.continuation: "prefill"`, by which a stream that broke can be continued. Default: `"none"`.
+   */
+  readonly prefill?: "none" | "prefix" | "continue_final_message" | undefined
+  /**
    * How schemas are written for the API, see `SchemaDialect` and the table at {@link make}. What a dialect cannot carry
    * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
    */
@@ -138,7 +144,8 @@ export const defaults = {
   maxToolCalls: checks.defaults.maxToolCalls,
   dialects: openAi.ownDialects,
   reasoningField: "none",
-  streamUsage: "ask"
+  streamUsage: "ask",
+  prefill: "none"
 } as const
 
 const path = "/chat/completions"
@@ -179,9 +186,14 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
     ...checks.oneOf("maxTokensField", options.maxTokensField, ["max_tokens", "max_completion_tokens"]),
     ...checks.oneOf("reasoningField", options.reasoningField, ["none", "reasoning_content"]),
     ...checks.oneOf("streamUsage", options.streamUsage, ["ask", "none"]),
+    ...checks.oneOf("prefill", options.prefill, ["none", "prefix", "continue_final_message"]),
     ...checks.textIssues("reasoning.effort", options.reasoning?.effort)
   ],
   headers: openAi.headers,
+  capabilities: ({ capabilities, prefill = defaults.prefill }) =>
+    prefill === "none"
+      ? capabilities
+      : { ...capabilities, resume: { continuation: "prefill", ...capabilities?.resume } },
   protocol: (options, baseUrl) => {
     const url = checks.endpoint(baseUrl, path)
     const dialect: openAiChatWire.Dialect = {
@@ -189,7 +201,8 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
         (openAi.isOpenAi(checks.hostOf(baseUrl)) ? "max_completion_tokens" : "max_tokens"),
       reasoningField: options.reasoningField ?? defaults.reasoningField,
       streamUsage: options.streamUsage ?? defaults.streamUsage,
-      reasoningEffort: options.reasoning?.effort
+      reasoningEffort: options.reasoning?.effort,
+      prefill: options.prefill ?? defaults.prefill
     }
     return {
       url: () => url,

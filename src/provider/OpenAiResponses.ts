@@ -45,6 +45,7 @@ import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as background from "./openAiResponses/background.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
+import type { State } from "./openAiResponses/state.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
 import * as decode from "./shared/decode.ts"
@@ -197,7 +198,7 @@ const dialectOf = (options: Options, store: boolean): openAiResponsesWire.Dialec
   encryptedReasoning: wantsReasoning(options, store)
 })
 
-const provider = vendor.provider<Options, openAiResponsesStream.State>({
+const provider = vendor.provider<Options, State>({
   module: "OpenAiResponses",
   defaults,
   example: "gpt-5-mini",

@@ -17,6 +17,7 @@ import { isRecord } from "../../src/internal/record.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as numbered from "../../src/provider/openAiResponses/numbered.ts"
 import { rest } from "../../src/provider/openAiResponses/rest.ts"
+import { initial, type State } from "../../src/provider/openAiResponses/state.ts"
 import * as responsesStream from "../../src/provider/openAiResponses/stream.ts"
 import type * as decode from "../../src/provider/shared/decode.ts"
 import { runs } from "../runs.ts"
@@ -53,7 +54,7 @@ const recordings = files.map((file) => ({ file, payloads: payloadsOf(file) })).f
 
 const inner = responsesStream.decoder({ provider: "recorded", model: "asked" }, "one")
 
-type State = numbered.State<responsesStream.State>
+type Numbered = numbered.State<State>
 
 const messageOf = (payload: string): decode.Message => ({
   event: undefined,
@@ -63,9 +64,9 @@ const messageOf = (payload: string): decode.Message => ({
 })
 
 /** The state before each event, and after the last; and all parts. */
-const read = (payloads: ReadonlyArray<string>, from: State, isResumed: boolean) => {
+const read = (payloads: ReadonlyArray<string>, from: Numbered, isResumed: boolean) => {
   const decoder = numbered.decoder(inner, from, isResumed)
-  const states: Array<State> = [from]
+  const states: Array<Numbered> = [from]
   const counts: Array<number> = [0]
   const parts: Array<StreamPart.StreamPart> = []
   let state = from
@@ -114,7 +115,7 @@ describe("a recorded stream that broke behind any event", () => {
   )
 
   it.each(recordings)("is gone on with by its events: $file", ({ payloads }) => {
-    const whole = read(payloads, numbered.initial(responsesStream.initial), false)
+    const whole = read(payloads, numbered.initial(initial), false)
     for (const at of cutsOf(payloads)) {
       const state = whole.states[at]
       if (state === undefined) throw new Error(`no state before event ${at}`)
@@ -128,7 +129,7 @@ describe("a recorded stream that broke behind any event", () => {
   it.each(recordings.filter(({ file }) => !isTwoTexts(file)))(
     "is gone on with by the whole reply: $file",
     ({ payloads }) => {
-      const { counts, parts, states } = read(payloads, numbered.initial(responsesStream.initial), false)
+      const { counts, parts, states } = read(payloads, numbered.initial(initial), false)
       const last: unknown = JSON.parse(payloads.at(-1) ?? "")
       const response = isRecord(last) ? last["response"] : undefined
       // A recording whose end was written without the output, as some servers send it.

@@ -175,6 +175,36 @@ describe("OpenAiChat", () => {
         })
       }))
 
+    it.effect("says how to go on with a last assistant message, in the words of the server, and only there", () =>
+      Effect.gen(function*() {
+        const begun = { prompt: [Prompt.user("Capital?"), Prompt.assistant("Par")] }
+        const asked = { prompt: [Prompt.user("Capital?"), Prompt.assistant("Paris"), Prompt.user("And of Italy?")] }
+        expect(yield* bodyOf(begun)).not.toHaveProperty("messages.1.prefix")
+        const prefix = { prefill: "prefix" } as const
+        expect(yield* bodyOf(begun, prefix)).toMatchObject({
+          messages: [{ role: "user" }, { role: "assistant", content: "Par", prefix: true }]
+        })
+        expect(JSON.stringify(yield* bodyOf(asked, prefix))).not.toContain("prefix")
+        const request = { prefill: "continue_final_message" } as const
+        const body = yield* bodyOf(begun, request)
+        expect(body).toMatchObject({
+          messages: [{ role: "user" }, { role: "assistant", content: "Par" }],
+          continue_final_message: true,
+          add_generation_prompt: false
+        })
+        expect(JSON.stringify(body)).not.toContain("prefix")
+        expect(yield* bodyOf(asked, request)).not.toHaveProperty("continue_final_message")
+      }))
+
+    it.effect("says so of no message with calls, whose results are still to come", () =>
+      Effect.gen(function*() {
+        const prompt = [
+          Prompt.user("Weather?"),
+          Prompt.assistant([{ _tag: "ToolCall", id: "a", name: "get_weather", arguments: "{}" }])
+        ]
+        expect(JSON.stringify(yield* bodyOf({ prompt }, { prefill: "prefix" }))).not.toContain("prefix")
+      }))
+
     it.effect("is nothing at all where the body cannot be written or asks for a stream", () =>
       Effect.gen(function*() {
         for (const providerOptions of [{ big: 1n }, { stream: true }]) {
@@ -193,6 +223,20 @@ describe("OpenAiChat", () => {
   })
 
   describe("options", () => {
+    it.effect("declare that a text can be continued, by the server's way of doing it or by capabilities alone", () =>
+      Effect.gen(function*() {
+        const resumeOf = (more: Partial<OpenAiChat.Options>) =>
+          OpenAiChat.make({ ...options, ...more }).pipe(
+            Effect.map(({ capabilities }) => capabilities.resume),
+            Effect.provideService(HttpClient.HttpClient, fakeClient(() => json({})).client)
+          )
+        expect(yield* resumeOf({})).toBeUndefined()
+        expect(yield* resumeOf({ prefill: "prefix" })).toEqual({ continuation: "prefill" })
+        expect(yield* resumeOf({ capabilities: { resume: { continuation: "followUp" } } })).toEqual({
+          continuation: "followUp"
+        })
+      }))
+
     const { client } = fakeClient(() => json(completion({ content: "ok" })))
     const refused = (more: Partial<OpenAiChat.Options>) =>
       OpenAiChat.make({ ...options, ...more }).pipe(

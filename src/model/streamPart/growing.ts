@@ -19,7 +19,7 @@ type Growing =
   | ProviderPart
 
 /** What a part of a stream adds to the reply. */
-type Content =
+export type Content =
   | { readonly _tag: "TextDelta"; readonly text: string; readonly providerMetadata?: string | undefined }
   | { readonly _tag: "ReasoningDelta"; readonly text: string; readonly providerMetadata?: string | undefined }
   | { readonly _tag: "ToolCallStart"; readonly index: number; readonly id: string; readonly name: string }

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
 import * as Verdict from "../../error/Verdict.ts"
 import { definedFields } from "../../internal/record.ts"
-import { describeCause, excerpt } from "../../internal/redact.ts"
+import { describeCause, excerpt, visible } from "../../internal/redact.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Circuit from "./kernel.ts"
 import { type Settings, toKernel } from "./options.ts"
@@ -222,7 +222,7 @@ export const openedByLength = 200
 
 const openedBy = (error: unknown): Circuit.OpenedBy => {
   const { message, name } = describeCause(error)
-  return { tag: name, message: excerpt(message, openedByLength) }
+  return { tag: visible(name), message: excerpt(message, openedByLength) }
 }
 
 /** From when to when a call ran, in elapsed milliseconds. */
@@ -230,12 +230,20 @@ export interface Span {
   /** When it was sent; `undefined` where it never was, which says nothing of the other side. */
   readonly startedAt: number | undefined
   readonly now: number
+  /** When the other side had answered, where that is earlier than `now`: the first content of a stream. */
+  readonly answeredAt?: number
 }
 
 /** Tells the circuit that a call succeeded: {@link fail} apart, because nearly every call ends here. */
-export const succeed = ({ cell }: CircuitBreaker, ticket: Ticket, startedAt: number, now: number): void => {
+export const succeed = (
+  { cell }: CircuitBreaker,
+  ticket: Ticket,
+  startedAt: number,
+  now: number,
+  answeredAt: number
+): void => {
   if (cell.state._tag !== "Closed") catchUp(cell, now)
-  const next = Circuit.settle(cell.kernel, cell.state, ticket, "success", now - startedAt, 0, now)
+  const next = Circuit.settle(cell.kernel, cell.state, ticket, "success", answeredAt - startedAt, 0, now)
   if (next !== cell.state) setState(cell, next, now)
 }
 
@@ -246,7 +254,7 @@ export const succeed = ({ cell }: CircuitBreaker, ticket: Ticket, startedAt: num
 export const fail = (
   { cell }: CircuitBreaker,
   ticket: Ticket,
-  { now, startedAt }: Span,
+  { answeredAt, now, startedAt }: Span,
   cause: Cause.Cause<unknown>
 ): Cause.Cause<never> | undefined => {
   if (cell.state._tag === "Closed") {
@@ -255,7 +263,8 @@ export const fail = (
   const { defect, error, hint, outcome } = startedAt === undefined
     ? nothing
     : Option.match(errorOf(cause), { onNone: () => nothing, onSome: (found) => weigh(cell, found) })
-  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, now - (startedAt ?? now), hint, now)
+  const lasted = startedAt === undefined ? 0 : (answeredAt ?? now) - startedAt
+  const next = Circuit.settle(cell.kernel, cell.state, ticket, outcome, lasted, hint, now)
   if (next !== cell.state) {
     const opens = next._tag === "Open" && cell.state._tag !== "Open" && Option.isSome(error)
     setState(cell, opens ? Circuit.withOpenedBy(next, openedBy(error.value)) : next, now)

@@ -82,7 +82,8 @@ const settling = <A, E, R>(
       return reporting(self, Effect.failCause(defect ?? cause))
     },
     onSuccess: (value) => {
-      Cell.succeed(self, ticket, startedAt, elapsedMillis(clock))
+      const now = elapsedMillis(clock)
+      Cell.succeed(self, ticket, startedAt, now, now)
       return reporting(self, Effect.succeed(value))
     }
   })
@@ -149,8 +150,8 @@ class BehindBreaker implements GatePermit<unknown> {
   }
   settle(ended: AttemptResult<unknown>): Effect.Effect<void> | undefined {
     const { self, ticket } = this
-    const { exit, now, startedAt } = ended
-    if (Exit.isSuccess(exit)) Cell.succeed(self, ticket, startedAt ?? now, now)
+    const { answeredAt, exit, now, startedAt } = ended
+    if (Exit.isSuccess(exit)) Cell.succeed(self, ticket, startedAt ?? now, now, answeredAt)
     else {
       const defect = Cell.fail(self, ticket, ended, exit.cause)
       if (defect !== undefined) return reporting(self, Effect.failCause(defect))

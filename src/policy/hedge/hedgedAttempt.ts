@@ -9,16 +9,19 @@ import { Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { CountedCall, find } from "../shared/currentAttempt.ts"
 import * as Retried from "../shared/currentAttempt.ts"
 import type { Restore } from "../shared/region.ts"
+import type { StreamedCall } from "../shared/streamedCall.ts"
 import { consequenceOf, CurrentAttempt, HedgeRace, type Hedging, retriableFailure } from "./race.ts"
 
 /** A call with a hedge. */
 export class HedgedRun<A, E, R> implements Runnable<A, E, R> {
   private readonly inner: Runnable<A, E, R>
   private readonly hedge: Hedging
+  private readonly streamed: StreamedCall | undefined
 
-  constructor(inner: Runnable<A, E, R>, hedge: Hedging) {
+  constructor(inner: Runnable<A, E, R>, hedge: Hedging, streamed: StreamedCall | undefined) {
     this.inner = inner
     this.hedge = hedge
+    this.streamed = streamed
   }
 
   runOnce(
@@ -28,7 +31,7 @@ export class HedgedRun<A, E, R> implements Runnable<A, E, R> {
     restore: Restore,
     surroundings: Surroundings<R>
   ): Effect.Effect<A, E, R> {
-    return new HedgedAttempt(this.inner, this.hedge, current, restore, surroundings).run()
+    return new HedgedAttempt(this.inner, this.hedge, current, restore, surroundings, this.streamed).run()
   }
 }
 
@@ -47,15 +50,22 @@ export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
   private readonly startedAt: number
   private race: HedgeRace<A, E, R> | undefined = undefined
   readonly startAt: number
+  /** Where the call is a stream: it is hedged until one of its attempts has content. */
+  private readonly streamed: StreamedCall | undefined
+  /** How many attempts of the stream had had content before. */
+  private readonly begunBefore: number
 
   constructor(
     inner: Runnable<A, E, R>,
     hedge: Hedging,
     current: Retried.Attempt | undefined,
     restore: Restore,
-    surroundings: Surroundings<R>
+    surroundings: Surroundings<R>,
+    streamed?: StreamedCall
   ) {
     const { budget } = hedge
+    this.streamed = streamed
+    this.begunBefore = streamed?.begun ?? 0
     this.inner = inner
     this.hedge = hedge
     this.restore = restore
@@ -117,6 +127,7 @@ export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
       return Effect.uninterruptibleMask((restore) => this.inner.runOnce(this.current, undefined, restore, surroundings))
     })
     this.race = new HedgeRace(this.hedge, again, this.counted, this.startedAt, this.surroundings)
+    if (this.streamed !== undefined) this.streamed.race = this.race
     return this.race
   }
 
@@ -133,7 +144,8 @@ export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
     const { delay } = this.hedge
     if (delay.record !== undefined) {
       const from = this.race?.measuredFrom ?? this.startedAt
-      delay.record(Math.max(0, elapsedMillis(this.surroundings.clock) - from))
+      const answeredAt = this.streamed?.begunAt ?? elapsedMillis(this.surroundings.clock)
+      delay.record(Math.max(0, answeredAt - from))
     }
     if (this.ownsCounted) this.counted?.end(true)
     return Effect.succeed(value)
@@ -149,7 +161,8 @@ export class HedgedAttempt<A, E, R> implements FurtherAttempts<A, E, R> {
     try {
       const verdict = this.hedge.verdict(failure.value)
       if (verdict.action === "Retry") this.counted?.fail()
-      if (consequenceOf(verdict) !== "next") return this.endWith(failed)
+      const hasBegun = this.streamed !== undefined && this.streamed.begun > this.begunBefore
+      if (hasBegun || consequenceOf(verdict) !== "next") return this.endWith(failed)
     } catch (defect) {
       return this.endWith(Effect.die(defect))
     }

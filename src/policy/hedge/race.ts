@@ -97,6 +97,8 @@ export class HedgeRace<A, E, R> {
   /** No further attempt is started: the budget is used up, or an error forbids it. */
   private isClosed = false
   private isDone = false
+  /** The fiber that runs the attempt that goes on alone, because its stream has begun. */
+  private decidedFor: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
   private resume: (result: Effect.Effect<A, E>) => void = () => undefined
 
   constructor(
@@ -182,8 +184,26 @@ export class HedgeRace<A, E, R> {
       this.running.delete(attempt)
       if (grant !== undefined) this.counted?.settle(grant, Exit.isSuccess(exit))
       // The result of an attempt that lost is dropped.
-      if (!this.isDone) this.catchingDefects(() => this.settleAttempt(attempt, exit))
+      if (!this.isDone && !this.hasLost(attempt)) this.catchingDefects(() => this.settleAttempt(attempt, exit))
     })
+  }
+
+  /** The stream of the attempt that the fiber `owner` runs has begun: the others end, and no further one starts. */
+  decide(owner: Fiber.RuntimeFiber<unknown, unknown>): void {
+    if (this.isDone || this.decidedFor !== undefined) return
+    this.decidedFor = owner
+    this.isClosed = true
+    this.stopTimer()
+    for (const each of this.running) {
+      if (this.hasLost(each)) each.fiber.unsafeInterruptAsFork(this.surroundings.caller.id())
+    }
+  }
+
+  /** Another attempt's stream has begun. The first attempt was begun by the caller, each further one by its own fiber. */
+  private hasLost({ fiber, number }: Running<A, E>): boolean {
+    const { decidedFor, surroundings } = this
+    if (decidedFor === undefined) return false
+    return decidedFor === surroundings.caller ? number !== 1 : decidedFor !== fiber
   }
 
   private settleAttempt(attempt: Running<A, E>, exit: Exit.Exit<A, E>): void {
@@ -194,6 +214,7 @@ export class HedgeRace<A, E, R> {
     if (Option.isNone(failure)) return this.finish(failed)
     const verdict = this.hedge.verdict(failure.value)
     if (verdict.action === "Retry") this.counted?.fail()
+    if (this.decidedFor !== undefined) return this.finish(failed)
     switch (consequenceOf(verdict)) {
       case "end":
         return this.finish(failed)

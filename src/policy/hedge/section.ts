@@ -84,7 +84,7 @@ export const section = Section.make({
   make: (read, peers) => Effect.succeed(make(read, peers)),
   stage: {
     _tag: "Around",
-    around: (self) => (inner) => new HedgedRun(inner, self)
+    around: (self) => (inner, _, streamed) => new HedgedRun(inner, self, streamed)
   },
   keep: (now, next, peers) => Effect.succeed(keep(now, next, peers)),
   contradictions,

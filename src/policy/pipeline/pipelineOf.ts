@@ -10,6 +10,7 @@ import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import type { Cost } from "../RateLimiter.ts"
 import type * as Section from "../shared/section.ts"
+import type { StreamedWork } from "../shared/streamedCall.ts"
 import * as Configuration from "./configuration.ts"
 import * as Plan from "./plan.ts"
 import { describe, worstOf } from "./words.ts"
@@ -119,6 +120,12 @@ export const pipelineOf = <const S extends Section.Any>(sections: Configuration.
       Effect.suspend(() => Plan.applyCost(effect, self.cell.current.plan, cost))
   )
 
+  const applyStreamed = <A, E, R>(
+    self: Pipeline,
+    work: StreamedWork<A, E, R>
+  ): Effect.Effect<A, E | Refused | TimedOut, R> =>
+    Effect.suspend(() => Plan.applyStreamed(work, self.cell.current.plan))
+
   const bounds = (self: Pipeline) => {
     const { attempts, calls, duration, wait } = worstOf(self.cell.current.installation)
     return { attempts, calls, wait: Duration.millis(wait), duration: Duration.millis(duration) }
@@ -131,6 +138,7 @@ export const pipelineOf = <const S extends Section.Any>(sections: Configuration.
     reload,
     apply,
     applyCost,
+    applyStreamed,
     bounds,
     describe: (self: Pipeline): string => describe(self.cell.current.installation),
     encode: (self: Pipeline): Fields => Configuration.encode(self.cell.current.installation),

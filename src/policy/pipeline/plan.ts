@@ -2,12 +2,12 @@
  * A pipeline as it runs: the stages of its policies in their order, put together once for each configuration, so that a
  * call only walks through them.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { TimedOut } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import type { Cost } from "../RateLimiter.ts"
 import {
-  Deadline,
+  FixedDeadline,
   type Gate,
   GuardedEffect,
   runInOwnRegion,
@@ -16,11 +16,19 @@ import {
   timeLimit
 } from "../shared/attempt.ts"
 import type * as Section from "../shared/section.ts"
+import {
+  CountedDeadline,
+  type PhaseLimits,
+  StreamAttempt,
+  StreamedCall,
+  type StreamedWork
+} from "../shared/streamedCall.ts"
 import type { Installation } from "./configuration.ts"
 
 type GateStage<Refused> = Extract<Section.InstalledStage<Refused>, { readonly _tag: "Gate" }>
 
 export interface Plan<out Refused> {
+  readonly name: string
   /** What admits an attempt, outermost first. */
   readonly gates: ReadonlyArray<Gate<unknown, Refused>>
   /** The stages behind `gates`, for a call that says what it costs; none where no gate asks for that. */
@@ -56,6 +64,7 @@ export const make = <Refused>({ installed, name, peers }: Installation<Refused>)
   const limit = (phase: "attempt" | "total", millis: number | undefined): TimeLimit<TimedOut> | undefined =>
     millis === undefined ? undefined : timeLimit(name, phase, millis)
   return {
+    name,
     gates: stages.map(({ gate }) => gate),
     costed: stages.some(({ gateAtCost }) => gateAtCost !== undefined) ? stages : undefined,
     arounds,
@@ -72,14 +81,14 @@ const run = <A, E, R, Refused>(
   const isBare = gates.length === 0 && attemptTimeout === undefined && totalTimeout === undefined
   if (isBare && arounds.length === 0) return effect
   return runInOwnRegion<A, E | Refused | TimedOut, R>(({ clock }) => {
-    const total = totalTimeout === undefined ? undefined : new Deadline(elapsedMillis(clock), totalTimeout)
+    const total = totalTimeout === undefined ? undefined : new FixedDeadline(elapsedMillis(clock), totalTimeout)
     let inner: Runnable<A, E | Refused | TimedOut, R> = new GuardedEffect<A, E, R, Refused | TimedOut>(
       effect,
       gates,
       total,
       attemptTimeout
     )
-    for (const around of arounds) inner = around(inner, total?.at ?? Infinity)
+    for (const around of arounds) inner = around(inner, total, undefined)
     return inner
   })
 }
@@ -90,15 +99,47 @@ export const apply = <A, E, R, Refused>(
   plan: Plan<Refused>
 ): Effect.Effect<A, E | Refused | TimedOut, R> => run(effect, plan, plan.gates)
 
+/** The gates for a call that costs so much. */
+const gatesAt = <A, Refused>(plan: Plan<Refused>, cost: Cost<A>): ReadonlyArray<Gate<A, Refused>> =>
+  plan.costed === undefined
+    ? plan.gates
+    : plan.costed.map(({ gate, gateAtCost }): Gate<A, Refused> => gateAtCost === undefined ? gate : gateAtCost(cost))
+
 export const applyCost = <A, E, R, Refused>(
   effect: Effect.Effect<A, E, R>,
   plan: Plan<Refused>,
   cost: Cost<A>
-): Effect.Effect<A, E | Refused | TimedOut, R> =>
-  run(
-    effect,
-    plan,
-    plan.costed === undefined
-      ? plan.gates
-      : plan.costed.map(({ gate, gateAtCost }): Gate<A, Refused> => gateAtCost === undefined ? gate : gateAtCost(cost))
-  )
+): Effect.Effect<A, E | Refused | TimedOut, R> => run(effect, plan, gatesAt(plan, cost))
+
+/** The same for a stream, each of whose attempts runs to its end. */
+export const applyStreamed = <A, E, R, Refused>(
+  work: StreamedWork<A, E, R>,
+  plan: Plan<Refused>
+): Effect.Effect<A, E | Refused | TimedOut, R> => {
+  const { attempt, canRepeat, cost, limits } = work
+  const limit = (phase: TimedOut["phase"], millis: number | undefined): TimeLimit<TimedOut> | undefined =>
+    millis === undefined ? undefined : timeLimit(plan.name, phase, millis)
+  const phases: PhaseLimits = {
+    first: limit("firstContent", limits.firstContent) ?? plan.attemptTimeout,
+    idle: limit("idle", limits.idle),
+    liveness: limit("liveness", limits.liveness)
+  }
+  const totalLimit = limit("total", limits.total) ?? plan.totalTimeout
+  const gates = gatesAt(plan, cost)
+  return runInOwnRegion<A, E | Refused | TimedOut, R>(({ clock }) => {
+    const call = new StreamedCall(clock, canRepeat)
+    const total = totalLimit === undefined ? undefined : new CountedDeadline(call, elapsedMillis(clock), totalLimit)
+    let inner: Runnable<A, E | Refused | TimedOut, R> = new GuardedEffect<A, E, R, Refused | TimedOut>(
+      Effect.never,
+      gates,
+      total,
+      undefined,
+      (startedAt, owner) => {
+        const begun = new StreamAttempt(call, owner, startedAt, phases, total)
+        return { attempt: begun, effect: attempt(begun) }
+      }
+    )
+    for (const around of plan.arounds) inner = around(inner, total, call)
+    return inner
+  })
+}

@@ -11,7 +11,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
-import type { Runnable } from "../shared/attempt.ts"
+import type { Deadline, Runnable } from "../shared/attempt.ts"
 import { type Surroundings, surroundingsOf } from "../shared/childFiber.ts"
 import { type Budget, CountedCall, find, type Grant, reportExhausted } from "../shared/currentAttempt.ts"
 import {
@@ -26,6 +26,7 @@ import { longestTimer, type Restore } from "../shared/region.ts"
 import * as RetryRun from "../shared/retryRun.ts"
 import { outerLimit } from "../shared/retryTree.ts"
 import type { RetryPolicy } from "../shared/retryValue.ts"
+import type { StreamedCall } from "../shared/streamedCall.ts"
 
 export { type Attempt, CurrentAttempt } from "../shared/currentAttempt.ts"
 
@@ -112,6 +113,7 @@ const failedAttempt = (attempt: number, elapsed: number, error: unknown, entry: 
 })
 
 const noBudget = "the budget for retries is used up"
+const hasBegun = "the stream has begun, and its policy does not let it begin anew"
 
 /** Runs the effect as an attempt, with nothing else round it. */
 class PlainAttempt<A, E, R> implements Runnable<A, E, R> {
@@ -124,24 +126,36 @@ class PlainAttempt<A, E, R> implements Runnable<A, E, R> {
   }
 }
 
-/** A call that is retried. No wait is begun that would end at `deadline` (of `elapsedMillis`) or later. */
+/** What bounds the attempts of a pipeline from outside: no wait is begun that would end at the deadline or later. */
+interface Bounds {
+  readonly total: Deadline<unknown> | undefined
+  readonly streamed: StreamedCall | undefined
+}
+
+const unbounded: Bounds = { total: undefined, streamed: undefined }
+
+/** A call that is retried. */
 class RetriedRun<A, E, R> implements Runnable<A, E, R> {
   private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
-  private readonly deadline: number
-  constructor(inner: Runnable<A, E, R>, retry: Settings, deadline: number) {
+  private readonly bounds: Bounds
+  constructor(inner: Runnable<A, E, R>, retry: Settings, bounds: Bounds) {
     this.attempts = inner
     this.retry = retry
-    this.deadline = deadline
+    this.bounds = bounds
   }
   runOnce(_: unknown, __: unknown, restore: Restore, surroundings: Surroundings<R>): Effect.Effect<A, E, R> {
-    return run(this.attempts, this.retry, this.deadline, unchangedEnds<A, E>(), restore, surroundings)
+    return run(this.attempts, this.retry, this.bounds, unchangedEnds<A, E>(), restore, surroundings)
   }
 }
 
 /** What stands round the attempts of a pipeline. */
-export const around = (retry: Settings) => <A, E, R>(inner: Runnable<A, E, R>, deadline: number): Runnable<A, E, R> =>
-  new RetriedRun(inner, retry, deadline)
+export const around = (retry: Settings) =>
+<A, E, R>(
+  inner: Runnable<A, E, R>,
+  total: Deadline<unknown> | undefined,
+  streamed: StreamedCall | undefined
+): Runnable<A, E, R> => new RetriedRun(inner, retry, { total, streamed })
 
 const unmasked: Restore = (effect) => effect
 
@@ -156,26 +170,26 @@ export const retryEffect = <A, E, R, B, E2>(
     const attempts = new PlainAttempt(effect)
     // Without a budget there is nothing to give back, so nothing that an interruption could keep.
     return retry.budget === undefined
-      ? run(attempts, retry, Infinity, ends, unmasked, surroundings)
-      : Effect.uninterruptibleMask((restore) => run(attempts, retry, Infinity, ends, restore, surroundings))
+      ? run(attempts, retry, unbounded, ends, unmasked, surroundings)
+      : Effect.uninterruptibleMask((restore) => run(attempts, retry, unbounded, ends, restore, surroundings))
   })
 
 /**
  * Runs attempts as the policy decides, all in the one uninterruptible region that `restore` belongs to: attempts and
  * waits alone can be interrupted, so the counted call is ended at each way out without a bracket of its own (a second
- * `onExit` and a context of its own made a budget cost as much as a whole stack). No wait is begun that would end at
- * `deadline` (of `elapsedMillis`) or later: the call would be over before the next attempt.
+ * `onExit` and a context of its own made a budget cost as much as a whole stack). No wait is begun that would end at the
+ * deadline or later: the call would be over before the next attempt.
  */
 const run = <A, E, R, B, E2>(
   attempts: Runnable<A, E, R>,
   retry: Settings,
-  deadline: number,
+  bounds: Bounds,
   ends: Ends<A, E, B, E2>,
   restore: Restore,
   surroundings: Surroundings<R>
 ): Effect.Effect<B, E2, R> => {
   const outer = Context.get(surroundings.context, CurrentAttempt)
-  const loop = new Loop(attempts, retry, deadline, ends, restore, surroundings, countedRound(outer))
+  const loop = new Loop(attempts, retry, bounds, ends, restore, surroundings, countedRound(outer))
   const around = retryOf(outer)
   return around !== undefined && around.maxAttempts > 1 && retry.maxAttempts > 1
     ? Effect.zipRight(nestedRetryEvent(retry, around), loop.run())
@@ -196,7 +210,7 @@ const nestedRetryEvent = (retry: Settings, outer: RetryOfAttempt): Effect.Effect
 class Loop<A, E, R, B, E2> implements HasProgress {
   private readonly attempts: Runnable<A, E, R>
   private readonly retry: Settings
-  private readonly deadline: number
+  private readonly bounds: Bounds
   private readonly ends: Ends<A, E, B, E2>
   private readonly restore: Restore
   private readonly surroundings: Surroundings<R>
@@ -218,7 +232,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   constructor(
     attempts: Runnable<A, E, R>,
     retry: Settings,
-    deadline: number,
+    bounds: Bounds,
     ends: Ends<A, E, B, E2>,
     restore: Restore,
     surroundings: Surroundings<R>,
@@ -228,7 +242,7 @@ class Loop<A, E, R, B, E2> implements HasProgress {
     const { budget } = retry
     this.attempts = attempts
     this.retry = retry
-    this.deadline = deadline
+    this.bounds = bounds
     this.ends = ends
     this.log = ends.log === "kept" ? [] : undefined
     this.restore = restore
@@ -307,15 +321,19 @@ class Loop<A, E, R, B, E2> implements HasProgress {
 
   private retryOrStop(error: E, random: number): Effect.Effect<B, E2, R> {
     const { retry, surroundings: { clock } } = this
+    const { streamed } = this.bounds
     const now = elapsedMillis(clock)
     const verdict = retry.verdict(error)
-    const [state, policyDecision] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), now, random)
+    // The policy's own deadline counts as all limits of a stream do: not while nobody waits.
+    const counted = streamed === undefined ? now : streamed.counted(now)
+    const [state, policyDecision] = RetryRun.step(this.state, RetryRun.failureOf(error, verdict), counted, random)
     this.settle(false)
     if (this.counted !== undefined && verdict.action === "Retry" && this.counted.failures === this.failuresBefore) {
       this.counted.fail()
     }
-    const decision = this.stretch(policyDecision, verdict, now)
+    const decision = this.stretch(policyDecision, verdict, now, counted)
     if (decision._tag === "Stop") return this.stop(error, RetryRun.reasonText[decision.reason])
+    if (streamed !== undefined && !streamed.canRepeat(error)) return this.stop(error, hasBegun)
     if (this.counted !== undefined) {
       const timedOut = Event.errorTag(error) === "TimedOut"
       this.grant = this.counted.take("retry", { throttled: verdict.throttled, timedOut }, now)
@@ -330,15 +348,23 @@ class Loop<A, E, R, B, E2> implements HasProgress {
   }
 
   /** The policy's decision with a longer wait where much has failed (within its deadline); stops where the call would be over. */
-  private stretch(policyDecision: RetryRun.Decision, verdict: Verdict.Verdict, now: number): RetryRun.Decision {
+  private stretch(
+    policyDecision: RetryRun.Decision,
+    verdict: Verdict.Verdict,
+    now: number,
+    counted: number
+  ): RetryRun.Decision {
     if (policyDecision._tag === "Stop") return policyDecision
     const { adaptive, policy } = this.retry
     const kind = verdict.throttled ? "throttled" : "failure"
-    const millisLeft = this.state.startedAt + outerLimit(policy.tree) - now
+    const millisLeft = this.state.startedAt + outerLimit(policy.tree) - counted
     const delay = adaptive === undefined
       ? policyDecision.delay
       : Math.max(policyDecision.delay, Math.min(millisLeft, adaptive.cell.stretch(policyDecision.delay, kind, now)))
-    return now + delay >= this.deadline ? { _tag: "Stop", reason: "Deadline" } : { _tag: "Wait", delay }
+    const { total } = this.bounds
+    return total !== undefined && now + delay >= total.at
+      ? { _tag: "Stop", reason: "Deadline" }
+      : { _tag: "Wait", delay }
   }
 
   private retryAfter(error: E, delayMillis: number, now: number): Effect.Effect<B, E2, R> {

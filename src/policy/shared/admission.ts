@@ -137,7 +137,8 @@ export const tryAcquire = (self: Admission<unknown>, now: number): Permits.Permi
 
 /**
  * Gives a permit back, to the next who waits if there is one, and learns from how the call ended. A second time does
- * nothing. If a verdict throws, that is a defect of the call, and the permit is given back all the same.
+ * nothing. If a verdict throws, that is a defect of the call, and the permit is given back all the same. What learns
+ * measures the call up to `now`.
  */
 export const settle = (
   self: Admission<unknown>,
@@ -387,7 +388,7 @@ class AdmissionPermit implements GatePermit<unknown> {
     return true
   }
   settle(result: AttemptResult<unknown>): Effect.Effect<void> | undefined {
-    return settle(this.self, this.permit, causeOf(result), result.now)
+    return settle(this.self, this.permit, causeOf(result), result.answeredAt)
   }
   protect<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return protect(this.self, this.permit, effect)

@@ -29,10 +29,16 @@ export class AttemptResult<out A> {
   readonly exit: Exit.Exit<A, unknown>
   readonly startedAt: number | undefined
   readonly now: number
-  constructor(exit: Exit.Exit<A, unknown>, startedAt: number | undefined, now: number) {
+  /**
+   * When the other side had answered. That is `now`, but for a stream the moment of its first content: how long it goes on
+   * after that says how much there is to say, not how well the other side is.
+   */
+  readonly answeredAt: number
+  constructor(exit: Exit.Exit<A, unknown>, startedAt: number | undefined, now: number, answeredAt: number) {
     this.exit = exit
     this.startedAt = startedAt
     this.now = now
+    this.answeredAt = answeredAt
   }
 }
 
@@ -92,8 +98,14 @@ export const timeLimit = (name: string, phase: TimedOut["phase"], millis: number
   }
 }
 
-/** A moment (of `elapsedMillis`) at which a call is over. */
-export class Deadline<out E> {
+/** A moment (of `elapsedMillis`) at which something is over. That of a stream may move: see `streamedCall`. */
+export interface Deadline<out E> {
+  readonly at: number
+  readonly exceeded: Effect.Effect<never, E>
+}
+
+/** A moment that stays. */
+export class FixedDeadline<out E> implements Deadline<E> {
   readonly at: number
   readonly exceeded: Effect.Effect<never, E>
   constructor(from: number, { exceeded, millis }: TimeLimit<E>) {
@@ -144,6 +156,23 @@ export const withTimeLimit = <A, E, R, Refused>(
 ): Effect.Effect<A, E | Refused, R> =>
   runInOwnRegion(() => new GuardedEffect<A, E, R, Refused>(effect, [], undefined, limit))
 
+/** An attempt that answers in pieces, as the one that runs it sees it. Its limits move, so they are looked at again. */
+export interface AttemptInPieces<out E> extends Deadline<E> {
+  /** It has begun to answer: no further attempt is started beside it. */
+  readonly isAnswering: boolean
+  /** When it began to answer; `now` where it did not. */
+  readonly answeredAt: (now: number) => number
+  /** Calls `wake` once when the deadline moves nearer, or has a moment after it had none. */
+  readonly watch: (wake: () => void) => void
+  readonly end: () => void
+}
+
+/** Makes an attempt that answers in pieces: admitted at `startedAt`, run by the fiber `owner`. */
+export type BeginPieces<A, E, R, Refusal> = (
+  startedAt: number,
+  owner: Fiber.RuntimeFiber<unknown, unknown>
+) => { readonly attempt: AttemptInPieces<Refusal>; readonly effect: Effect.Effect<A, E, R> }
+
 /** An effect with its gates and its two time limits: what a retry and a hedge run again. */
 export class GuardedEffect<A, E, R, Refusal> implements Runnable<A, E | Refusal, R> {
   readonly effect: Effect.Effect<A, E, R>
@@ -152,17 +181,21 @@ export class GuardedEffect<A, E, R, Refusal> implements Runnable<A, E | Refusal,
   readonly total: Deadline<Refusal> | undefined
   /** For one attempt, from when all gates are passed. */
   readonly limit: TimeLimit<Refusal> | undefined
+  /** In place of the effect and of both limits, where attempts answer in pieces. */
+  readonly pieces: BeginPieces<A, E, R, Refusal> | undefined
 
   constructor(
     effect: Effect.Effect<A, E, R>,
     gates: ReadonlyArray<Gate<A, Refusal>>,
     total: Deadline<Refusal> | undefined,
-    limit: TimeLimit<Refusal> | undefined
+    limit: TimeLimit<Refusal> | undefined,
+    pieces?: BeginPieces<A, E, R, Refusal>
   ) {
     this.effect = effect
     this.gates = gates
     this.total = total
     this.limit = limit
+    this.pieces = pieces
   }
 
   runOnce(
@@ -220,6 +253,13 @@ const settlePermits = <A>(
 const timeForAnother: unique symbol = Symbol("timeForAnother")
 const giveTimeForAnother = (): Effect.Effect<typeof timeForAnother> => Effect.succeed(timeForAnother)
 
+/** The value of a wait that ended because its deadline has moved. */
+const timeToLook: unique symbol = Symbol("timeToLook")
+const giveTimeToLook: Effect.Effect<typeof timeToLook> = Effect.succeed(timeToLook)
+
+/** How much too early a timer of the platform may fire, in milliseconds. */
+const timerTolerance = 1
+
 /**
  * One running attempt: it passes the gates in order, then works until the nearer of the two deadlines. The permit of every
  * gate is settled exactly once, whatever happens and whenever the attempt is interrupted. It is run once, in an
@@ -236,6 +276,8 @@ class GuardedAttempt<A, E, R, Refusal> {
   private permits: PermitList<A> | undefined = undefined
   private startedAt: number | undefined = undefined
   private child: Child<A, E> | undefined = undefined
+  /** The attempt, where it answers in pieces. */
+  private pieces: AttemptInPieces<Refusal> | undefined = undefined
 
   constructor(
     guarded: GuardedEffect<A, E, R, Refusal>,
@@ -318,6 +360,16 @@ class GuardedAttempt<A, E, R, Refusal> {
     })
   }
 
+  /** The time is up, unless the deadline has moved meanwhile. */
+  private lookAtDeadline(
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    deadline: Deadline<Refusal>
+  ): Effect.Effect<typeof timeToLook, Refusal> {
+    return deadline.at - elapsedMillis(this.surroundings.clock) < timerTolerance
+      ? this.stopAtDeadline(fiber, deadline)
+      : giveTimeToLook
+  }
+
   /** The time is up: the work is interrupted, and nobody waits for it. */
   private stopAtDeadline(
     fiber: Fiber.RuntimeFiber<unknown, unknown>,
@@ -331,11 +383,13 @@ class GuardedAttempt<A, E, R, Refusal> {
   private startWork(startedAt: number): Effect.Effect<A, E | Refusal, R> {
     const { furtherAttempts, current, surroundings } = this
     this.startedAt = startedAt
-    let call: Effect.Effect<A, E, R> = this.guarded.effect
+    const begun = this.guarded.pieces?.(startedAt, surroundings.caller)
+    this.pieces = begun?.attempt
+    let call: Effect.Effect<A, E, R> = begun === undefined ? this.guarded.effect : begun.effect
     for (let each = this.permits; each !== undefined; each = each.previous) {
       if (each.permit.protect !== undefined) call = each.permit.protect(call, startedAt)
     }
-    const deadline = this.nearerDeadline(startedAt)
+    const deadline = begun === undefined ? this.nearerDeadline(startedAt) : begun.attempt
     if (deadline !== undefined || (furtherAttempts !== undefined && furtherAttempts.startAt !== Infinity)) {
       const { context } = surroundings
       const callContext = current === undefined ? context : Context.add(context, CurrentAttempt, current)
@@ -354,7 +408,7 @@ class GuardedAttempt<A, E, R, Refusal> {
     const { limit, total } = this.guarded
     return limit === undefined || (total !== undefined && total.at < startedAt + limit.millis)
       ? total
-      : new Deadline(startedAt, limit)
+      : new FixedDeadline(startedAt, limit)
   }
 
   /** Runs the call in a child fiber, until the deadline or until it is time for a further attempt. */
@@ -364,22 +418,26 @@ class GuardedAttempt<A, E, R, Refusal> {
     deadline: Deadline<Refusal> | undefined
   ): Effect.Effect<A, E | Refusal, R> {
     const { furtherAttempts, surroundings } = this
-    const waiting = Effect.suspend((): Effect.Effect<A | typeof timeForAnother, E | Refusal> => {
+    const waiting = Effect.suspend((): Effect.Effect<A | typeof timeForAnother | typeof timeToLook, E | Refusal> => {
       const child = this.child ?? new Child(fork(call, surroundings, context), surroundings)
       this.child = child
+      this.pieces?.watch(() => child.lookNow())
       return furtherAttempts !== undefined && (deadline === undefined || furtherAttempts.startAt < deadline.at)
         ? child.wait(furtherAttempts.startAt, giveTimeForAnother)
         : deadline === undefined
         ? child.wait(Infinity, giveTimeForAnother)
-        : child.wait(deadline.at, () => this.stopAtDeadline(child.fiber, deadline))
+        : child.wait(deadline.at, () => this.lookAtDeadline(child.fiber, deadline))
     })
     return Effect.matchCauseEffect(this.restore(waiting), {
       onFailure: (cause) => this.failWait(cause),
       onSuccess: (value) => {
-        if (value !== timeForAnother) return this.succeedWith(value)
+        if (value !== timeForAnother && value !== timeToLook) return this.succeedWith(value)
         const remainder = Effect.suspend(() => this.workUntil(call, context, deadline))
+        if (value === timeToLook) return remainder
         this.furtherAttempts = undefined
-        return furtherAttempts === undefined ? remainder : furtherAttempts.join(remainder)
+        return furtherAttempts === undefined || this.pieces?.isAnswering === true
+          ? remainder
+          : furtherAttempts.join(remainder)
       }
     })
   }
@@ -408,6 +466,7 @@ class GuardedAttempt<A, E, R, Refusal> {
       if (after !== undefined) fork(after, surroundings, surroundings.context)
     })
     const after = settlePermits(permits, this.resultOf(exit), isReleasedEarly)
+    this.pieces?.end()
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
@@ -421,10 +480,12 @@ class GuardedAttempt<A, E, R, Refusal> {
 
   private endWith<A2 extends A, E2>(exit: Exit.Exit<A2, E2>): Effect.Effect<A2, E2> {
     const after = settlePermits(this.permits, this.resultOf(exit), isAny)
+    this.pieces?.end()
     return after === undefined ? exit : Effect.zipRight(after, exit)
   }
 
   private resultOf(exit: Exit.Exit<A, unknown>): AttemptResult<A> {
-    return new AttemptResult(exit, this.startedAt, elapsedMillis(this.surroundings.clock))
+    const now = elapsedMillis(this.surroundings.clock)
+    return new AttemptResult(exit, this.startedAt, now, this.pieces === undefined ? now : this.pieces.answeredAt(now))
   }
 }

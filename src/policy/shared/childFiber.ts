@@ -137,6 +137,7 @@ export class Child<A, E> {
   private end: Effect.Effect<A, E> | undefined = undefined
   private wake: ((end: Effect.Effect<A, E>) => void) | undefined = undefined
   private stopTimer: () => void = noTimer
+  private giveLate: () => void = noTimer
 
   constructor(fiber: Fiber.RuntimeFiber<A, E>, surroundings: Surroundings<never>) {
     this.fiber = fiber
@@ -159,13 +160,20 @@ export class Child<A, E> {
       const millisLeft = until - elapsedMillis(this.surroundings.clock)
       if (millisLeft <= 0) return resume(late())
       this.wake = resume
-      if (millisLeft === Infinity) return
-      this.stopTimer = startTimer(this.surroundings, millisLeft, () => {
+      this.giveLate = () => {
         this.wake = undefined
         resume(late())
-      })
+      }
+      if (millisLeft !== Infinity) this.stopTimer = startTimer(this.surroundings, millisLeft, this.giveLate)
       // Whom the caller waits for: a bulkhead asks that of the call that holds a permit.
     }, this.fiber.id())
+  }
+
+  /** The parent, where it waits, gets what comes late now. */
+  lookNow(): void {
+    if (this.wake === undefined) return
+    this.stopTimer()
+    this.giveLate()
   }
 
   /** The parent no longer waits. */

@@ -18,7 +18,8 @@ import * as Form from "../../internal/form.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import { words } from "../../internal/words.ts"
 import type { Cost } from "../RateLimiter.ts"
-import type { Gate, Runnable } from "./attempt.ts"
+import type { Deadline, Gate, Runnable } from "./attempt.ts"
+import type { StreamedCall } from "./streamedCall.ts"
 
 /** One thing that is wrong with the options. */
 export type Issue = InvalidOptions["issues"][number]
@@ -53,8 +54,15 @@ export interface Worst {
   readonly duration: number
 }
 
-/** How often what is within runs. No wait should begin that ends at `deadline` (of `elapsedMillis`) or later. */
-export type Around<Refused> = <A, E, R>(inner: Runnable<A, E, R>, deadline: number) => Runnable<A, E | Refused, R>
+/**
+ * How often what is within runs. No wait should begin that ends at `total` or later. Where the call is a stream, `streamed`
+ * says whether it may run again and how far it has got.
+ */
+export type Around<Refused> = <A, E, R>(
+  inner: Runnable<A, E, R>,
+  total: Deadline<unknown> | undefined,
+  streamed: StreamedCall | undefined
+) => Runnable<A, E | Refused, R>
 
 /** How the policies of a kind stand round a call. */
 export type Stage<Self, Refused> =

@@ -13,6 +13,7 @@ export interface Dialect {
   readonly reasoningField: "none" | "reasoning_content"
   readonly streamUsage: "ask" | "none"
   readonly reasoningEffort: string | undefined
+  readonly prefill: "none" | "prefix" | "continue_final_message"
 }
 
 const userPart = (part: Prompt.UserPart): Fields =>
@@ -78,6 +79,23 @@ const messages = (message: Prompt.Message, dialect: Dialect, provider: string): 
   }
 }
 
+/** Whether the conversation ends with the beginning of the reply that is asked for. */
+const endsWithReply = ({ messages }: Prompt.Prompt): boolean => {
+  const last = messages.at(-1)
+  return last?._tag === "Assistant" && last.content.every(({ _tag }) => _tag !== "ToolCall")
+}
+
+/** The conversation, and what says that its last message is to be gone on with. */
+const conversation = ({ provider, request }: PreparedRequest, dialect: Dialect): Fields => {
+  const prompt = Prompt.make(request.prompt)
+  const written = prompt.messages.flatMap((message) => messages(message, dialect, provider))
+  const last = written.at(-1)
+  if (dialect.prefill === "none" || last === undefined || !endsWithReply(prompt)) return { messages: written }
+  return dialect.prefill === "prefix"
+    ? { messages: [...written.slice(0, -1), { ...last, prefix: true }] }
+    : { messages: written, continue_final_message: true, add_generation_prompt: false }
+}
+
 const toolChoice = (choice: LanguageModel.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", function: { name: choice.tool } } : choice
 
@@ -102,11 +120,11 @@ const responseFormat = ({ dialects, format }: PreparedRequest): Fields | undefin
 
 /** The body of one request. `providerOptions` come last and win. */
 export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
-  const { kind, provider, request } = prepared
+  const { kind, request } = prepared
   return {
     ...definedFields({
       model,
-      messages: Prompt.make(request.prompt).messages.flatMap((message) => messages(message, dialect, provider)),
+      ...conversation(prepared, dialect),
       ...toolFields(prepared),
       response_format: responseFormat(prepared),
       temperature: request.temperature,

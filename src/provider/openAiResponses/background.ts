@@ -27,6 +27,7 @@ import { fromStream, type Pull, toStream } from "../shared/pull.ts"
 import * as numbered from "./numbered.ts"
 import { decode as decodeReply } from "./reply.ts"
 import { rest } from "./rest.ts"
+import { initial, type State } from "./state.ts"
 import * as responsesStream from "./stream.ts"
 
 /** Between two polls of a reply that is not finished: 1, 1.5, 2.25, … up to 10 seconds, for an hour at most. */
@@ -72,7 +73,7 @@ const isGone = (status: number | undefined): boolean => status === 404 || status
 
 /** How far one reply was read, and what became of it. */
 class Reading {
-  state = numbered.initial(responsesStream.initial)
+  state = numbered.initial(initial)
   readonly received: decode.Received
   /**
    * How to go on. A connection that brought nothing new is no reason to open the next one without a look at the reply; one
@@ -362,7 +363,7 @@ const refusedBy = ({ body, detail, model, provider, requestId, status }: Failure
  * How a model behind `url` keeps its replies. An account may refuse it (zero data retention) or the server not know it: that
  * is `UnsupportedFeature`, before anything is paid, and for ten minutes the next requests are refused without being sent.
  */
-export const keeps = (url: string): NonNullable<Protocol<responsesStream.State>["keeps"]> => {
+export const keeps = (url: string): NonNullable<Protocol<State>["keeps"]> => {
   let refusedUntil = Number.NEGATIVE_INFINITY
   return (exchange, request) =>
     Effect.flatMap(Effect.map(Effect.clock, elapsedMillis), (now) => {

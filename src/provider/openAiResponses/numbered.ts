@@ -13,6 +13,7 @@ import { type Fields, isRecord } from "../../internal/record.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as decode from "../shared/decode.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
+import { isHeartbeat } from "../shared/messages.ts"
 
 /** A text of which only its length and two 32-bit hashes are kept. */
 export interface Fingerprint {
@@ -199,7 +200,7 @@ export const decoder = <S>(
       const { json } = message
       if (!isRecord(json)) return wrong(state, message, "an event that is no object")
       const number = numberOf(json)
-      if (decode.isHeartbeat(json)) {
+      if (isHeartbeat(json)) {
         return number === undefined || number <= state.lastHeartbeat ? stay(state) : stay({
           ...state,
           lastHeartbeat: number

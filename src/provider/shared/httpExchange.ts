@@ -13,7 +13,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
+import { type CauseInfo, describeCause, excerpt, redact, textProperty, visible } from "../../internal/redact.ts"
+import * as httpSpan from "./httpSpan.ts"
+import * as keepAlive from "./keepAlive.ts"
+import * as ownSecrets from "./ownSecrets.ts"
 import * as replyBody from "./replyBody.ts"
 import * as requestRegion from "./requestRegion.ts"
 import { notUtf8 } from "./sse.ts"
@@ -66,9 +69,11 @@ export const header = (headers: { readonly [name: string]: string }, name: strin
   Object.hasOwn(headers, name) ? headers[name] : undefined
 
 /** The id to quote to the provider's support. */
-export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined =>
-  header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
-    header(headers, "x-ms-request-id")
+export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined => {
+  const id = header(headers, "x-request-id") ?? header(headers, "request-id") ??
+    header(headers, "apim-request-id") ?? header(headers, "x-ms-request-id")
+  return id === undefined ? undefined : visible(id)
+}
 
 const causeOf = (error: HttpClientError.HttpClientError | { readonly cause: unknown }): CauseInfo => {
   if ("_tag" in error && (error.cause === undefined || error.cause === null)) {
@@ -232,28 +237,48 @@ class Reply implements Head {
   }
 }
 
+/** A defect of the client may hold the request with its headers; its words and its stack are enough to find it. */
+const withoutRequest = (defect: unknown): Error => {
+  const { message, name } = describeCause(defect)
+  const error = new Error(message)
+  error.name = name
+  const stack = typeof defect === "object" && defect !== null ? textProperty(defect, "stack") : undefined
+  if (stack !== undefined) error.stack = redact(stack)
+  return error
+}
+
 /** Sends the request and waits for the head of the reply. */
 const send = (
   client: Client,
   outgoing: Outgoing,
   who: Who,
   abort: requestRegion.Abort
-): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> =>
-  Effect.matchEffect(
-    client.execute(requestOf(outgoing)),
-    {
-      onSuccess: (response) => Effect.succeed(new Reply(response, abort)),
-      onFailure: (error) =>
-        // A client that was told to fail on bad statuses still has the reply, and the reply says more.
-        error._tag === "ResponseError" && error.reason === "StatusCode"
-          ? Effect.succeed(new Reply(error.response, abort))
-          : Effect.fail(
+): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> => {
+  const { headers, url } = outgoing
+  const request = requestOf(outgoing)
+  return keepAlive.send(
+    headers["idempotency-key"],
+    (resends) =>
+      Effect.matchEffect(httpSpan.traced(client.execute(request), resends), {
+        onSuccess: (response) => {
+          ownSecrets.rememberAdded(response.request.headers, headers)
+          return Effect.succeed(new Reply(response, abort))
+        },
+        onFailure: (error) => {
+          ownSecrets.rememberAdded(error.request.headers, headers)
+          // A client that was told to fail on bad statuses still has the reply, and the reply says more.
+          if (error._tag === "ResponseError" && error.reason === "StatusCode") {
+            return Effect.succeed(new Reply(error.response, abort))
+          }
+          return Effect.fail(
             error._tag === "RequestError"
-              ? connectionFailed(error, who, outgoing.url)
+              ? connectionFailed(error, who, url)
               : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
           )
-    }
-  )
+        }
+      })
+  ).pipe(Effect.catchAllDefect((defect) => Effect.die(withoutRequest(defect))))
+}
 
 /** The whole reply, read to its end. */
 const whole = (

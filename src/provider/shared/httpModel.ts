@@ -166,6 +166,11 @@ const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.Resto
 const isEventStream = (headers: { readonly [name: string]: string }): boolean =>
   /^\s*text\/event-stream\b/i.test(httpExchange.header(headers, "content-type") ?? "")
 
+/** A reply that says itself that it has no body is no stream that was cut: it is the same error as without a stream. */
+const isEmpty = ({ headers, status }: Pick<httpExchange.Opened, "headers" | "status">): boolean =>
+  status === 204 || status === 205 ||
+  (!isEventStream(headers) && httpExchange.header(headers, "content-length") === "0")
+
 const utf8 = new TextEncoder()
 
 /** What a reply's body does not tell: its headers and its request do. */
@@ -202,10 +207,20 @@ export const make = <S>(
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
     const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
     const who = { provider, model }
-    const hide = ownSecrets.hiding(settings.headers, secretHeaders)
+    const secrets = [
+      ...ownSecrets.ofHeaders(settings.headers, secretHeaders),
+      ...ownSecrets.ofHeaders(Object.fromEntries(new Headers(requestInit?.headers)), []),
+      ...ownSecrets.ofAddress(protocol.url("generate"))
+    ]
 
-    const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) =>
-      Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
+    const rememberSecrets = ({ providerOptions }: LanguageModel.Request): void => {
+      ownSecrets.rememberAll(secrets)
+      if (providerOptions !== undefined) ownSecrets.rememberAll(ownSecrets.ofOptions(providerOptions))
+    }
+
+    const outgoing = (request: LanguageModel.Request, kind: preparedRequest.Kind) => {
+      rememberSecrets(request)
+      return Effect.flatMap(encodeBody(request, kind, settings, protocol), ({ body, dialects, restoreCall }) => {
         const sentWith = (idempotencyKey: string) => ({
           dialects,
           restoreCall,
@@ -226,6 +241,7 @@ export const make = <S>(
           ? Effect.map(LanguageModel.freshIdempotencyKey, sentWith)
           : Effect.succeed(sentWith(request.idempotencyKey))
       })
+    }
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
       Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
@@ -257,7 +273,8 @@ export const make = <S>(
       Effect.gen(function*() {
         const more = beside(limitsOf(headers, yield* DateTime.now), dialects)
         const facts = { ...who, status, headers, requestId: httpExchange.requestIdOf(headers) }
-        const parts = decode.pull(protocol.decoder(facts, request), settings)(yield* fromStream(bytes))
+        const onBytes = yield* LanguageModel.CurrentLiveness
+        const parts = decode.pull(protocol.decoder(facts, request), { ...settings, onBytes })(yield* fromStream(bytes))
         return Object.keys(more).length === 0 ? parts : mapped(parts, (part) => started(part, more))
       })
 
@@ -314,7 +331,7 @@ export const make = <S>(
     const recognised = (
       opened: httpExchange.Opened
     ): Effect.Effect<httpExchange.Recognised, ModelError.ModelError, Scope.Scope> =>
-      !isGood(opened.status)
+      !isGood(opened.status) || isEmpty(opened)
         ? Effect.map(opened.whole, (incoming) => ({ _tag: "Whole", incoming }))
         : isWhole(opened.headers)
         ? opened.byFirstBytes
@@ -341,7 +358,7 @@ export const make = <S>(
       }).pipe(Effect.mapError(told(request)))
 
     const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
-      hide(namingTool(request)(error))
+      namingTool(request)(error)
 
     return LanguageModel.make({
       name: model,
@@ -352,7 +369,10 @@ export const make = <S>(
       resumable: protocol.keeps === undefined ? undefined : resumable(protocol.keeps),
       generate: (request) => Effect.mapError(generated(request), told(request)),
       stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
-      check: (request) => Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
+      check: (request) => {
+        rememberSecrets(request)
+        return Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
+      }
     })
   })
 

@@ -61,6 +61,8 @@ export interface Vendor<O extends Common, S> {
   readonly issues: (options: O) => ReadonlyArray<Issue>
   /** Names in lower case; the user's own come after them and win. */
   readonly headers: (options: O) => { readonly [name: string]: string }
+  /** What the model can take, where an option says more of it. Left out, `options.capabilities`. */
+  readonly capabilities?: (options: O) => Partial<LanguageModel.Capabilities> | undefined
   /** Of options without an issue. */
   readonly protocol: (options: O, baseUrl: string) => httpModel.Protocol<S>
   readonly variableNames: { readonly apiKey: ReadonlyArray<string>; readonly baseUrl: string; readonly model: string }
@@ -116,7 +118,7 @@ const settle = <O extends Common, S>(
       maxBodyBytes: options.maxBodyBytes ?? defaults.maxBodyBytes,
       maxEventBytes: options.maxEventBytes ?? defaults.maxEventBytes,
       maxToolCalls: options.maxToolCalls ?? checks.defaults.maxToolCalls,
-      capabilities: options.capabilities,
+      capabilities: vendor.capabilities === undefined ? options.capabilities : vendor.capabilities(options),
       dialects: {
         tools: options.dialects?.tools ?? usual.tools,
         output: options.dialects?.output ?? usual.output

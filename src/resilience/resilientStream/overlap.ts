@@ -17,6 +17,9 @@
 
 /** Joins one continuation to a text. It belongs to one run. */
 export class Join {
+  private readonly text: string
+  /** How many of the blanks at its end have not come again. */
+  private blanks: number
   /** What came and is held back: the pieces, and their characters. */
   private readonly held: Array<string> = []
   private readonly pattern: Array<number> = []
@@ -28,7 +31,10 @@ export class Join {
   private isDecided = false
 
   /** `blanks`: how many blanks at the end of the text the request left out, which the continuation most likely begins with. */
-  constructor(private readonly text: string, private blanks = 0) {}
+  constructor(text: string, blanks = 0) {
+    this.text = text
+    this.blanks = blanks
+  }
 
   /** More of the continuation came: what of it can be given on now. */
   push(delta: string): string {

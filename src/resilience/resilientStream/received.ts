@@ -27,9 +27,12 @@ export class ReceivedReply {
   private usage: Usage.Usage | undefined
   private usageBefore: Usage.Usage | undefined
   private attempts = 1
+  private readonly maxKept: number
 
   /** `maxKept`: how many characters are kept; with 0 it only counts. */
-  constructor(private readonly maxKept: number) {}
+  constructor(maxKept: number) {
+    this.maxKept = maxKept
+  }
 
   add(part: StreamPart.StreamPart): void {
     switch (part._tag) {

@@ -1,0 +1,390 @@
+/** Streams through a pipeline: guarded to their end, and what follows a break after the first content. */
+import { describe, expect, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as ModelError from "../../src/error/ModelError.ts"
+import * as StreamPart from "../../src/model/StreamPart.ts"
+import * as Bulkhead from "../../src/policy/Bulkhead.ts"
+import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
+import * as Pipeline from "../../src/policy/Pipeline.ts"
+import * as RateLimiter from "../../src/policy/RateLimiter.ts"
+import * as Tripping from "../../src/policy/Tripping.ts"
+import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
+import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
+import { type Act, fail, finish, hang, modelOf, part, ping, start, text, usage, wait } from "./scriptedStream.ts"
+
+const request = { prompt: "hello" }
+const atOnce = { backoff: "immediate", attempts: 3 } as const
+
+/** The parts that came, how it ended, and when, in milliseconds of the virtual clock. */
+const watched = <E>(stream: Stream.Stream<StreamPart.StreamPart, E>) =>
+  Effect.gen(function*() {
+    const seen: Array<StreamPart.StreamPart> = []
+    const end = yield* Effect.either(Stream.runForEach(stream, (each) => Effect.sync(() => seen.push(each))))
+    const clock = yield* Effect.clock
+    return { seen, end, at: clock.unsafeCurrentTimeMillis() }
+  })
+
+/** The same while the clock goes on by itself, second by second or in the steps given. */
+const played = <E>(stream: Stream.Stream<StreamPart.StreamPart, E>, stepMillis = 1, steps = 200) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.fork(watched(stream))
+    yield* Effect.replicateEffect(TestClock.adjust(Duration.millis(stepMillis)), steps)
+    return yield* Fiber.join(fiber)
+  })
+
+const textOf = (parts: ReadonlyArray<StreamPart.StreamPart>): string =>
+  parts.map((each) => each._tag === "TextDelta" ? each.text : "").join("")
+
+const tags = (parts: ReadonlyArray<StreamPart.StreamPart>): ReadonlyArray<string> => parts.map(({ _tag }) => _tag)
+
+const strong = (options: Pipeline.Options, ...scripts: ReadonlyArray<ReadonlyArray<Act>>) =>
+  Effect.map(Pipeline.make(options), (pipeline) => {
+    const { counts, model } = modelOf(...scripts)
+    return { stream: ResilientStream.strengthen(model, pipeline)(request), counts, pipeline }
+  })
+
+describe("a pipeline guards a stream to its end", () => {
+  it.effect("a total time-out ends a stream that fell silent after its content", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ totalTimeout: "1 second" }, [start, text("a"), hang])
+      const { at, end, seen } = yield* played(stream, 1, 1_000)
+      expect(textOf(seen)).toBe("a")
+      expect(end).toMatchObject({ left: { _tag: "TimedOut", phase: "total" } })
+      expect([at, counts.open]).toEqual([1_000, 0])
+    }))
+
+  it.effect("replies that are cut in the middle open the breaker", () =>
+    Effect.gen(function*() {
+      const circuitBreaker = yield* CircuitBreaker.make({ name: "b", tripping: Tripping.consecutive(3) })
+      const { counts, stream } = yield* strong({ circuitBreaker }, [start, text("a"), fail()])
+      for (let i = 0; i < 10; i++) yield* watched(stream)
+      expect(yield* CircuitBreaker.state(circuitBreaker)).toMatchObject({ _tag: "Open" })
+      expect(counts.requests).toBe(3)
+    }))
+
+  it.effect("no more streams are open than the bulkhead allows", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        { bulkhead: { maxConcurrent: 2, maxQueued: 10 } },
+        [start, text("a"), wait(10), text("b"), finish()]
+      )
+      const fiber = yield* Effect.fork(Effect.all(Array.from({ length: 5 }, () => watched(stream)), {
+        concurrency: "unbounded"
+      }))
+      yield* Effect.replicateEffect(TestClock.adjust("10 millis"), 3)
+      const ends = yield* Fiber.join(fiber)
+      expect(ends.map(({ seen }) => textOf(seen))).toEqual(["ab", "ab", "ab", "ab", "ab"])
+      expect(counts.mostOpen).toBe(2)
+    }))
+
+  it.effect("a reservation is settled with the usage of the Finish, and the permit is free when that is seen", () =>
+    Effect.gen(function*() {
+      const rateLimiter = yield* RateLimiter.make({ name: "r", requestsPerMinute: 10, tokensPerMinute: 10_000 })
+      const bulkhead = yield* Bulkhead.make({ name: "b", maxConcurrent: 1 })
+      const { stream } = yield* strong({ rateLimiter, bulkhead }, [start, text("a"), text("b"), finish(99)])
+      let held: number | undefined
+      yield* Stream.runForEach(
+        stream,
+        (each) =>
+          each._tag !== "Finish" ? Effect.void : Effect.map(Bulkhead.stats(bulkhead), ({ running }) => {
+            held = running
+          })
+      )
+      expect(held).toBe(0)
+      expect((yield* RateLimiter.state(rateLimiter)).tokensAvailable).toBe(9_900)
+    }))
+
+  it.effect("a consumer that leaves gives everything back", () =>
+    Effect.gen(function*() {
+      const bulkhead = yield* Bulkhead.make({ name: "b", maxConcurrent: 1 })
+      const { counts, stream } = yield* strong({ bulkhead, totalTimeout: "1 minute" }, [start, text("a"), hang])
+      yield* Stream.runDrain(Stream.take(stream, 1))
+      expect(counts.open).toBe(0)
+      const fiber = yield* Effect.fork(Stream.runDrain(stream))
+      yield* Effect.yieldNow().pipe(Effect.repeatN(50))
+      expect([counts.open, (yield* Bulkhead.stats(bulkhead)).running]).toEqual([1, 1])
+      yield* Fiber.interrupt(fiber)
+      expect([counts.open, (yield* Bulkhead.stats(bulkhead)).running]).toEqual([0, 0])
+    }))
+
+  it.effect("a slow consumer does not make a call slow, and the length of a stream does not either", () =>
+    Effect.gen(function*() {
+      const circuitBreaker = yield* CircuitBreaker.make({
+        name: "b",
+        tripping: Tripping.slowCallRate({ share: 0.5, longerThan: "1 second", window: "1 calls" })
+      })
+      const { stream } = yield* strong({ circuitBreaker }, [start, text("a"), wait(10_000), text("b"), finish()])
+      yield* played(stream, 1_000, 12)
+      expect(yield* CircuitBreaker.state(circuitBreaker)).toMatchObject({ _tag: "Closed" })
+    }))
+})
+
+describe("time-outs by phase", () => {
+  const limits = { firstContent: "100 millis", idle: "50 millis", total: "1 second" } as const
+
+  it.effect("the first content: not one millisecond late, and empty deltas are none", () =>
+    Effect.gen(function*() {
+      const late = yield* strong({ stream: limits }, [start, wait(40), text(""), hang])
+      const { at, end } = yield* played(late.stream)
+      expect(end).toMatchObject({ left: { _tag: "TimedOut", phase: "firstContent", limit: Duration.millis(100) } })
+      expect(at).toBe(100)
+      const { stream } = yield* strong({ stream: limits }, [start, wait(99), text("a"), finish()])
+      expect((yield* played(stream)).end._tag).toBe("Right")
+    }))
+
+  it.effect("between contents: thoughts are content, pings are not", () =>
+    Effect.gen(function*() {
+      const thought = part(StreamPart.reasoningDelta("hm"))
+      const { stream } = yield* strong(
+        { stream: limits },
+        [start, text("a"), wait(49), thought, wait(49), text("b"), wait(20), ping, wait(20), ping, hang]
+      )
+      const { at, end, seen } = yield* played(stream)
+      expect(textOf(seen)).toBe("ab")
+      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "idle" } } })
+      expect(at).toBe(98 + 50)
+    }))
+
+  it.effect("any bytes: pings and comments keep a stream alive", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong(
+        { stream: { liveness: "30 millis", idle: "1 minute" } },
+        [start, text("a"), wait(29), ping, wait(29), ping, wait(29), text("b"), wait(29), ping, hang]
+      )
+      const { at, end, seen } = yield* played(stream)
+      expect(textOf(seen)).toBe("ab")
+      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "liveness" } } })
+      expect(at).toBe(29 * 4 + 30)
+    }))
+
+  it.effect("all of it", () =>
+    Effect.gen(function*() {
+      const steady: ReadonlyArray<Act> = [start, ...Array.from({ length: 40 }, () => [text("a"), wait(30)]).flat()]
+      const { stream } = yield* strong({ stream: limits }, steady)
+      const { at, end } = yield* played(stream, 1, 1_200)
+      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "total" } } })
+      expect(at).toBe(1_000)
+    }))
+
+  it.effect("the attempt time-out counts to the first content", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong({ attemptTimeout: "1 second" }, [start, text("a"), wait(5_000), finish()])
+      expect((yield* played(stream, 1_000, 6)).end._tag).toBe("Right")
+      const late = yield* strong({ attemptTimeout: "1 second" }, [start, hang])
+      expect(yield* played(late.stream, 1_000, 6)).toMatchObject({
+        end: { left: { _tag: "TimedOut", phase: "attempt" } },
+        at: 7_000
+      })
+    }))
+
+  it.effect("a slow consumer never times out, and the time it did not ask is added to every limit", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong(
+        { stream: { ...limits, liveness: "40 millis" } },
+        [start, text("a"), wait(10), text("b"), wait(10), text("c"), hang]
+      )
+      const slow = Stream.tap(stream, (each) => each._tag === "TextDelta" ? Effect.sleep("10 minutes") : Effect.void)
+      const fiber = yield* Effect.fork(watched(slow))
+      yield* TestClock.adjust("30 minutes")
+      yield* TestClock.adjust("39 millis")
+      expect(fiber.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("1 millis")
+      const { end, seen } = yield* Fiber.join(fiber)
+      expect(textOf(seen)).toBe("abc")
+      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { phase: "liveness" } } })
+    }))
+
+  it.effect("before the first content a time-out is retried without a trace", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        { stream: limits, retry: atOnce },
+        [start, hang],
+        [start, text("a"), finish()]
+      )
+      const { seen } = yield* played(stream)
+      expect(tags(seen)).toEqual(["Start", "TextDelta", "Finish"])
+      expect(counts.requests).toBe(2)
+    }))
+})
+
+describe("after the first content", () => {
+  const cut: ReadonlyArray<Act> = [start, text("Hel"), fail()]
+  const whole: ReadonlyArray<Act> = [start, text("Hello"), finish(5)]
+
+  it.effect("without a stream policy the error is the plain one, and nothing is asked again", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ retry: atOnce }, cut, whole)
+      const { end, seen } = yield* watched(stream)
+      expect(end).toMatchObject({ left: { _tag: "ServerError" } })
+      expect([textOf(seen), counts.requests]).toEqual(["Hel", 1])
+    }))
+
+  it.effect("fail: the error holds everything that came", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ name: "chat", stream: {}, retry: atOnce }, [
+        start,
+        part(StreamPart.reasoningDelta("hm")),
+        text("Hel"),
+        text("lo"),
+        part(StreamPart.toolCallStart(0, "1", "add")),
+        part(StreamPart.toolCall(0, "1", "add", "{}")),
+        part(StreamPart.toolCallStart(1, "2", "add")),
+        part(StreamPart.toolArgumentsDelta(1, "{\"a")),
+        fail()
+      ])
+      const { end } = yield* watched(stream)
+      expect(end).toMatchObject({
+        left: {
+          _tag: "StreamBroken",
+          name: "chat",
+          attempts: 1,
+          error: { _tag: "ServerError", status: 503 },
+          received: { text: "Hello", reasoning: "hm", toolCalls: [{ id: "1", name: "add", arguments: "{}" }] }
+        }
+      })
+      expect(counts.requests).toBe(1)
+    }))
+
+  it.effect("restart: a Reset says what is void, and the new attempt follows", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ stream: { onBreak: "restart" }, retry: atOnce }, cut, whole)
+      const { end, seen } = yield* watched(stream)
+      expect(end._tag).toBe("Right")
+      expect(tags(seen)).toEqual(["Start", "TextDelta", "Reset", "Start", "TextDelta", "Finish"])
+      expect(seen[2]).toMatchObject({ attempt: 2, discarded: { characters: 3, toolCalls: 0 } })
+      expect((yield* StreamPart.collect(Stream.fromIterable(seen))).text).toBe("Hello")
+      expect(counts.requests).toBe(2)
+    }))
+
+  it.effect("restart: within the attempts of the retry, then it fails with what the last one brought", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        { stream: { onBreak: "restart" }, retry: atOnce },
+        [start, text("one"), fail()],
+        [start, fail()],
+        [start, text("three"), fail()]
+      )
+      const { end, seen } = yield* watched(stream)
+      expect(end).toMatchObject({ left: { _tag: "StreamBroken", attempts: 3, received: { text: "three" } } })
+      expect(tags(seen)).toEqual(["Start", "TextDelta", "Reset", "Start", "TextDelta"])
+      expect(seen[2]).toMatchObject({ attempt: 3 })
+      expect(counts.requests).toBe(3)
+    }))
+
+  it.effect("restart: an error that is not to be retried ends it", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ stream: { onBreak: "restart" }, retry: atOnce }, [
+        start,
+        text("a"),
+        fail(new ModelError.ContentFiltered({ provider: "scripted", stage: "completion" }))
+      ])
+      expect((yield* watched(stream)).end).toMatchObject({ left: { _tag: "StreamBroken" } })
+      expect(counts.requests).toBe(1)
+    }))
+
+  it.effect("truncate: ends with what came", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong({ stream: { onBreak: "truncate" }, retry: atOnce }, cut)
+      const response = yield* StreamPart.collect(stream)
+      expect([response.text, response.finishReason, counts.requests]).toEqual(["Hel", "truncated", 1])
+    }))
+
+  it.effect("a stream that ends without a Finish is cut", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong({ stream: { onBreak: "restart" }, retry: atOnce }, [start, text("a")], whole)
+      expect((yield* StreamPart.collect(stream)).text).toBe("Hello")
+      const plain = yield* strong({}, [start, text("a")])
+      expect((yield* watched(plain.stream)).end).toMatchObject({ left: { _tag: "Truncated" } })
+    }))
+
+  it.effect("a consumer that is interrupted during a Reset leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        { stream: { onBreak: "restart" }, retry: { backoff: "constant", delay: "1 second", attempts: 3 } },
+        cut,
+        [start, hang]
+      )
+      for (const millis of [500, 1_500]) {
+        const fiber = yield* Effect.fork(Stream.runDrain(stream))
+        yield* TestClock.adjust(Duration.millis(millis))
+        yield* Fiber.interrupt(fiber)
+        expect(counts.open).toBe(0)
+      }
+    }))
+
+  it.effect("generate over a stream collects the strengthened one", () =>
+    Effect.gen(function*() {
+      const { model } = modelOf(cut, whole)
+      const pipeline = yield* Pipeline.make({ stream: { onBreak: "restart" }, retry: atOnce })
+      const response = yield* ResilientModel.strengthen(model, pipeline).generate({ ...request, via: "stream" })
+      expect([response.text, response.finishReason]).toEqual(["Hello", "stop"])
+      expect(response.usage).toEqual(usage(5))
+      expect(response.usageOfAll).toEqual(usage(5))
+    }))
+})
+
+describe("hedges race to the first content", () => {
+  const hedged = { hedge: { delay: "10 millis", budget: "none" } } as const
+
+  it.effect("the first one that has content goes on alone, and the others end", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        hedged,
+        [start, wait(100), text("slow"), finish()],
+        [start, wait(20), text("fast"), wait(200), text("er"), finish()]
+      )
+      const fiber = yield* Effect.fork(watched(stream))
+      yield* Effect.replicateEffect(TestClock.adjust("1 millis"), 40)
+      expect([counts.requests, counts.open]).toEqual([2, 1])
+      yield* Effect.replicateEffect(TestClock.adjust("1 millis"), 200)
+      expect(textOf((yield* Fiber.join(fiber)).seen)).toBe("faster")
+      expect(counts.requests).toBe(2)
+    }))
+
+  it.effect("a stream that has begun is not hedged, and one that breaks is not replaced", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(hedged, [start, text("a"), wait(50), fail()], [
+        start,
+        text("b"),
+        finish()
+      ])
+      const { end, seen } = yield* played(stream)
+      expect(end).toMatchObject({ left: { _tag: "ServerError" } })
+      expect([textOf(seen), counts.requests]).toEqual(["a", 1])
+    }))
+})
+
+describe("peek", () => {
+  it.effect("an error right behind the first content is invisible, too", () =>
+    Effect.gen(function*() {
+      const { counts, stream } = yield* strong(
+        { stream: { peek: "20 millis" }, retry: atOnce },
+        [start, text("a"), wait(19), fail()],
+        [start, text("b"), wait(30), text("c"), finish()]
+      )
+      const { end, seen } = yield* played(stream)
+      expect(end._tag).toBe("Right")
+      expect(tags(seen)).toEqual(["Start", "TextDelta", "TextDelta", "Finish"])
+      expect([textOf(seen), counts.requests]).toEqual(["bc", 2])
+    }))
+
+  it.effect("what came is shown when the time is up, also while nothing more comes", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong({ stream: { peek: "20 millis" } }, [start, text("a"), text("b"), hang])
+      const scope = yield* Scope.make()
+      const pull = yield* Scope.extend(Stream.toPull(stream), scope)
+      const fiber = yield* Effect.fork(pull)
+      yield* TestClock.adjust("19 millis")
+      expect(fiber.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("1 millis")
+      expect(textOf(Chunk.toReadonlyArray(yield* Fiber.join(fiber)))).toBe("ab")
+      yield* Scope.close(scope, Exit.void)
+    }))
+})
