@@ -28,11 +28,13 @@ export interface Who {
 }
 
 export interface Outgoing extends requestRegion.Settings {
+  /** Default: `"POST"`. */
+  readonly method?: "GET" | undefined
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body: string
+  /** JSON text; absent where the address says it all. */
+  readonly body: string | undefined
   readonly maxBodyBytes: number
 }
 
@@ -205,6 +207,11 @@ const redirected = ({ headers, status }: Head, who: Who): ModelError.ModelError 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
+const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.HttpClientRequest => {
+  const request = HttpClientRequest.setHeaders(HttpClientRequest.make(method ?? "POST")(url), headers)
+  return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+}
+
 /** A client whose requests are aborted when the scope is closed. */
 export type Client = HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>
 
@@ -250,10 +257,7 @@ const send = (
   abort: requestRegion.Abort
 ): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> => {
   const { headers, url } = outgoing
-  const request = HttpClientRequest.post(url).pipe(
-    HttpClientRequest.bodyText(outgoing.body, "application/json"),
-    HttpClientRequest.setHeaders(headers)
-  )
+  const request = requestOf(outgoing)
   return keepAlive.send(
     headers["idempotency-key"],
     (resends) =>
@@ -409,7 +413,7 @@ const recognised = (
   })
 
 /**
- * Sends a POST and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
+ * Sends the request and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
  * interrupted reader leaves no socket behind.
  */
 export const open = (
