@@ -1,32 +1,47 @@
 /**
- * Work that nothing counts is held against itself, never against a clock: on any machine, one input of eight times the
- * size takes about as long as eight small ones, and eight times as long where the work is quadratic.
+ * Work that nothing counts is held against itself, never against a clock: an input of twice the size takes twice as long
+ * where the work is in proportion to it, and four times as long where it is quadratic.
  */
-const steps = 8
 
-/** Half of what quadratic work would show; caches and collections of garbage make a line a little steeper. */
-export const steepest = steps / 2
+/** How many times as long an input of twice the size may take: caches and collections of garbage make a line steeper. */
+export const steepest = 2.5
 
 /** Other work on the machine makes a try slower, never faster, so the fastest of each is compared. */
-const tries = 20
+const tries = 30
+
+/** Shorter than this, in microseconds, is not told apart from the noise. */
+const shortest = 3_000
 
 /** Of the processor, in microseconds; some systems count in milliseconds. */
 const taken = (times: number, run: () => void): number => {
   const before = process.cpuUsage()
   for (let n = 0; n < times; n++) run()
   const { system, user } = process.cpuUsage(before)
-  return Math.max(1_000, system + user)
+  return system + user
 }
 
-/** How many times longer than eight small inputs the large one takes; the tries end as soon as that is in proportion. */
-export const growth = (make: (size: number) => () => void, size: number): number => {
-  const [small, large] = [make(size), make(steps * size)]
+/** How many times longer the large input takes. The tries end as soon as that is in proportion. */
+const ratio = (small: () => void, large: () => void): number => {
   const best = { small: Infinity, large: Infinity }
-  small()
+  let times = 1
+  while (taken(2 * times, small) < shortest && times < 1_000) times *= 2
   for (let n = 0; n < tries; n++) {
-    best.small = Math.min(best.small, taken(steps, small))
-    best.large = Math.min(best.large, taken(1, large))
-    if (n > 1 && best.large < steepest / 2 * best.small) break
+    best.small = Math.min(best.small, taken(2 * times, small) / 2)
+    best.large = Math.min(best.large, taken(times, large))
+    if (n > 1 && best.large < (2 + steepest) / 2 * best.small) break
   }
   return best.large / best.small
+}
+
+/** What takes longer than this for one input, in microseconds, is not tried with a larger one. */
+const longest = 500_000
+
+/**
+ * How many times longer an input of eight times the size takes than one of four times the size. Where that is steep, it is
+ * asked once more with twice as much: a step, as where the input outgrows a cache, is not there twice.
+ */
+export const growth = (make: (size: number) => () => void, size: number): number => {
+  const large = make(8 * size)
+  const first = ratio(make(4 * size), large)
+  return first <= steepest || taken(1, large) > longest ? first : Math.min(first, ratio(large, make(16 * size)))
 }

@@ -50,6 +50,8 @@ import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 import * as Verdict from "../error/Verdict.ts"
 import { isRecord } from "../internal/record.ts"
+import { visible } from "../internal/redact.ts"
+import { scrubbed } from "../internal/scrubbed.ts"
 import * as Tool from "../model/Tool.ts"
 import * as Compiled from "./jsonSchema/compile.ts"
 import * as Document from "./jsonSchema/document.ts"
@@ -81,14 +83,16 @@ export const defaults: {
  * @since 0.1.0
  * @category errors
  */
-export class InvalidJsonSchema extends Schema.TaggedError<InvalidJsonSchema>()("InvalidJsonSchema", {
-  path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
-  problem: Schema.String,
-  remedy: Schema.String
-}) {
+export class InvalidJsonSchema extends scrubbed(
+  Schema.TaggedError<InvalidJsonSchema>()("InvalidJsonSchema", {
+    path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
+    problem: Schema.String,
+    remedy: Schema.String
+  })
+) {
   override get message(): string {
     const place = this.path.length === 0 ? "" : ` (at ${this.path.join(".")})`
-    return `JSON Schema${place}: ${this.problem}. ${this.remedy}`
+    return visible(`JSON Schema${place}: ${this.problem}. ${this.remedy}`)
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")

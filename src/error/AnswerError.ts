@@ -23,6 +23,7 @@ import * as Schema from "effect/Schema"
 import * as Text from "./answerError/text.ts"
 import { InvalidToolCall } from "./ModelError.ts"
 import { Count, scrubbed } from "./shared/fields.ts"
+import { quote } from "./shared/toolCallText.ts"
 import * as ToolCallError from "./ToolCallError.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -83,7 +84,7 @@ export class InvalidAnswer extends scrubbed(
     const remedy = this.kind === "TruncatedArguments" && this.finishReason === "length"
       ? " Or raise maxOutputTokens."
       : ""
-    return `${JSON.stringify(this.output)}: ${explain(this)}${remedy}`
+    return `${quote(this.output)}: ${explain(this)}${remedy}`
   }
   [Verdict.symbol](): Verdict.Verdict {
     return this.kind === "Withheld" ? fallBack : reask
@@ -142,7 +143,7 @@ export class ObjectRejected extends scrubbed(
   }
   override get message(): string {
     const count = this.attempts.length
-    return `No answer for ${JSON.stringify(this.output)} in ${count} ${count === 1 ? "reply" : "replies"} and ` +
+    return `No answer for ${quote(this.output)} in ${count} ${count === 1 ? "reply" : "replies"} and ` +
       `${this.usage.totalTokens} tokens; ${whyStopped[this.stopped]}. The last one: ${this.error.message}`
   }
   [Verdict.symbol](): Verdict.Verdict {

@@ -18,7 +18,7 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { excerpt } from "../internal/redact.ts"
+import { excerpt, visibleLines } from "../internal/redact.ts"
 import { scrubbed } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -65,7 +65,7 @@ export class InvalidOptions extends scrubbed(
     const lines = this.issues.map((issue) =>
       `  ${issue.path === "" ? "the whole value" : issue.path} (found ${issue.found}); allowed: ${issue.allowed}`
     )
-    return [`${this.module}: ${lines.length} invalid option${lines.length === 1 ? "" : "s"}`, ...lines].join("\n")
+    return visibleLines([`${this.module}: ${lines.length} invalid option${lines.length === 1 ? "" : "s"}`, ...lines])
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
@@ -102,6 +102,14 @@ const json = (value: object): string => {
  * @category conversions
  */
 export const found = (value: unknown): string => {
+  try {
+    return foundIn(value)
+  } catch {
+    return "a value that cannot be read"
+  }
+}
+
+const foundIn = (value: unknown): string => {
   if (value === undefined) return "nothing"
   if (value === null) return "null"
   if (Redacted.isRedacted(value)) return "<redacted>"

@@ -22,7 +22,6 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { visible } from "../internal/redact.ts"
 import { after, judge, say, sizes } from "./modelError/words.ts"
 import { type Billed, Billed as BilledSchema, Cause, Count, scrubbed, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
@@ -227,7 +226,7 @@ export class InvalidRequest extends scrubbed(
     return say(
       this,
       `the request is invalid${this.param === undefined ? "" : ` (${this.param})`}`,
-      this.remedy === undefined ? "Change the request." : visible(this.remedy)
+      this.remedy ?? "Change the request."
     )
   }
   [Verdict.symbol](): Verdict.Verdict {
@@ -398,7 +397,7 @@ export class ResumeExpired extends scrubbed(
   })
 ) {
   override get message(): string {
-    return say(this, `the reply ${visible(this.reply)} can no longer be gone on with`, "Ask again.")
+    return say(this, `the reply ${this.reply} can no longer be gone on with`, "Ask again.")
   }
   [Verdict.symbol](): Verdict.Verdict {
     return judge(this, "Retry")

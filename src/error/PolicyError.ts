@@ -18,11 +18,13 @@
  */
 import * as Schema from "effect/Schema"
 import { withPlanNote } from "../internal/planNote.ts"
-import { describeCause } from "../internal/redact.ts"
+import { describeCause, visible } from "../internal/redact.ts"
 import { ModelError } from "./ModelError.ts"
 import { exhausted } from "./policyError/exhausted.ts"
-import { Amount, Count, Foreign, lean, scrubbed, sentence, spoken, Wait } from "./shared/fields.ts"
+import { Amount, Count, Foreign, lean, scrubbed, sentence, shown, spoken, Wait } from "./shared/fields.ts"
 import * as Verdict from "./Verdict.ts"
+
+const told = (error: object, message: string): string => visible(withPlanNote(error, message))
 
 /** `ServerError: 503 from openai`; for an error that is a text, that text in quotes. */
 const openedByWords = ({ message, tag }: { readonly tag: string; readonly message: string }): string =>
@@ -51,7 +53,7 @@ export class CircuitOpen extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfCircuitOpen(this))
+    return told(this, wordsOfCircuitOpen(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback", this.reason === "isolated" ? {} : { retryAfter: this.retryAfter })
@@ -99,7 +101,7 @@ export class BulkheadFull extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfBulkheadFull(this))
+    return told(this, wordsOfBulkheadFull(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fallback")
@@ -139,7 +141,7 @@ export class RateLimitExceeded extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfRateLimitExceeded(this))
+    return told(this, wordsOfRateLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return this.reason === "rate"
@@ -168,7 +170,7 @@ export class Throttled extends lean(
   Schema.TaggedError<Throttled>()("Throttled", { name: Schema.String, requests: Count, accepts: Count })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfThrottled(this))
+    return told(this, wordsOfThrottled(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Retry", { throttled: true })
@@ -201,7 +203,7 @@ export class TimedOut extends lean(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfTimedOut(this))
+    return told(this, wordsOfTimedOut(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     switch (this.phase) {
@@ -236,7 +238,7 @@ export class SpendLimitExceeded extends scrubbed(
   })
 ) {
   override get message(): string {
-    return withPlanNote(this, wordsOfSpendLimitExceeded(this))
+    return told(this, wordsOfSpendLimitExceeded(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
@@ -303,14 +305,11 @@ export class RetriesExhausted<E = unknown> extends scrubbed(
 ) {
   declare readonly lastError: E
   override get message(): string {
-    return exhausted(this)
+    return visible(exhausted(this))
   }
   /** Without the last error itself, which may be anything. */
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
   override toJSON(): unknown {
-    return Schema.encodeSync(RetriesExhausted)(this)
+    return shown(Schema.encodeSync(RetriesExhausted)(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     const last = Verdict.of(this.lastError)
@@ -355,18 +354,15 @@ export class PlanExhausted<E = unknown> extends scrubbed(
   declare readonly steps: ReadonlyArray<{ readonly step: string; readonly error: E }>
   override get message(): string {
     const tried = this.steps.map(({ error, step }) => `${step} (${describeCause(error).message})`)
-    return sentence(
+    return visible(sentence(
       `No step of the plan succeeded${this.reason === undefined ? "" : `: ${this.reason}`}.`,
       `Tried: ${tried.join(", ")}.`,
       this.skipped.length === 0 ? undefined : `Not for these errors: ${this.skipped.join(", ")}.`
-    )
+    ))
   }
   /** Without the errors themselves, which may be anything. */
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
   override toJSON(): unknown {
-    return Schema.encodeSync(PlanExhausted)(this)
+    return shown(Schema.encodeSync(PlanExhausted)(this))
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
@@ -415,7 +411,7 @@ export class StreamBroken<E = unknown> extends scrubbed(
   declare readonly error: E
   override get message(): string {
     const { omittedCharacters, text, toolCalls } = this.received
-    return withPlanNote(
+    return told(
       this,
       sentence(
         `The stream of ${
@@ -430,11 +426,8 @@ export class StreamBroken<E = unknown> extends scrubbed(
     )
   }
   /** Without the error itself, which may be anything. */
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
   override toJSON(): unknown {
-    return Schema.encodeSync(StreamBroken)(this)
+    return shown(Schema.encodeSync(StreamBroken)(this))
   }
   /** The consumer has seen a part of it: who repeats the call has to know. The tokens that came are paid for. */
   [Verdict.symbol](): Verdict.Verdict {

@@ -52,6 +52,8 @@ export const errorTags: ReadonlyArray<string> = [
   "SeveralAnswers",
   "Withheld",
   "InvalidOptions",
+  // RelayError
+  "ReplayMissed",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",

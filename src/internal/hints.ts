@@ -36,7 +36,8 @@ export const valueOf = (value: unknown): string | undefined => {
 /** The value of a header whatever its case. */
 export const header = (headers: Headers, name: string): string | undefined => {
   for (const key of Object.keys(headers)) {
-    if (key.toLowerCase() !== name) continue
+    // Most keys differ in length already, which is quicker to see.
+    if (key.length !== name.length || key.toLowerCase() !== name) continue
     const value = valueOf(headers[key])
     if (value !== undefined) return value
   }
@@ -288,12 +289,16 @@ interface Dimension {
 const resetName = /^(?:x-)?ratelimit-(reset|remaining|status)(?:-(.+))?$/
 const vendorName = /^([a-z]+)-ratelimit-(.+)-(reset|remaining|status)$/
 
+const untilInstant = (value: string, now: number | undefined): number | undefined => {
+  const at = instant(value, now)
+  return at === undefined ? undefined : until(at, now)
+}
+
 /** A reset header's value: Go duration, RFC 3339, unix milliseconds or seconds, or plain seconds; `0` and `-1` say nothing. */
 export const resetValue = (value: string, now: number | undefined): number | undefined => {
   const number = decimal(value)
-  const at = number === undefined ? instant(value, now) : undefined
   let millis: number | undefined
-  if (number === undefined) millis = at === undefined ? duration(value) : until(at, now)
+  if (number === undefined) millis = duration(value) ?? untilInstant(value, now)
   else if (number >= 1e12) millis = until(number, now)
   else if (number >= 1e9) millis = until(number * second, now)
   else millis = plausibleWait(number * second)

@@ -13,6 +13,7 @@
  */
 import type { Learned } from "./bucket.ts"
 import { header, type Headers, replyClock, resetValue, valueOf } from "./hints.ts"
+import { definedFields } from "./record.ts"
 
 export type Period = "second" | "minute" | "hour" | "day" | "month"
 export type Unit = "requests" | "tokens" | "inputTokens" | "outputTokens"
@@ -71,6 +72,8 @@ const periods: ReadonlyArray<Period> = ["minute", "second", "hour", "day", "mont
 const windowOf = (text: string | undefined): Window => periods.find((each) => each === text) ?? "usual"
 
 const nameOf = (name: string): HeaderName | undefined => {
+  // All of them say "limit", and few headers of a reply do.
+  if (!name.includes("limit")) return undefined
   const plain = plainName.exec(name)
   if (plain !== null) return { field: fieldOf(plain[1]), unit: unitOf(plain[2]), window: windowOf(plain[3]) }
   const vendor = vendorName.exec(name)
@@ -111,7 +114,8 @@ const windowSeconds: ReadonlyMap<number, Period> = new Map([
 
 /** The IETF draft: one header has what is left and the seconds until the reset, another the quota and its window. */
 const ietfDimension = (headers: Headers): Dimension | undefined => {
-  const state = header(headers, "ratelimit") ?? ""
+  const state = header(headers, "ratelimit")
+  if (state === undefined) return undefined
   const policy = header(headers, "ratelimit-policy") ?? ""
   const remaining = parameter(state, "r")
   const reset = parameter(state, "t")
@@ -125,9 +129,11 @@ const ietfDimension = (headers: Headers): Dimension | undefined => {
   }
 }
 
-/** Every limit in the headers. Of several windows of one unit the minute's is taken, else the shortest. */
-export const dimensions = (headers: Headers, now?: number): { readonly [U in Unit]?: Dimension } => {
-  const readings = new Map<string, Reading>()
+type Readings = Map<Unit, Map<Window, Reading>>
+
+/** What the headers say, by unit and window. */
+const readingsIn = (headers: Headers, now: number | undefined): Readings => {
+  const readings: Readings = new Map()
   const at = replyClock(headers, now)
   for (const key of Object.keys(headers)) {
     const name = nameOf(key.toLowerCase())
@@ -135,31 +141,36 @@ export const dimensions = (headers: Headers, now?: number): { readonly [U in Uni
     if (name === undefined || value === undefined) continue
     const number = name.field === "reset" ? resetValue(value, at) : count(value)
     if (number === undefined) continue
-    const label = `${name.unit}:${name.window}`
-    const reading = readings.get(label) ?? {}
-    readings.set(label, reading)
+    const ofUnit = readings.get(name.unit) ?? new Map<Window, Reading>()
+    const reading = ofUnit.get(name.window) ?? {}
+    readings.set(name.unit, ofUnit.set(name.window, reading))
     reading[name.field] ??= number
   }
-  const dimension = (unit: Unit): Dimension | undefined => {
-    for (const window of windows) {
-      const reading = readings.get(`${unit}:${window}`)
-      // A limit of 0 is how some gateways say "unknown".
-      if (reading === undefined || reading.limit === 0) continue
-      const per = periodOf(reading, window)
-      return per === undefined ? reading : { ...reading, per }
-    }
-    return undefined
+  return readings
+}
+
+const dimensionOf = (readings: Readings, unit: Unit): Dimension | undefined => {
+  const ofUnit = readings.get(unit)
+  if (ofUnit === undefined) return undefined
+  for (const window of windows) {
+    const reading = ofUnit.get(window)
+    // A limit of 0 is how some gateways say "unknown".
+    if (reading === undefined || reading.limit === 0) continue
+    const per = periodOf(reading, window)
+    return per === undefined ? reading : { ...reading, per }
   }
-  const requests = dimension("requests") ?? ietfDimension(headers)
-  const tokens = dimension("tokens")
-  const inputTokens = dimension("inputTokens")
-  const outputTokens = dimension("outputTokens")
-  return {
-    ...(requests === undefined ? {} : { requests }),
-    ...(tokens === undefined ? {} : { tokens }),
-    ...(inputTokens === undefined ? {} : { inputTokens }),
-    ...(outputTokens === undefined ? {} : { outputTokens })
-  }
+  return undefined
+}
+
+/** Every limit in the headers. Of several windows of one unit the minute's is taken, else the shortest. */
+export const dimensions = (headers: Headers, now?: number): { readonly [U in Unit]?: Dimension } => {
+  const readings = readingsIn(headers, now)
+  return definedFields({
+    requests: dimensionOf(readings, "requests") ?? ietfDimension(headers),
+    tokens: dimensionOf(readings, "tokens"),
+    inputTokens: dimensionOf(readings, "inputTokens"),
+    outputTokens: dimensionOf(readings, "outputTokens")
+  })
 }
 
 /** A limiter works per minute, so it can use only a limit per minute. */

@@ -12,5 +12,15 @@ export type DefinedFields<A> =
   & { readonly [K in keyof A as undefined extends A[K] ? K : never]?: Exclude<A[K], undefined> }
 
 /** The fields that are not `undefined`: `{ ...definedFields({ model, seed }) }` leaves out the seed that nobody gave. */
-export const definedFields = <A extends object>(fields: A): DefinedFields<A> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<A>
+export const definedFields = <A extends object>(fields: A): DefinedFields<A> => {
+  // A loop, because this is done several times a call, and `Object.fromEntries` over entries takes four times as long.
+  const defined: { [field: string]: unknown } = {}
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue
+    // An assignment would set the prototype.
+    if (name === "__proto__") {
+      Object.defineProperty(defined, name, { value, configurable: true, enumerable: true, writable: true })
+    } else defined[name] = value
+  }
+  return defined as DefinedFields<A>
+}

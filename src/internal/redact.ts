@@ -4,8 +4,9 @@
  * because the texts come from whoever answers.
  */
 
-/** What stands in place of a credential. */
-export const mask = "[redacted]"
+import { hideRemembered, mask } from "./secrets.ts"
+
+export { mask } from "./secrets.ts"
 
 const secretNames =
   "(?:proxy-)?authorization|(?:x-)?goog-api-key|api[-_ ]?key|api[-_ ]?token|(?:access|refresh|id|auth|" +
@@ -128,10 +129,16 @@ const withoutMark = (text: string): readonly [body: string, mark: string] => {
   return found === null ? [text, ""] : [text.slice(0, text.length - found[0].length), found[0]]
 }
 
+const redactForms = (text: string): string =>
+  rules.reduce((kept, [pattern, by]) => kept.replace(pattern, by), redactNamed(text))
+
+/** Whether a text shows by itself that a credential stands in it: by its form, or by a name before it. */
+export const showsCredential = (text: string): boolean => redactForms(text) !== text
+
 /** The text with every credential in it replaced by `[redacted]`. Applying it twice changes nothing more. */
 export const redact = (text: string): string => {
   const [body, mark] = withoutMark(text)
-  return rules.reduce((kept, [pattern, by]) => kept.replace(pattern, by), redactNamed(body)) + mark
+  return redactForms(hideRemembered(body)) + mark
 }
 
 /** How much of a body or a cause an error keeps, in UTF-16 units. */
@@ -194,7 +201,7 @@ const shortLength = 100
 const beneath = (value: object): unknown => {
   const errors = property(value, "errors")
   return property(value, "cause") ?? property(value, "error") ??
-    (Array.isArray(errors) ? property(errors, 0) : undefined)
+    (typeof errors === "object" && errors !== null ? property(errors, 0) : undefined)
 }
 
 /** Describes any thrown or failed value, following `cause` at most five levels down. */
@@ -218,16 +225,32 @@ export const describeCause = (cause: unknown): CauseInfo => {
 }
 
 /**
- * Control characters and escape sequences, line and paragraph separators, the marks that turn the direction of writing, and
- * characters without width. With them a server could write lines of a log that look like somebody else's.
+ * What JSON leaves as it is though it is no letter: further control characters, line and paragraph separators, the marks
+ * that turn the direction of writing, characters without width. With them a server could write lines of a log that look
+ * like somebody else's.
  */
-const hidden = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g
+const hidden =
+  "\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb" +
+  "\\u{e0000}-\\u{e007f}"
+
+const hiddenInQuotes = new RegExp(`[${hidden}]`, "gu")
+
+/** The same with line breaks and the control characters that escape sequences begin with. */
+const hiddenInText = new RegExp(`[\\u0000-\\u001f${hidden}]`, "gu")
 
 const written: { readonly [character: string]: string } = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
 
+const codeOf = (character: string): string => {
+  const code = (character.codePointAt(0) ?? 0).toString(16)
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`
+}
+
 /** The same text, with `\u202e` where that character stood. Texts without such characters are given back as they are. */
 export const visible = (text: string): string =>
-  text.replace(
-    hidden,
-    (character) => written[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+  text.replace(hiddenInText, (character) => written[character] ?? codeOf(character))
+
+/** The same of a text that is yet to be put in quotes by something that spells line breaks and the like, as JSON does. */
+export const visibleInQuotes = (text: string): string => text.replace(hiddenInQuotes, codeOf)
+
+/** The same of a text of several lines that we have broken ourselves. */
+export const visibleLines = (lines: ReadonlyArray<string>): string => lines.map(visible).join("\n")

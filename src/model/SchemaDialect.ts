@@ -44,6 +44,8 @@ import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 import * as Verdict from "../error/Verdict.ts"
+import { visibleLines } from "../internal/redact.ts"
+import { scrubbed } from "../internal/scrubbed.ts"
 import * as Codec from "./schemaDialect/codec.ts"
 import * as Translate from "./schemaDialect/translate.ts"
 import * as DialectNames from "./shared/dialectNames.ts"
@@ -154,20 +156,24 @@ export interface Translated<A> {
  * @since 0.1.0
  * @category errors
  */
-export class InvalidDialect extends Schema.TaggedError<InvalidDialect>()("InvalidDialect", {
-  dialect: Dialect,
-  problems: Schema.Array(Schema.Struct({
-    path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
-    problem: Schema.String,
-    remedy: Schema.String
-  }))
-}) {
+export class InvalidDialect extends scrubbed(
+  Schema.TaggedError<InvalidDialect>()("InvalidDialect", {
+    dialect: Dialect,
+    problems: Schema.Array(Schema.Struct({
+      path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
+      problem: Schema.String,
+      remedy: Schema.String
+    }))
+  })
+) {
   override get message(): string {
-    return this.problems.map(({ path, problem, remedy }) =>
-      `Dialect ${JSON.stringify(this.dialect)}${
-        path.length === 0 ? "" : ` (at ${path.join(".")})`
-      }: ${problem}. ${remedy}`
-    ).join("\n")
+    return visibleLines(
+      this.problems.map(({ path, problem, remedy }) =>
+        `Dialect ${JSON.stringify(this.dialect)}${
+          path.length === 0 ? "" : ` (at ${path.join(".")})`
+        }: ${problem}. ${remedy}`
+      )
+    )
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")

@@ -35,6 +35,7 @@ import * as Response from "./Response.ts"
 import { Dialect } from "./shared/dialectNames.ts"
 import { Collected, type Who } from "./streamPart/collected.ts"
 import { withMetadata, written } from "./streamPart/growing.ts"
+import { Printer } from "./streamPart/printer.ts"
 import { Usage } from "./Usage.ts"
 
 /**
@@ -436,5 +437,63 @@ export const collect = <E, R>(
         const response = collected.response(who.model)
         return response === undefined ? Effect.fail(collected.truncated(who)) : Effect.succeed(response)
       })
+    )
+  })
+
+/**
+ * How the text of a stream is printed; everything may be left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TextOptions {
+  /** A terminal can erase what a `Reset` voids; elsewhere a line says that it is void. Default: `"plain"`. */
+  readonly output?: "terminal" | "plain" | undefined
+  /** The width of the terminal. Default: 80. */
+  readonly columns?: number | undefined
+  /** The height of the terminal: what has left it at its top cannot be erased, and is marked. Default: 24. */
+  readonly rows?: number | undefined
+  /** The column in which the text begins, behind what stands there already. Default: 0. */
+  readonly startColumn?: number | undefined
+  /** The line that says that what is above it is void. Default: `"[The connection broke. The answer begins anew.]"`. */
+  readonly marker?: string | undefined
+}
+
+/**
+ * The text of a stream for somebody who reads along: its text deltas, and what takes them back after a `Reset`. Control
+ * characters in the text are written out, `\u001b`, so that a model cannot steer the terminal. It keeps where the cursor
+ * stands and nothing of the text.
+ *
+ * @example
+ * import * as StreamPart from "effect-llm-resilience/model/StreamPart"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const parts = Stream.make(
+ *   StreamPart.textDelta("Par"),
+ *   StreamPart.reset(2, "the connection broke"),
+ *   StreamPart.textDelta("Paris.\n")
+ * )
+ *
+ * const { columns, isTTY, rows } = process.stdout
+ * const text = StreamPart.toText(parts, { output: isTTY ? "terminal" : "plain", columns, rows })
+ *
+ * Effect.runPromise(Stream.runForEach(text, (piece) => Effect.sync(() => process.stdout.write(piece))))
+ *
+ * @since 0.1.0
+ * @category interpreters
+ */
+export const toText = <E, R>(
+  stream: Stream.Stream<StreamPart, E, R>,
+  options: TextOptions = {}
+): Stream.Stream<string, E, R> =>
+  Stream.suspend(() => {
+    const printer = new Printer(options)
+    const print = (part: StreamPart): string =>
+      part._tag === "TextDelta" ? printer.print(part.text) : part._tag === "Reset" ? printer.reset() : ""
+    return stream.pipe(
+      Stream.mapChunks(Chunk.map(print)),
+      Stream.concat(Stream.sync(() => printer.end())),
+      Stream.filter((text) => text !== "")
     )
   })

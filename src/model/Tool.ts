@@ -22,6 +22,8 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Verdict from "../error/Verdict.ts"
+import { visible } from "../internal/redact.ts"
+import { scrubbed } from "../internal/scrubbed.ts"
 import * as Repair from "./Repair.ts"
 import * as ParameterSchema from "./shared/parameterSchema.ts"
 
@@ -168,15 +170,17 @@ export interface JsonSchema {
  * @since 0.1.0
  * @category errors
  */
-export class InvalidTool extends Schema.TaggedError<InvalidTool>()("InvalidTool", {
-  tool: Schema.String,
-  path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
-  problem: Schema.String,
-  remedy: Schema.String
-}) {
+export class InvalidTool extends scrubbed(
+  Schema.TaggedError<InvalidTool>()("InvalidTool", {
+    tool: Schema.String,
+    path: Schema.Array(Schema.Union(Schema.String, Schema.JsonNumber)),
+    problem: Schema.String,
+    remedy: Schema.String
+  })
+) {
   override get message(): string {
     const place = this.path.length === 0 ? "" : ` (at ${this.path.join(".")})`
-    return `Tool ${JSON.stringify(this.tool)}${place}: ${this.problem}. ${this.remedy}`
+    return visible(`Tool ${JSON.stringify(this.tool)}${place}: ${this.problem}. ${this.remedy}`)
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")

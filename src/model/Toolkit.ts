@@ -28,6 +28,8 @@ import * as Schema from "effect/Schema"
 import { found, InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as PolicyError from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
+import { visible } from "../internal/redact.ts"
+import { scrubbed } from "../internal/scrubbed.ts"
 import * as Tool from "./Tool.ts"
 import { runHandler } from "./toolkit/runHandler.ts"
 import { problemsOf } from "./toolkit/toolProblems.ts"
@@ -245,9 +247,11 @@ export type ResultOf<Tools extends ReadonlyArray<Tool.Any>> = {
  * @since 0.1.0
  * @category errors
  */
-export class InvalidToolkit extends Schema.TaggedError<InvalidToolkit>()("InvalidToolkit", {
-  problems: Schema.Array(Tool.InvalidTool)
-}) {
+export class InvalidToolkit extends scrubbed(
+  Schema.TaggedError<InvalidToolkit>()("InvalidToolkit", {
+    problems: Schema.Array(Tool.InvalidTool)
+  })
+) {
   override get message(): string {
     return this.problems.map((problem) => problem.message).join("\n")
   }
@@ -263,14 +267,16 @@ export class InvalidToolkit extends Schema.TaggedError<InvalidToolkit>()("Invali
  * @since 0.1.0
  * @category errors
  */
-export class InvalidHandler extends Schema.TaggedError<InvalidHandler>()("InvalidHandler", {
-  callId: Schema.String,
-  tool: Schema.String,
-  problem: Schema.String,
-  remedy: Schema.String
-}) {
+export class InvalidHandler extends scrubbed(
+  Schema.TaggedError<InvalidHandler>()("InvalidHandler", {
+    callId: Schema.String,
+    tool: Schema.String,
+    problem: Schema.String,
+    remedy: Schema.String
+  })
+) {
   override get message(): string {
-    return `Handler of ${JSON.stringify(this.tool)}: ${this.problem}. ${this.remedy}`
+    return visible(`Handler of ${JSON.stringify(this.tool)}: ${this.problem}. ${this.remedy}`)
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail", { billed: "yes" })

@@ -34,7 +34,7 @@ import * as Option from "effect/Option"
 import * as ModelError from "../error/ModelError.ts"
 import * as Hints from "../internal/hints.ts"
 import { isRecord } from "../internal/record.ts"
-import { describeCause } from "../internal/redact.ts"
+import { describeCause, property, textProperty } from "../internal/redact.ts"
 import { classify } from "./providerError/classify.ts"
 import * as ErrorBody from "./shared/errorBody.ts"
 import * as StreamError from "./shared/streamError.ts"
@@ -141,15 +141,16 @@ export const fromResponse = (reply: ProviderReply): ModelError.ModelError => {
 }
 
 /** Whatever a server sends, a failure stays one: what nobody foresaw may have been billed, and its status is kept. */
-const unreadable = (reply: ProviderReply, cause: unknown): ModelError.ModelError =>
-  new ModelError.UnknownError({
-    provider: textOf(reply.provider) ?? "unknown",
-    ...(textOf(reply.model) === undefined ? {} : { model: textOf(reply.model) }),
-    ...(Number.isSafeInteger(reply.status) ? { status: reply.status } : {}),
+const unreadable = (reply: ProviderReply | StreamEvent, cause: unknown): ModelError.ModelError => {
+  const model = textProperty(reply, "model")
+  const status = property(reply, "status")
+  return new ModelError.UnknownError({
+    provider: textProperty(reply, "provider") ?? "unknown",
+    ...(model === undefined ? {} : { model }),
+    ...(typeof status === "number" && Number.isSafeInteger(status) ? { status } : {}),
     cause: describeCause(cause)
   })
-
-const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
+}
 
 const read = (reply: ProviderReply): ModelError.ModelError => {
   const headers = isRecord(reply.headers) ? reply.headers : {}
@@ -275,6 +276,14 @@ export interface StreamEvent {
  * @category constructors
  */
 export const fromStreamEvent = (options: StreamEvent): Option.Option<ModelError.ModelError> => {
+  try {
+    return readEvent(options)
+  } catch (cause) {
+    return Option.some(unreadable(options, cause))
+  }
+}
+
+const readEvent = (options: StreamEvent): Option.Option<ModelError.ModelError> => {
   const body = errorIn(options)
   return body === undefined ? Option.none() : Option.some(fromResponse({
     provider: options.provider,

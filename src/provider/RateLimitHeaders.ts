@@ -22,15 +22,17 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { fromHeaders as waitOf } from "../internal/hints.ts"
 import * as rateLimitHeaders from "../internal/rateLimitHeaders.ts"
+import { definedFields } from "../internal/record.ts"
 import type { Allowance, RateLimitInfo } from "../model/RateLimitInfo.ts"
 import type { ProviderReply } from "./ProviderError.ts"
 
-const allowance = (told: rateLimitHeaders.Dimension): Allowance => ({
-  ...(told.limit === undefined ? {} : { limit: told.limit }),
-  ...(told.remaining === undefined ? {} : { remaining: told.remaining }),
-  ...(told.reset === undefined ? {} : { resetAfter: Duration.millis(told.reset) }),
-  ...(told.per === undefined ? {} : { per: told.per })
-})
+const allowance = (told: rateLimitHeaders.Dimension | undefined): Allowance | undefined =>
+  told === undefined ? undefined : definedFields({
+    limit: told.limit,
+    remaining: told.remaining,
+    resetAfter: told.reset === undefined ? undefined : Duration.millis(told.reset),
+    per: told.per
+  })
 
 /**
  * The limits in the headers of a reply, whatever its status; names may come in any case.
@@ -55,11 +57,11 @@ export const fromHeaders = (
     : Option.getOrUndefined(Option.map(DateTime.make(now), DateTime.toEpochMillis))
   const told = rateLimitHeaders.dimensions(headers, at)
   const wait = waitOf(headers, at)
-  return {
-    ...(told.requests === undefined ? {} : { requests: allowance(told.requests) }),
-    ...(told.tokens === undefined ? {} : { tokens: allowance(told.tokens) }),
-    ...(told.inputTokens === undefined ? {} : { inputTokens: allowance(told.inputTokens) }),
-    ...(told.outputTokens === undefined ? {} : { outputTokens: allowance(told.outputTokens) }),
-    ...(wait === undefined ? {} : { retryAfter: Duration.millis(wait) })
-  }
+  return definedFields({
+    requests: allowance(told.requests),
+    tokens: allowance(told.tokens),
+    inputTokens: allowance(told.inputTokens),
+    outputTokens: allowance(told.outputTokens),
+    retryAfter: wait === undefined ? undefined : Duration.millis(wait)
+  })
 }

@@ -45,7 +45,7 @@ import type { SpendLimitExceeded } from "../error/PolicyError.ts"
 import type { ReplyError } from "../error/ReplyError.ts"
 import type * as ToolCallError from "../error/ToolCallError.ts"
 import * as Verdict from "../error/Verdict.ts"
-import { describeCause } from "../internal/redact.ts"
+import { describeCause, visible } from "../internal/redact.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import * as Prompt from "../model/Prompt.ts"
 import type * as Response from "../model/Response.ts"
@@ -294,7 +294,7 @@ export class RunFailed<out E> extends Data.TaggedError("RunFailed")<{
     const { reasks, steps, toolCalls, usage } = this.state
     const replies = `${reasks} refused replies${nameRefused(this.refused)}`
     return `Stopped after ${steps} steps, ${toolCalls} tool calls, ${replies} and ${usage.totalTokens} tokens: ` +
-      describeCause(this.error).message
+      visible(describeCause(this.error).message)
   }
   /** The conversation is for programs; a log gets the counts. */
   override toJSON(): unknown {

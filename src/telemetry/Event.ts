@@ -17,7 +17,7 @@
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
-import { excerpt, redact, textProperty } from "../internal/redact.ts"
+import { excerpt, redact, textProperty, visible } from "../internal/redact.ts"
 import { words } from "../internal/words.ts"
 
 /** What every event has: when it happened (epoch milliseconds) and the name of the policy that reports it. */
@@ -204,15 +204,17 @@ export const errorTag = (error: unknown): string =>
     : textProperty(error, "_tag") ?? textProperty(error, "name") ?? "Error"
 
 /**
- * What an error says, safe to print: credentials are masked, and long texts clipped.
+ * What an error says, safe to print: credentials are masked, long texts clipped, and what is no letter is spelled out.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const errorText = (error: unknown): string =>
-  excerpt(
-    typeof error !== "object" || error === null ? String(error) : textProperty(error, "message") ?? errorTag(error)
-  )
+  visible(excerpt(
+    (typeof error !== "object" && typeof error !== "function") || error === null
+      ? String(error)
+      : textProperty(error, "message") ?? errorTag(error)
+  ))
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
@@ -222,7 +224,7 @@ const plural = (count: number, what: string): string => `${count} ${what}${count
  * @since 0.1.0
  * @category conversions
  */
-export const describe = (event: Event): string => redact(line(event))
+export const describe = (event: Event): string => visible(redact(line(event)))
 
 const line: (event: Event) => string = match({
   Retried: (event) =>

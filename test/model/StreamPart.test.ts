@@ -160,6 +160,37 @@ describe("StreamPart", () => {
       )
     ))
 
+  const textPieces = FastCheck.array(FastCheck.string({ maxLength: 5 }), { maxLength: 5 })
+  const textsOf = (pieces: ReadonlyArray<string>) => pieces.map((piece) => StreamPart.textDelta(piece))
+
+  it("law: of attempts that are reset the last one is the reply, with its own Start", () =>
+    FastCheck.assert(
+      FastCheck.asyncProperty(FastCheck.array(textPieces, { minLength: 1, maxLength: 4 }), async (attempts) => {
+        const parts = attempts.flatMap((pieces, i) => [
+          ...(i === 0 ? [] : [StreamPart.reset(i + 1, "broke")]),
+          StreamPart.start({ id: `attempt ${i}` }),
+          ...textsOf(pieces),
+          StreamPart.toolCall(0, `${i}`, "tool", "{}")
+        ])
+        const last = attempts.length - 1
+        const reply = await Effect.runPromise(collect(...parts, done))
+        expect([reply.id, reply.text]).toEqual([`attempt ${last}`, attempts[last]?.join("")])
+        expect(reply.parts.filter(({ _tag }) => _tag === "ToolCall")).toMatchObject([{ id: `${last}` }])
+      }),
+      { numRuns: 100 }
+    ))
+
+  it("law: a Seam changes nothing, wherever it is", () =>
+    FastCheck.assert(
+      FastCheck.asyncProperty(textPieces, FastCheck.nat(5), async (pieces, at) => {
+        const before = [StreamPart.start({ model: "m" }), ...textsOf(pieces.slice(0, at))]
+        const after = [...textsOf(pieces.slice(at)), done]
+        const seamed = await Effect.runPromise(collect(...before, StreamPart.seam, ...after))
+        expect(seamed).toEqual(await Effect.runPromise(collect(...before, ...after)))
+      }),
+      { numRuns: 100 }
+    ))
+
   it("law: JSON and back is the same", () => {
     const json = Schema.parseJson(StreamPart.StreamPart)
     FastCheck.assert(

@@ -1,5 +1,5 @@
 /** The words for answers that cannot be taken, short enough and plain enough to be read by a person or by a model. */
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, visibleInQuotes, visibleLines } from "../../internal/redact.ts"
 import { quote, shownIssues, showPath } from "../shared/toolCallText.ts"
 import type { Issue, MalformedArguments, ToolCallError } from "../ToolCallError.ts"
 
@@ -39,7 +39,9 @@ const hazards = {
 const ofMalformed = ({ column, excerpt: text, line, reason }: MalformedArguments): string => {
   const [fault, remedy] = malformed[reason]
   const isPlaced = reason !== "Empty" && reason !== "NotAnObject" && reason !== "TooLarge"
-  const place = isPlaced ? ` at line ${line}, column ${column}: ${JSON.stringify(excerpt(text, shownExcerpt))}` : ""
+  const place = isPlaced
+    ? ` at line ${line}, column ${column}: ${visibleInQuotes(JSON.stringify(excerpt(text, shownExcerpt)))}`
+    : ""
   return `The answer ${fault}${place}. ${remedy}`
 }
 
@@ -57,12 +59,12 @@ const ofIssue = ({ kind, message, path }: Issue): string => {
 
 const ofIssues = (issues: ReadonlyArray<Issue>, omitted: number): string => {
   const rest = Math.max(0, issues.length - shownIssues) + omitted
-  return [
+  return visibleLines([
     "The answer does not fit the schema:",
     ...issues.slice(0, shownIssues).map(ofIssue),
     ...(rest > 0 ? [`… and ${rest} more.`] : []),
     "Send the whole answer again with these corrected."
-  ].join("\n")
+  ])
 }
 
 const ofEnd = (finishReason: string): string =>

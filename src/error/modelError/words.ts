@@ -18,21 +18,21 @@ interface Common {
 
 /** "openai/gpt-4o: what happened. What the provider said (HTTP 429, request req_1)" */
 export const say = (error: Common, what: string, remedy?: string): string =>
-  withPlanNote(
+  visible(withPlanNote(
     error,
     sentence(
       `${error.provider}${error.model === undefined ? "" : `/${error.model}`}: ${what}.`,
-      error.detail === undefined ? undefined : `The provider said: "${visible(error.detail)}".`,
-      error.cause === undefined ? undefined : visible(`Cause: ${error.cause.name}: ${error.cause.message}.`),
+      error.detail === undefined ? undefined : `The provider said: "${error.detail}".`,
+      error.cause === undefined ? undefined : `Cause: ${error.cause.name}: ${error.cause.message}.`,
       remedy,
-      providerAndModel(error)
+      statusAndRequest(error)
     )
-  )
+  ))
 
-const providerAndModel = (error: Common): string | undefined => {
+const statusAndRequest = (error: Common): string | undefined => {
   const known = [
     error.status === undefined ? undefined : `HTTP ${error.status}`,
-    error.requestId === undefined ? undefined : `request ${visible(error.requestId)}`
+    error.requestId === undefined ? undefined : `request ${error.requestId}`
   ].filter((part) => part !== undefined)
   return known.length === 0 ? undefined : `(${known.join(", ")})`
 }

@@ -1,7 +1,8 @@
-/** What the error classes share: fields with their defaults, and the scrubbing that every constructor does. */
+/** What the error classes share: fields with their defaults. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { describeCause, excerpt, isSecretName, mask, property } from "../../internal/redact.ts"
+import { isPlain } from "../../internal/scrubbed.ts"
 
 /** A finite wait: a non-negative number of milliseconds on the wire, a `Duration` in the program. */
 export const Wait = Schema.transform(
@@ -32,72 +33,6 @@ export const Cause = Schema.Struct({
   message: Schema.String,
   code: Schema.optional(Schema.String)
 })
-
-const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
-  if (typeof value !== "object" || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-type Keep = ReadonlyArray<string>
-
-const scrubValue = (name: string, value: unknown, keep: Keep): unknown =>
-  keep.includes(name)
-    ? value
-    : typeof value === "string"
-    ? isSecretName(name) ? mask : excerpt(value)
-    : Array.isArray(value)
-    ? value.map((each) => scrubValue(name, each, keep))
-    : isPlain(value)
-    ? scrub(value, keep)
-    : value
-
-const scrub = (props: Readonly<Record<string, unknown>>, keep: Keep): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(props).map(([name, value]) => [name, scrubValue(name, value, keep)]))
-
-/** Words only: an `Error` given as the cause fits the type, but may hold the request with its headers. */
-const scrubProps = (props: object, keep: Keep): Record<string, unknown> => {
-  const given: Readonly<Record<string, unknown>> = { ...props }
-  const { cause } = given
-  return {
-    ...scrub(given, keep),
-    ...(isPlain(cause) && typeof cause["message"] === "string" && typeof cause["name"] === "string"
-      ? { cause: scrub(pick(cause, ["name", "message", "code"]), keep) }
-      : typeof cause === "object" && cause !== null
-      ? { cause: describeCause(cause) }
-      : {})
-  }
-}
-
-const pick = (
-  record: Readonly<Record<string, unknown>>,
-  names: ReadonlyArray<string>
-): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(names.flatMap((name) => record[name] === undefined ? [] : [[name, record[name]]]))
-
-/**
- * The same class, except that its constructor redacts and clips every text it is given. Decoding constructs too, so
- * there is no way to make an instance that holds a credential. Fields named in `keep` hold the caller's own value and
- * are left as they are.
- */
-export const scrubbed = <Class extends abstract new(...args: never) => object>(self: Class, keep: Keep = []): Class =>
-  new Proxy(self, {
-    construct: (target, [props, options], newTarget) =>
-      Reflect.construct(
-        target,
-        [typeof props === "object" && props !== null ? scrubProps(props, keep) : props, options],
-        newTarget
-      )
-  })
-
-/**
- * {@link scrubbed}, for a class whose instances are made without its constructor as well: those too say that they are
- * errors when asked the way that tests and loggers ask.
- */
-export const lean = <Class extends abstract new(...args: never) => object>(self: Class): Class => {
-  Object.defineProperty(self.prototype, Symbol.toStringTag, { value: "Error" })
-  return scrubbed(self)
-}
 
 const portableDepth = 8
 
@@ -144,4 +79,5 @@ export const Foreign: Schema.Schema<unknown, unknown> = Schema.transform(
 export const sentence = (...parts: ReadonlyArray<string | undefined>): string =>
   parts.filter((part) => part !== undefined && part !== "").join(" ")
 
+export { lean, scrubbed, shown } from "../../internal/scrubbed.ts"
 export { words as spoken } from "../../internal/words.ts"

@@ -1,5 +1,5 @@
 /** The words for tool-call errors, short enough and plain enough to be read by a person or by a model. */
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, visible, visibleInQuotes, visibleLines } from "../../internal/redact.ts"
 
 /** How many issues, suggestions or names are spelled out before the rest is only counted. */
 export const shownIssues = 10
@@ -10,7 +10,7 @@ const shownMessage = 300
 const shownPath = 120
 
 /** A name or a value as data: in quotation marks, on one line, clipped. */
-export const quote = (text: string): string => JSON.stringify(excerpt(text, shownValue))
+export const quote = (text: string): string => visibleInQuotes(JSON.stringify(excerpt(text, shownValue)))
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim()
 
@@ -28,7 +28,7 @@ export const showPath = (path: ReadonlyArray<string | number>): string =>
   )
 
 const list = (names: ReadonlyArray<string>): string => {
-  const shown = names.slice(0, shownNames).map((name) => excerpt(name, shownValue)).join(", ")
+  const shown = names.slice(0, shownNames).map((name) => visible(excerpt(name, shownValue))).join(", ")
   return names.length > shownNames ? `${shown} and ${names.length - shownNames} more` : shown
 }
 
@@ -81,7 +81,9 @@ export const malformedArguments = (error: {
     `The arguments of ${quote(error.tool)} ${faults[error.reason]}`,
     error.reason === "TooLarge" ? ` (more than ${error.offset} characters)` : "",
     placed
-      ? ` at line ${error.line}, column ${error.column}: ${JSON.stringify(excerpt(error.excerpt, 2 * shownValue))}`
+      ? ` at line ${error.line}, column ${error.column}: ${
+        visibleInQuotes(JSON.stringify(excerpt(error.excerpt, 2 * shownValue)))
+      }`
       : "",
     `. ${remedies[error.reason]}`
   ].join("")
@@ -154,10 +156,10 @@ export const invalidArguments = (error: {
 }): string => {
   const lines = byPath(error.issues)
   const rest = lines.length - Math.min(lines.length, shownIssues) + error.omitted
-  return [
+  return visibleLines([
     `The arguments of ${quote(error.tool)} do not fit the tool:`,
     ...lines.slice(0, shownIssues),
     ...(rest > 0 ? [`… and ${rest} more.`] : []),
     "Send the call again with these corrected."
-  ].join("\n")
+  ])
 }

@@ -1,6 +1,6 @@
 /** The forms of values without parts. Each carries the text that says what is allowed. */
 import * as Option from "effect/Option"
-import { excerpt } from "../redact.ts"
+import { excerpt, visible } from "../redact.ts"
 import { type Form, type JsonSchema, make } from "./description.ts"
 
 type Required<Read, Given = Read> = Form<Read, Given, "required">
@@ -110,7 +110,7 @@ export const text = (allowed = "a text that is not empty"): Required<string> =>
 export const name: Required<string> = make({
   kind: "mapped",
   inner: text().node,
-  decode: (read) => isText(read) ? excerpt(read) : read,
+  decode: (read) => isText(read) ? visible(excerpt(read)) : read,
   encode: (read) => read
 })
 

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { CircuitOpen, refusal } from "../../error/PolicyError.ts"
 import * as Verdict from "../../error/Verdict.ts"
 import { definedFields } from "../../internal/record.ts"
-import { describeCause, excerpt } from "../../internal/redact.ts"
+import { describeCause, excerpt, visible } from "../../internal/redact.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Circuit from "./kernel.ts"
 import { type Settings, toKernel } from "./options.ts"
@@ -222,7 +222,7 @@ export const openedByLength = 200
 
 const openedBy = (error: unknown): Circuit.OpenedBy => {
   const { message, name } = describeCause(error)
-  return { tag: name, message: excerpt(message, openedByLength) }
+  return { tag: visible(name), message: excerpt(message, openedByLength) }
 }
 
 /** From when to when a call ran, in elapsed milliseconds. */

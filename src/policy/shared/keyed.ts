@@ -11,7 +11,7 @@ import * as Either from "effect/Either"
 import { InvalidOptions } from "../../error/InvalidOptions.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import * as Form from "../../internal/form.ts"
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, visible } from "../../internal/redact.ts"
 import { words } from "../../internal/words.ts"
 import { readForm } from "./options.ts"
 
@@ -217,7 +217,8 @@ export interface Keyed<out Self, out Refused> {
 const maxNameLength = 200
 
 /** The name of the policy of a key. Keys come from anywhere, so it is made safe to show. */
-export const nameOf = (familyName: string, key: string): string => excerpt(`${familyName}/${key}`, maxNameLength)
+export const nameOf = (familyName: string, key: string): string =>
+  visible(excerpt(`${familyName}/${key}`, maxNameLength))
 
 /** How the policies of a kind stand round a call. */
 export type Apply<in Self, out Refused> = <A, E, R>(

@@ -6,6 +6,7 @@ import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as callIds from "../shared/callIds.ts"
 import * as endings from "../shared/finishReasons.ts"
 import type { Incoming, Who } from "../shared/httpExchange.ts"
 import {
@@ -133,13 +134,6 @@ export const readBlock = (block: unknown, raw: Raw): Block => {
   }
 }
 
-/** An id of its own for every call: absent and repeated ones are made up, the same for the same reply. */
-export const callId = (given: string | undefined, index: number, isUsed: (id: string) => boolean): string => {
-  let id = given
-  for (let next = index; id === undefined || isUsed(id); next++) id = `call_${next}`
-  return id
-}
-
 /** A paused turn (`pause_turn`) is not whole and waits for no tool of ours, so its reason is unknown. */
 export const finishReasonOf = endings.finishReasonOf
 
@@ -213,7 +207,7 @@ const partsOf = (
   provider: string
 ): Either.Either<ReadonlyArray<Response.Part>, string> => {
   const parts: Array<Response.Part> = []
-  const used = new Set<string>()
+  let ids = callIds.none
   for (const [at, value] of content.entries()) {
     const block = readBlock(value, (path) => raw([at, ...path]))
     switch (block._tag) {
@@ -236,8 +230,8 @@ const partsOf = (
         break
       }
       case "Call": {
-        const id = callId(block.id, used.size, (each) => used.has(each))
-        used.add(id)
+        const [id, more] = callIds.take(ids, block.id)
+        ids = more
         parts.push({ _tag: "ToolCall", id, name: block.name, arguments: orEmptyObject(block.arguments) })
       }
     }

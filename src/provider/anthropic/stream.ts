@@ -7,13 +7,13 @@
  */
 import * as Chunk from "effect/Chunk"
 import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as callIds from "../shared/callIds.ts"
 import type * as decode from "../shared/decode.ts"
 import { malformed } from "../shared/decode.ts"
 import { failureOf } from "../shared/finishReasons.ts"
@@ -21,6 +21,7 @@ import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { factsOf } from "../shared/sse.ts"
+import { grownOwn, type OwnBlock, ownBlock, ownPart } from "./ownBlock.ts"
 import * as reply from "./reply.ts"
 
 /**
@@ -39,15 +40,7 @@ type Open =
   | { readonly _tag: "Skipped" }
   /** A text, as long as it may be what citations stand for, and the citations. */
   | { readonly _tag: "Plain"; readonly text: string | undefined; readonly citations: Chunk.Chunk<unknown> }
-  /** What the server does by itself; its input may come in pieces. */
-  | {
-    readonly _tag: "Own"
-    readonly kind: string
-    readonly block: Fields
-    /** The block as it was written; none once deltas have made it another. */
-    readonly start: string | undefined
-    readonly input: string
-  }
+  | OwnBlock
   | { readonly _tag: "Thinking"; readonly state: reply.State | undefined }
   | {
     readonly _tag: "Call"
@@ -69,7 +62,7 @@ export interface State {
   readonly hasSaid: boolean
   readonly attempt: number
   readonly open: HashMap.HashMap<number, Open>
-  readonly callIds: HashSet.HashSet<string>
+  readonly callIds: callIds.CallIds
   /** Whether the current message has calls; those before a seam have been answered. */
   readonly hasCalls: boolean
   /** Whether the arguments of all calls that are over are whole JSON. */
@@ -87,7 +80,7 @@ export const initial: State = {
   hasSaid: false,
   attempt: 1,
   open: HashMap.empty(),
-  callIds: HashSet.empty(),
+  callIds: callIds.none,
   hasCalls: false,
   areCallsWhole: true,
   said: undefined,
@@ -147,7 +140,7 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
     case "Thinking":
       return sent(next, metadataOf(block.state, options))
     case "Own":
-      return { state: { ...next, hasContent: true }, parts: [ownPart(block, options)] }
+      return { state: { ...next, hasContent: true }, parts: [ownPart(block, options.facts.provider)] }
     case "Plain": {
       const metadata = block.text &&
         reply.citedMetadata(block.text, Chunk.toReadonlyArray(block.citations), options.facts.provider)
@@ -156,15 +149,6 @@ const closeBlock = (state: State, options: Options, at: number): Step => {
     default:
       return { state: next, parts: none }
   }
-}
-
-/** The block as it stands in a whole reply: with the input that came in pieces in its place. */
-const ownPart = (block: Extract<Open, { readonly _tag: "Own" }>, options: Options): StreamPart.StreamPart => {
-  const { input, kind, start } = block
-  const json = input.trim() === "" || !isWholeText(input)
-    ? start ?? JSON.stringify(block.block)
-    : JSON.stringify({ ...block.block, input: "\u0000input" }).replace("\"\\u0000input\"", () => input)
-  return { _tag: "ProviderPart", kind, providerMetadata: reply.ownMetadata(json, options.facts.provider) }
 }
 
 const openBlock = (state: State, options: Options, at: number, value: unknown, raw: reply.Raw): Step | string => {
@@ -184,7 +168,7 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
         block.text === "" ? none : [StreamPart.textDelta(block.text)]
       )
     case "Own":
-      return opened({ _tag: "Own", kind: block.kind, block: block.block, start: block.json, input: "" }, {}, none)
+      return opened(ownBlock(block.kind, block.block, block.json), {}, none)
     case "Reasoning":
       return opened(
         { _tag: "Thinking", state: block.state },
@@ -192,11 +176,11 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
         block.text === "" ? none : [StreamPart.reasoningDelta(block.text)]
       )
     case "Call": {
-      const index = HashSet.size(state.callIds)
-      const id = reply.callId(block.id, index, (each) => HashSet.has(state.callIds, each))
+      const index = callIds.count(state.callIds)
+      const [id, ids] = callIds.take(state.callIds, block.id)
       return opened(
         { _tag: "Call", index, id, name: block.name, given: block.arguments, json: "" },
-        { callIds: HashSet.add(state.callIds, id), hasCalls: true },
+        { callIds: ids, hasCalls: true },
         [StreamPart.toolCallStart(index, id, block.name)]
       )
     }
@@ -266,17 +250,6 @@ const withOpen = (state: State, at: number, block: Open): State => ({
   ...state,
   open: HashMap.set(state.open, at, block)
 })
-
-/** More of a block of the server's own: each text of the delta goes on with the field of its name, as compaction has it. */
-const grownOwn = (block: Extract<Open, { readonly _tag: "Own" }>, delta: Fields): Open => {
-  const more = Object.entries(delta).flatMap(([name, value]): ReadonlyArray<readonly [string, string]> => {
-    const before = block.block[name] ?? ""
-    return name === "type" || typeof value !== "string" || typeof before !== "string" ? [] : [[name, before + value]]
-  })
-  if (more.length === 0) return block
-  const grown = { ...block.block, ...Object.fromEntries(more) }
-  return { ...block, block: grown, start: undefined }
-}
 
 const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
   const block = openAt(state, at)

@@ -11,6 +11,7 @@ import type * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as callIds from "../shared/callIds.ts"
 import * as endings from "../shared/finishReasons.ts"
 import type { Incoming, Who } from "../shared/httpExchange.ts"
 import { count, factsIn, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
@@ -258,23 +259,19 @@ export const readFrame = (json: unknown, counts: Counts = noCounts): Frame | Wro
 // Calls ---------------------------------------------------------------------------------------------------------------
 
 /**
- * Every call gets an id of its own: absent, blank and repeated ones are made up from the reply's id and the call's place,
- * the same for the same reply.
+ * The id of one more call, made up from the reply's id where it has none of its own. Other providers, to whom the conversation
+ * may move, take nothing but these characters and 40 of them.
  */
 export const callId = (
+  ids: callIds.CallIds,
   given: unknown,
-  isUsed: (id: string) => boolean,
-  reply: string | undefined,
-  index: number
-): string => {
-  const id = nonBlank(given)
-  if (id !== undefined && !isUsed(id)) return id
-  // Other providers, to whom the conversation may move, take nothing but these characters and 40 of them.
-  const prefix = reply === undefined ? "call" : `call_${reply.replace(/[^a-zA-Z0-9_-]/g, "").slice(0, 24)}`
-  for (let next = index;; next++) {
-    if (!isUsed(`${prefix}_${next}`)) return `${prefix}_${next}`
-  }
-}
+  reply: string | undefined
+): readonly [id: string, ids: callIds.CallIds] =>
+  callIds.take(
+    ids,
+    nonBlank(given),
+    reply === undefined ? "call" : `call_${reply.replace(/[^a-zA-Z0-9_-]/g, "").slice(0, 24)}`
+  )
 
 /** The arguments as they were written: parsing and printing would lose digits and repeated keys. */
 export const argumentsText = (call: RawCall, text: string): string => {
@@ -286,7 +283,7 @@ export const argumentsText = (call: RawCall, text: string): string => {
 /** As `StreamPart.collect` joins the deltas of a stream: a text that is signed stays a part of its own. */
 const responseParts = (frame: Frame, text: string, provider: string): ReadonlyArray<Response.Part> | Wrong => {
   const parts: Array<Response.Part> = []
-  const used = new Set<string>()
+  let ids = callIds.none
   for (const part of frame.parts) {
     if (part.kind === "own") {
       parts.push(ownPartOf(part, text, provider))
@@ -305,8 +302,8 @@ const responseParts = (frame: Frame, text: string, provider: string): ReadonlyAr
     }
     const name = part.call.fields["name"]
     if (typeof name !== "string") return { wrong: `${part.call.path.join(".")}.name is not a text` }
-    const id = callId(part.call.fields["id"], (each) => used.has(each), frame.id, used.size)
-    used.add(id)
+    const [id, more] = callId(ids, part.call.fields["id"], frame.id)
+    ids = more
     parts.push({ _tag: "ToolCall", id, name, arguments: argumentsText(part.call, text), ...metadataField })
   }
   return parts

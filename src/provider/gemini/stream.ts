@@ -3,11 +3,11 @@
  * on every chunk, the reply is taken to be over only when the events are. Calls come whole, or (Gemini 3) in pieces.
  */
 import * as Either from "effect/Either"
-import * as HashSet from "effect/HashSet"
 import type * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
+import * as callIds from "../shared/callIds.ts"
 import * as decode from "../shared/decode.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as geminiArguments from "./arguments.ts"
@@ -29,7 +29,7 @@ interface OpenCall {
 export interface State {
   readonly started: boolean
   readonly id: string | undefined
-  readonly ids: HashSet.HashSet<string>
+  readonly ids: callIds.CallIds
   readonly open: OpenCall | undefined
   /** Whether anything was said; a signature alone says nothing. */
   readonly hasContent: boolean
@@ -41,7 +41,7 @@ export interface State {
 const initial: State = {
   started: false,
   id: undefined,
-  ids: HashSet.empty(),
+  ids: callIds.none,
   open: undefined,
   hasContent: false,
   finishReason: undefined,
@@ -77,8 +77,8 @@ const begin = (
   // The call before may lack its last event.
   const state = close(before, provider, parts)
   if ("wrong" in state) return state
-  const index = HashSet.size(state.ids)
-  const id = geminiReply.callId(call.fields["id"], (each) => HashSet.has(state.ids, each), state.id, index)
+  const index = callIds.count(state.ids)
+  const [id, ids] = geminiReply.callId(state.ids, call.fields["id"], state.id)
   const args = call.fields["args"]
   const given = args === undefined || args === null ? undefined : geminiReply.argumentsText(call, text)
   parts.push(StreamPart.toolCallStart(index, id, name))
@@ -86,7 +86,7 @@ const begin = (
   return {
     ...state,
     hasContent: true,
-    ids: HashSet.add(state.ids, id),
+    ids,
     open: { index, id, name, pieces: geminiArguments.none, given, signature: call.signature }
   }
 }
@@ -224,7 +224,7 @@ const end = (facts: decode.Facts) =>
   if ("wrong" in state) return decode.malformed(facts, { text: "" }, state.wrong)
   const usage = geminiReply.usageOf(state.counts)
   const reason = geminiReply.finishReasonOf(state.finishReason, {
-    hasCalls: HashSet.size(state.ids) > 0,
+    hasCalls: callIds.count(state.ids) > 0,
     // A call that is cut in its pieces has been refused by now.
     areCallsWhole: true
   })

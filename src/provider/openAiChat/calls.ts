@@ -7,8 +7,11 @@
  * - a name behind arguments that are whole begins another call: `f {"x":1}`, then `f {"x":2}` under one index are two;
  * - a name behind arguments that are not whole is the same name once more, or its next piece: `get_`, then `weather`.
  */
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
+import * as callIds from "../shared/callIds.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import * as jsonProgress from "../shared/jsonProgress.ts"
 import { providerMetadataOf } from "./reply.ts"
@@ -33,21 +36,33 @@ export interface Call {
 
 /** The calls so far. */
 export interface Calls {
-  readonly all: ReadonlyArray<Call>
-  /** The place of the last call of each index, and of each id that the server gave. */
-  readonly byKey: ReadonlyMap<number, number>
-  readonly byId: ReadonlyMap<string, number>
+  /** By their places. */
+  readonly all: HashMap.HashMap<number, Call>
+  /** The place of the last call of each index, and of each id. */
+  readonly byKey: HashMap.HashMap<number, number>
+  readonly byId: HashMap.HashMap<string, number>
+  readonly ids: callIds.CallIds
   /** A name that came alone behind whole arguments: the next call, if arguments follow, or else a repetition. */
   readonly next: { readonly place: number; readonly name: string } | undefined
 }
 
-export const none: Calls = { all: [], byKey: new Map(), byId: new Map(), next: undefined }
+export const none: Calls = {
+  all: HashMap.empty(),
+  byKey: HashMap.empty(),
+  byId: HashMap.empty(),
+  ids: callIds.none,
+  next: undefined
+}
 
-/** What one chunk changes: the calls are copied once for all its pieces. */
+/** How many calls there are. */
+export const count = ({ all }: Pick<Calls, "all">): number => HashMap.size(all)
+
+/** The calls while one chunk changes them. */
 export interface Draft {
-  readonly all: Array<Call>
-  readonly byKey: Map<number, number>
-  readonly byId: Map<string, number>
+  all: Calls["all"]
+  byKey: Calls["byKey"]
+  byId: Calls["byId"]
+  ids: Calls["ids"]
   next: Calls["next"]
   readonly parts: Array<StreamPart.StreamPart>
   /** The names of the tools that were offered, where they are known. */
@@ -55,12 +70,17 @@ export interface Draft {
 }
 
 export const draft = (
-  { all, byId, byKey, next }: Calls,
+  { all, byId, byKey, ids, next }: Calls,
   parts: Array<StreamPart.StreamPart>,
   tools: ReadonlySet<string> | undefined
-): Draft => ({ all: [...all], byKey: new Map(byKey), byId: new Map(byId), next, parts, tools })
+): Draft => ({ all, byKey, byId, ids, next, parts, tools })
 
-export const settled = ({ all, byId, byKey, next }: Draft): Calls => ({ all, byKey, byId, next })
+export const settled = ({ all, byId, byKey, ids, next }: Draft): Calls => ({ all, byKey, byId, ids, next })
+
+const at = <K>(map: HashMap.HashMap<K, Call>, key: K): Call | undefined => Option.getOrUndefined(HashMap.get(map, key))
+
+const placeAt = <K>(map: HashMap.HashMap<K, number>, key: K): number | undefined =>
+  Option.getOrUndefined(HashMap.get(map, key))
 
 /** One piece of a call as the server sent it. */
 interface Piece {
@@ -92,14 +112,6 @@ const readPiece = (given: unknown, raw: () => string | undefined): Piece | strin
   }
 }
 
-/** A call needs an id of its own to be answered by; where the server gives none it is made from the place. */
-const freshId = (into: Draft, given: string | undefined, place: number): string => {
-  if (given !== undefined && !into.byId.has(given)) return given
-  let next = place
-  while (into.byId.has(`call_${next}`)) next++
-  return `call_${next}`
-}
-
 const announce = (call: Call, place: number, parts: Array<StreamPart.StreamPart>): Call => {
   parts.push(StreamPart.toolCallStart(place, call.id, call.name))
   if (call.arguments !== "") parts.push(StreamPart.toolArgumentsDelta(place, call.arguments))
@@ -128,21 +140,22 @@ const beginsAnother = (call: Call, piece: Piece, into: Draft): boolean => {
 /** The place of the call that the piece goes on with; none for a new one. */
 const placeOf = (piece: Piece, into: Draft): number | undefined => {
   const { id, key, name } = piece
-  if (key !== undefined) return into.byKey.get(key)
-  if (id !== undefined) return into.byId.get(id)
-  const last = into.all.length - 1
-  const call = into.all[last]
+  if (key !== undefined) return placeAt(into.byKey, key)
+  if (id !== undefined) return placeAt(into.byId, id)
+  const last = count(into) - 1
+  const call = at(into.all, last)
   if (call === undefined) return undefined
   // A server without index and id sends whole calls: only a call that was cut goes on under a name.
   return name === undefined || (call.arguments !== "" && !jsonProgress.isWhole(call.progress)) ? last : undefined
 }
 
 const begin = (piece: Piece, into: Draft): number => {
-  const place = into.all.length
-  const id = freshId(into, piece.id, place)
-  into.byId.set(id, place)
-  if (piece.key !== undefined) into.byKey.set(piece.key, place)
-  into.all.push({
+  const place = count(into)
+  const [id, ids] = callIds.take(into.ids, piece.id)
+  into.ids = ids
+  into.byId = HashMap.set(into.byId, id, place)
+  if (piece.key !== undefined) into.byKey = HashMap.set(into.byKey, piece.key, place)
+  into.all = HashMap.set(into.all, place, {
     key: piece.key,
     id,
     hasOwnId: piece.id !== undefined,
@@ -158,11 +171,19 @@ const begin = (piece: Piece, into: Draft): number => {
 
 /** A name that comes again changes nothing; one that goes on is joined, or replaced where it holds the start once more. */
 const grownName = (name: string, more: string | undefined): string =>
-  more === undefined || more === name ? name : more.startsWith(name) ? more : name + more
+  more === undefined || more === name
+    ? name
+    : more.length > name.length && more.startsWith(name)
+    ? more
+    : name + more
 
-const grow = (place: number, call: Call, piece: Piece, into: Draft): void => {
+/** No API takes a longer name. To look at one that comes in many pieces again and again is more than in proportion to it. */
+const longestName = 4_096
+
+const grow = (place: number, call: Call, piece: Piece, into: Draft): string | undefined => {
   // A name behind whole arguments would have begun another call: here it is only repeated.
   const name = jsonProgress.isWhole(call.progress) && call.name !== "" ? call.name : grownName(call.name, piece.name)
+  if (name.length > longestName) return `the name of a tool call is longer than ${longestName} characters`
   const isWholePiece = call.wholePiece === undefined
     ? call.arguments === ""
     : piece.arguments.startsWith(call.wholePiece)
@@ -183,7 +204,8 @@ const grow = (place: number, call: Call, piece: Piece, into: Draft): void => {
   } else if (piece.arguments !== "") {
     into.parts.push(StreamPart.toolArgumentsDelta(place, piece.arguments))
   }
-  into.all[place] = next
+  into.all = HashMap.set(into.all, place, next)
+  return undefined
 }
 
 /** Takes one piece; gives what is wrong with it. */
@@ -200,7 +222,7 @@ export const take = (into: Draft, given: unknown, raw: () => string | undefined)
     place = undefined
   }
   into.next = undefined
-  const call = place === undefined ? undefined : into.all[place]
+  const call = place === undefined ? undefined : at(into.all, place)
   if (call === undefined || place === undefined) {
     place = begin(piece, into)
   } else if (beginsAnother(call, piece, into)) {
@@ -213,28 +235,26 @@ export const take = (into: Draft, given: unknown, raw: () => string | undefined)
   } else if (jsonProgress.isWhole(call.progress) && piece.arguments === call.arguments && piece.id === call.id) {
     return undefined
   }
-  const current = into.all[place]
-  if (current !== undefined) grow(place, current, piece, into)
-  return undefined
+  const current = at(into.all, place)
+  return current === undefined ? undefined : grow(place, current, piece, into)
 }
 
 /** The same call as a whole, as a closing message repeats it. What is new of it is added; what contradicts it is not. */
 export const takeWhole = (
   into: Draft,
-  at: number,
+  index: number,
   given: unknown,
   raw: () => string | undefined
 ): string | undefined => {
   const piece = readPiece(given, raw)
   if (typeof piece === "string") return piece
-  const place = (piece.id === undefined ? undefined : into.byId.get(piece.id)) ??
-    (at < into.all.length ? at : undefined)
-  const call = place === undefined ? undefined : into.all[place]
+  const place = (piece.id === undefined ? undefined : placeAt(into.byId, piece.id)) ??
+    (index < count(into) ? index : undefined)
+  const call = place === undefined ? undefined : at(into.all, place)
   if (call === undefined || place === undefined) return take(into, given, raw)
   const isSame = piece.name === undefined || call.name === "" || piece.name.startsWith(call.name)
   if (!isSame || !piece.arguments.startsWith(call.arguments)) return undefined
-  grow(place, call, { ...piece, arguments: piece.arguments.slice(call.arguments.length) }, into)
-  return undefined
+  return grow(place, call, { ...piece, arguments: piece.arguments.slice(call.arguments.length) }, into)
 }
 
 /** The arguments of a call that is over. Where each piece was all there was so far, the last one is the whole. */
@@ -244,11 +264,13 @@ const wholeArguments = (call: Call): string =>
     : call.arguments
 
 /** Whether the arguments of all calls are whole. Nothing at all may be the start of some. */
-export const areWhole = ({ all }: Calls): boolean => all.every((call) => jsonProgress.isWholeText(wholeArguments(call)))
+export const areWhole = ({ all }: Calls): boolean =>
+  HashMap.every(all, (call) => jsonProgress.isWholeText(wholeArguments(call)))
 
 /** The calls as a whole, at the end of the reply. */
 export const close = ({ all }: Calls, provider: string, parts: Array<StreamPart.StreamPart>): void => {
-  all.forEach((call, place) => {
+  const inOrder = [...all].sort(([left], [right]) => left - right)
+  for (const [place, call] of inOrder) {
     if (!call.isAnnounced) announce(call, place, parts)
     parts.push(
       StreamPart.toolCall(
@@ -259,5 +281,5 @@ export const close = ({ all }: Calls, provider: string, parts: Array<StreamPart.
         providerMetadataOf(call.extra, provider)
       )
     )
-  })
+  }
 }

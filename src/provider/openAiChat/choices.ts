@@ -62,6 +62,13 @@ const ofUnknown = (followed: Followed, place: Place): Selected => {
   return ofSeveral({ ...followed, index: followed.index ?? 0 }, [place])
 }
 
+/** The one choice of a chunk, as nearly all chunks have it. */
+const onlyOne = (followed: Followed, choice: unknown, text: string): Selected => {
+  if (!isRecord(choice)) return [followed, nothing]
+  const index = indexOf(choice)
+  return [followed.index === index ? followed : { ...followed, index }, [{ choice, at: 0, text }]]
+}
+
 /** The choices of a chunk that belong to the reply; `hasFinished` where the followed choice has had its end. */
 export const select = (
   followed: Followed,
@@ -69,6 +76,7 @@ export const select = (
   text: string,
   hasFinished: boolean
 ): Selected => {
+  if (followed.wanted === "one" && choices.length === 1) return onlyOne(followed, choices[0], text)
   const places = choices.flatMap((choice, at) => isRecord(choice) ? [{ choice, at, text }] : [])
   const [first] = places
   if (first === undefined) return [followed, nothing]

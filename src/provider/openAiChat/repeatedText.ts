@@ -51,11 +51,13 @@ const beginsWith = (text: string, { length, text: start }: Spoken): boolean =>
 const repeats = (text: string, unit: string): boolean =>
   unit !== "" && text.length % unit.length === 0 && unit.repeat(text.length / unit.length) === text
 
-const spokenMore = (spoken: Spoken, piece: string): Spoken => ({
-  ...spoken,
-  text: spoken.text.length < compared ? spoken.text + piece.slice(0, compared - spoken.text.length) : spoken.text,
-  length: spoken.length + piece.length,
-  pieces: spoken.pieces + 1
+const spokenMore = ({ held, isContradicted, isCumulative, length, pieces, text }: Spoken, piece: string): Spoken => ({
+  text: text.length < compared ? text + piece.slice(0, compared - text.length) : text,
+  length: length + piece.length,
+  pieces: pieces + 1,
+  held,
+  isCumulative,
+  isContradicted
 })
 
 /** Whether the last piece that was held shows that it is the whole text. */

@@ -183,9 +183,12 @@ const toolCalls = (message: WireMessage, raw: Raw, provider: string): ReadonlyAr
     used.add(id)
     return id
   })
+  // A number that was found taken is not tried again.
+  let next = 0
   return calls.map((call, index) => {
     let id = given[index]
-    for (let next = index; id === undefined; next++) {
+    next = Math.max(next, index)
+    for (; id === undefined; next++) {
       if (!used.has(`call_${next}`)) id = `call_${next}`
     }
     used.add(id)

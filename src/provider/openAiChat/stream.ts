@@ -15,7 +15,7 @@ import { factsOf } from "../shared/sse.ts"
 import * as calls from "./calls.ts"
 import * as choices from "./choices.ts"
 import * as repeatedText from "./repeatedText.ts"
-import { contentParts, ownParts, type Raw, thinkingIn, usageOf } from "./reply.ts"
+import { contentParts, ownParts, thinkingIn, usageOf } from "./reply.ts"
 
 /** What is known of the request, as far as its reply is read by it. */
 export interface Expected {
@@ -61,18 +61,16 @@ const initial = (wanted: choices.Wanted): State => ({
   ownSeen: HashSet.empty()
 })
 
-/** A chunk under way: the state it leads to, the parts it gives, and what is wrong with it. */
+/** A chunk under way: the state it leads to, the parts it gives, and what is wrong with it. Nobody else holds it. */
 interface Draft {
-  readonly state: State
+  state: State
   readonly parts: Array<StreamPart.StreamPart>
-  readonly fault: string | undefined
+  fault: string | undefined
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
 
 const isAbsent = (value: unknown): value is null | undefined => value === null || value === undefined
-
-const faulty = (draft: Draft, fault: string): Draft => ({ ...draft, fault })
 
 type Voice = "text" | "reasoning" | "refusal"
 
@@ -83,32 +81,28 @@ const partOf = (voice: Voice, text: string): StreamPart.StreamPart =>
   voice === "reasoning" ? StreamPart.reasoningDelta(text) : StreamPart.textDelta(text)
 
 /** Sends on what a voice has said, and keeps what it has. */
-const spoken = ({ fault, parts, state }: Draft, voice: Voice, [heard, news]: repeatedText.Said): Draft => {
-  if (heard === state[voice] && news === "") return { fault, parts, state }
-  if (news !== "") parts.push(partOf(voice, news))
-  return {
-    parts,
-    state: {
-      ...state,
-      [voice]: heard,
-      hasContent: state.hasContent || news !== "",
-      isRefused: state.isRefused || (voice === "refusal" && news !== "")
-    },
-    fault: heard.isContradicted ? "each delta repeats the text so far, and this one has another" : fault
+const speak = (draft: Draft, voice: Voice, [heard, news]: repeatedText.Said): void => {
+  const { state } = draft
+  if (heard === state[voice] && news === "") return
+  if (news !== "") draft.parts.push(partOf(voice, news))
+  draft.state = {
+    ...state,
+    [voice]: heard,
+    hasContent: state.hasContent || news !== "",
+    isRefused: state.isRefused || (voice === "refusal" && news !== "")
   }
+  if (heard.isContradicted) draft.fault = "each delta repeats the text so far, and this one has another"
 }
 
 const voices: ReadonlyArray<Voice> = ["reasoning", "text", "refusal"]
 
 /** Sends on what is held back of all voices but one. */
-const released = (draft: Draft, but: Voice | undefined): Draft =>
-  voices.reduce(
-    (current, voice) =>
-      voice === but || current.state[voice].held.length === 0
-        ? current
-        : spoken(current, voice, repeatedText.close(current.state[voice])),
-    draft
-  )
+const release = (draft: Draft, but: Voice | undefined): void => {
+  for (const voice of voices) {
+    const { [voice]: spoken } = draft.state
+    if (voice !== but && spoken.held.length > 0) speak(draft, voice, repeatedText.close(spoken))
+  }
+}
 
 /** What a delta or a message says, in its order; undefined where its content cannot be read. */
 const piecesOf = (delta: Fields): ReadonlyArray<Piece> | undefined => {
@@ -130,111 +124,125 @@ const piecesOf = (delta: Fields): ReadonlyArray<Piece> | undefined => {
   return pieces
 }
 
+const hear = (draft: Draft, voice: Voice, text: string): void => {
+  release(draft, voice)
+  speak(draft, voice, repeatedText.hear(draft.state[voice], text))
+}
+
 /** Text or thinking; each delta is sent on as it is, blanks included. */
-const withContent = (draft: Draft, delta: Fields): Draft => {
+const addContent = (draft: Draft, delta: Fields): void => {
   const pieces = piecesOf(delta)
-  if (pieces === undefined) return faulty(draft, "delta.content is neither text nor a list of parts")
-  let next = draft
-  for (const [voice, text] of pieces) {
-    next = released(next, voice)
-    next = spoken(next, voice, repeatedText.hear(next.state[voice], text))
-  }
-  return next
+  if (pieces === undefined) draft.fault = "delta.content is neither text nor a list of parts"
+  else for (const [voice, text] of pieces) hear(draft, voice, text)
 }
 
 /** The whole message behind its deltas: only what they left out is new. */
-const withMessage = (draft: Draft, message: Fields): Draft => {
+const addMessage = (draft: Draft, message: Fields): void => {
   const pieces = piecesOf(message)
-  if (pieces === undefined) return faulty(draft, "message.content is neither text nor a list of parts")
-  let next = draft
+  if (pieces === undefined) {
+    draft.fault = "message.content is neither text nor a list of parts"
+    return
+  }
   for (const voice of voices) {
     const whole = pieces.flatMap(([of, text]) => of === voice ? [text] : []).join("")
     if (whole === "") continue
-    next = spoken(released(next, voice), voice, repeatedText.hearAgain(next.state[voice], whole))
+    release(draft, voice)
+    speak(draft, voice, repeatedText.hearAgain(draft.state[voice], whole))
   }
-  return next
 }
 
-const withCalls = (draft: Draft, delta: Fields, take: typeof calls.takeWhole, raw: Raw, expected: Expected): Draft => {
-  const { function_call: legacy, tool_calls: list } = delta
-  const given = isAbsent(list) ? (isAbsent(legacy) ? [] : [{ index: 0, function: legacy }]) : list
-  if (!Array.isArray(given)) return faulty(draft, "delta.tool_calls is no list")
-  if (given.length === 0) return draft
-  const quiet = released(draft, undefined)
-  const into = calls.draft(quiet.state.calls, quiet.parts, expected.tools)
-  let fault: string | undefined
-  for (let at = 0; at < given.length && fault === undefined; at++) {
-    fault = take(
-      into,
-      at,
-      given[at],
-      () => raw(isAbsent(list) ? ["function_call", "arguments"] : ["tool_calls", at, "function", "arguments"])
-    )
+/** The calls of a delta, or of a message, which holds each as a whole. */
+const addCalls = (
+  draft: Draft,
+  { at, text }: choices.Place,
+  holder: "delta" | "message",
+  { function_call: legacy, tool_calls: list }: Fields,
+  expected: Expected
+): void => {
+  if (isAbsent(list) && isAbsent(legacy)) return
+  const given = isAbsent(list) ? [{ index: 0, function: legacy }] : list
+  if (!Array.isArray(given)) {
+    draft.fault = "delta.tool_calls is no list"
+    return
   }
-  return { state: { ...quiet.state, hasContent: true, calls: calls.settled(into) }, parts: quiet.parts, fault }
-}
-
-const takePiece: typeof calls.takeWhole = (into, _at, given, raw) => calls.take(into, given, raw)
-
-const withOwn = (draft: Draft, holder: Fields, raw: Raw, provider: string): Draft => {
-  const news = ownParts(holder, raw, provider).filter(({ providerMetadata }) =>
-    !HashSet.has(draft.state.ownSeen, providerMetadata)
-  )
-  return news.length === 0 ? draft : {
-    ...draft,
-    state: {
-      ...draft.state,
-      own: Chunk.appendAll(draft.state.own, Chunk.fromIterable(news)),
-      ownSeen: HashSet.union(draft.state.ownSeen, news.map(({ providerMetadata }) => providerMetadata))
+  if (given.length === 0) return
+  release(draft, undefined)
+  const into = calls.draft(draft.state.calls, draft.parts, expected.tools)
+  for (const [place, call] of given.entries()) {
+    const path = isAbsent(list) ? ["function_call", "arguments"] : ["tool_calls", place, "function", "arguments"]
+    const raw = () => rawAt(text, ["choices", at, holder, ...path])
+    const fault = holder === "delta" ? calls.take(into, call, raw) : calls.takeWhole(into, place, call, raw)
+    if (fault !== undefined) {
+      draft.fault = fault
+      break
     }
+  }
+  draft.state = { ...draft.state, hasContent: true, calls: calls.settled(into) }
+}
+
+/** What the server itself did, each once. */
+const addOwn = (
+  draft: Draft,
+  { at, text }: choices.Place,
+  holder: "delta" | "message",
+  fields: Fields,
+  provider: string
+): void => {
+  const { state } = draft
+  const news = ownParts(fields, (path) => rawAt(text, ["choices", at, holder, ...path]), provider).filter(
+    ({ providerMetadata }) => !HashSet.has(state.ownSeen, providerMetadata)
+  )
+  if (news.length === 0) return
+  draft.state = {
+    ...state,
+    own: Chunk.appendAll(state.own, Chunk.fromIterable(news)),
+    ownSeen: HashSet.union(state.ownSeen, news.map(({ providerMetadata }) => providerMetadata))
   }
 }
 
 /** What a choice says of the end: the reason, the filters that fired, what it cost. */
-const withEnd = (draft: Draft, choice: Fields): Draft => {
+const addEnd = (draft: Draft, choice: Fields): void => {
   const { content_filter_results: filters, finish_reason: finishReason, usage } = choice
   const isEnd = isText(finishReason) && readEnding(finishReason)._tag !== "None"
-  const filtered = filteredCategories(filters)
-  if (!isEnd && filtered.length === 0 && !isRecord(usage)) return draft
-  return {
-    ...draft,
-    state: {
-      ...draft.state,
-      finishReason: isEnd ? finishReason : draft.state.finishReason,
-      filtered: filtered.length > 0 ? filtered : draft.state.filtered,
-      usage: isRecord(usage) ? usageOf(usage) : draft.state.usage
-    }
+  const filtered = isAbsent(filters) ? noCategories : filteredCategories(filters)
+  if (!isEnd && filtered.length === 0 && !isRecord(usage)) return
+  const { state } = draft
+  draft.state = {
+    ...state,
+    finishReason: isEnd ? finishReason : state.finishReason,
+    filtered: filtered.length > 0 ? filtered : state.filtered,
+    usage: isRecord(usage) ? usageOf(usage) : state.usage
   }
 }
 
+const noCategories: ReadonlyArray<string> = []
+
 /** A choice of the reply. Its `delta` is a piece; a `message` is the whole, first or once more. */
-const withChoice = (draft: Draft, { at, choice, text }: choices.Place, expected: Expected, provider: string): Draft => {
+const addChoice = (draft: Draft, place: choices.Place, expected: Expected, provider: string): void => {
+  const { at, choice } = place
   const { delta, finish_reason: finishReason, message } = choice
-  if (!isAbsent(delta) && !isRecord(delta)) return faulty(draft, `choices.${at}.delta is no object`)
-  if (!isAbsent(message) && !isRecord(message)) return faulty(draft, `choices.${at}.message is no object`)
-  if (!isAbsent(finishReason) && typeof finishReason !== "string") {
-    return faulty(draft, `choices.${at}.finish_reason is no text`)
-  }
-  const raw = (holder: string): Raw => (path) => rawAt(text, ["choices", at, holder, ...path])
-  let next = draft
+  const before = draft.state
   if (isRecord(delta)) {
-    next = withCalls(withContent(next, delta), delta, takePiece, raw("delta"), expected)
-    next = withOwn(next, delta, raw("delta"), provider)
-    if (next.state !== draft.state && !next.state.hasDeltas) {
-      next = { ...next, state: { ...next.state, hasDeltas: true } }
-    }
+    addContent(draft, delta)
+    if (draft.fault === undefined) addCalls(draft, place, "delta", delta, expected)
+    addOwn(draft, place, "delta", delta, provider)
+    if (draft.state !== before && !draft.state.hasDeltas) draft.state = { ...draft.state, hasDeltas: true }
+  } else if (!isAbsent(delta)) {
+    draft.fault = `choices.${at}.delta is no object`
   }
-  if (isRecord(message) && next.fault === undefined) {
+  if (isRecord(message) && draft.fault === undefined) {
     // Where no delta came, messages may be the pieces, or each the whole so far: their texts tell.
-    const said = next.state.hasDeltas ? withMessage(next, message) : withContent(next, message)
-    next = withOwn(
-      withCalls(said, message, calls.takeWhole, raw("message"), expected),
-      message,
-      raw("message"),
-      provider
-    )
+    if (draft.state.hasDeltas) addMessage(draft, message)
+    else addContent(draft, message)
+    addCalls(draft, place, "message", message, expected)
+    addOwn(draft, place, "message", message, provider)
+  } else if (!isRecord(message) && !isAbsent(message)) {
+    draft.fault = `choices.${at}.message is no object`
   }
-  return withEnd(next, choice)
+  if (!isAbsent(finishReason) && typeof finishReason !== "string") {
+    draft.fault = `choices.${at}.finish_reason is no text`
+  }
+  addEnd(draft, choice)
 }
 
 /** Usage stands beside the choices; Groq also sends it in a field of its own. What came last counts. */
@@ -254,31 +262,37 @@ const startOf = (chunk: Fields, facts: decode.Facts): StreamPart.Start =>
 
 const read = (facts: decode.Facts, state: State, message: decode.Message, expected: Expected): Draft => {
   const draft: Draft = { state, parts: [], fault: undefined }
+  const faulty = (fault: string): Draft => ({ ...draft, fault })
   const chunk = message.json
-  if (!isRecord(chunk)) return faulty(draft, "a chunk of the stream is no object")
+  if (!isRecord(chunk)) return faulty("a chunk of the stream is no object")
   const { choices: given } = chunk
-  if (!isAbsent(given) && !Array.isArray(given)) return faulty(draft, "choices is no list")
+  if (!isAbsent(given) && !Array.isArray(given)) return faulty("choices is no list")
   const all: ReadonlyArray<unknown> = given ?? []
-  if (all.length > 0 && !all.some(isRecord)) return faulty(draft, "choices holds what is no object")
+  if (all.length > 0 && !all.some(isRecord)) return faulty("choices holds what is no object")
   const [followed, places] = choices.select(state.followed, all, message.text, state.finishReason !== undefined)
-  let next: Draft = followed === state.followed ? draft : { ...draft, state: { ...state, followed } }
+  if (followed !== state.followed) draft.state = { ...state, followed }
   for (const place of places) {
-    if (next.fault === undefined) next = withChoice(next, place, expected, facts.provider)
+    if (draft.fault === undefined) addChoice(draft, place, expected, facts.provider)
   }
   const usage = usageIn(chunk)
-  if (usage !== undefined) next = { ...next, state: { ...next.state, usage: usageOf(usage) } }
+  if (usage !== undefined) draft.state = { ...draft.state, usage: usageOf(usage) }
   const begins = !state.isStarted &&
-    (nonBlank(chunk["id"]) !== undefined || next.parts.length > 0 || next.state.finishReason !== undefined)
-  return begins
-    ? { ...next, parts: [startOf(chunk, facts), ...next.parts], state: { ...next.state, isStarted: true } }
-    : next
+    (nonBlank(chunk["id"]) !== undefined || draft.parts.length > 0 || draft.state.finishReason !== undefined)
+  if (begins) {
+    draft.parts.unshift(startOf(chunk, facts))
+    draft.state = { ...draft.state, isStarted: true }
+  }
+  return draft
 }
 
 /** What was held back until the end: an index that might have been an alternative's, a text that might be the whole. */
 const settled = (state: State, expected: Expected, provider: string): Draft => {
   const draft: Draft = { state, parts: [], fault: undefined }
-  const places = choices.rest(state.followed, state.finishReason !== undefined)
-  return released(places.reduce((next, place) => withChoice(next, place, expected, provider), draft), undefined)
+  for (const place of choices.rest(state.followed, state.finishReason !== undefined)) {
+    addChoice(draft, place, expected, provider)
+  }
+  release(draft, undefined)
+  return draft
 }
 
 const end = (
@@ -290,14 +304,14 @@ const end = (
   const { fault, parts, state } = settled(before, expected, facts.provider)
   if (fault !== undefined) return new ModelError.MalformedResponse({ ...factsOf(facts), reason: fault })
   if (state.finishReason === undefined && ending !== "done") return undefined
-  const { all } = state.calls
-  if (state.finishReason === undefined && !state.hasContent && all.length === 0) {
+  const hasCalls = calls.count(state.calls) > 0
+  if (state.finishReason === undefined && !state.hasContent && !hasCalls) {
     return new ModelError.MalformedResponse({ ...factsOf(facts), reason: "the stream ended without a choice" })
   }
   const reason = state.isRefused
     // A refusal is withheld text, as in `generate`.
     ? "content-filter"
-    : finishReasonOf(state.finishReason, { hasCalls: all.length > 0, areCallsWhole: calls.areWhole(state.calls) })
+    : finishReasonOf(state.finishReason, { hasCalls, areCallsWhole: calls.areWhole(state.calls) })
   if (reason === "content-filter" && !state.hasContent) {
     return new ModelError.ContentFiltered({
       ...factsOf(facts),

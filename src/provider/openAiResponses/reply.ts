@@ -7,6 +7,7 @@ import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
+import * as callIds from "../shared/callIds.ts"
 import { finishReasonOf } from "../shared/finishReasons.ts"
 import type { Incoming, Who } from "../shared/httpExchange.ts"
 import {
@@ -148,14 +149,6 @@ export const metadataOf = (item: Fields, provider: string): string | undefined =
   )
 }
 
-/** The id of a call: the given one if it is new, or else one made up, the same for the same reply. */
-export const freshId = (given: string | undefined, index: number, isUsed: (id: string) => boolean): string => {
-  if (given !== undefined && !isUsed(given)) return given
-  let next = index
-  while (isUsed(`call_${next}`)) next++
-  return `call_${next}`
-}
-
 /**
  * The error for a reply of which a filter left nothing. Azure names the filters that fired, and whether it was the prompt
  * that they fired at.
@@ -203,18 +196,17 @@ const claimedStatus = (body: Fields): number | undefined => {
 /** The output of a reply, gathered item by item. */
 interface Gathered {
   readonly parts: Array<Response.Part>
-  readonly ids: Set<string>
+  ids: callIds.CallIds
   refused: boolean
   cutCall: boolean
-  calls: number
 }
 
 /** A call, or what is wrong with it. */
 const addCall = (item: Fields, at: number, text: string, into: Gathered): string | undefined => {
   const name = item["name"]
   if (typeof name !== "string") return `output.${at}.name: a function_call without the name of its function`
-  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), into.calls++, (each) => into.ids.has(each))
-  into.ids.add(id)
+  const [id, ids] = callIds.take(into.ids, nonBlank(item["call_id"]) ?? nonBlank(item["id"]))
+  into.ids = ids
   if (item["status"] === "incomplete") into.cutCall = true
   const json = argumentsText(item["arguments"], () => rawAt(text, ["output", at, "arguments"]))
   into.parts.push({
@@ -299,13 +291,17 @@ const fromBody = (
   if (unfinished.has(body["status"])) {
     return malformed(facts, text, `status: the reply is not finished but ${JSON.stringify(body["status"])}`)
   }
-  const gathered: Gathered = { parts: [], ids: new Set(), refused: false, cutCall: false, calls: 0 }
+  const gathered: Gathered = { parts: [], ids: callIds.none, refused: false, cutCall: false }
   for (const [at, item] of output.entries()) {
     const fault = addItem(item, at, text, facts.provider, gathered)
     if (fault !== undefined) return malformed(facts, text, fault)
   }
   const { parts } = gathered
-  const ending = endingOf(body, { calls: gathered.calls > 0, refused: gathered.refused, cutCall: gathered.cutCall })
+  const ending = endingOf(body, {
+    calls: callIds.count(gathered.ids) > 0,
+    refused: gathered.refused,
+    cutCall: gathered.cutCall
+  })
   if (ending.reason === "content-filter" && !parts.some(saysSomething)) {
     return Either.left(filteredOut(body, facts))
   }

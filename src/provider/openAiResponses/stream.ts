@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
+import * as callIds from "../shared/callIds.ts"
 import * as decode from "../shared/decode.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
@@ -21,68 +22,15 @@ import {
   citedMetadata,
   endingOf,
   filteredOut,
-  freshId,
   listOf,
   metadataOf,
   ownParts,
   pieceOf,
   usageOf
 } from "./reply.ts"
+import { type Call, initial, type ItemKey, type State } from "./state.ts"
 
 type Parts = ReadonlyArray<StreamPart.StreamPart>
-
-/** Which item an event is about. */
-type ItemKey = number | string
-
-interface Call {
-  readonly index: number
-  readonly id: string
-  readonly name: string
-  /** What came in deltas. */
-  readonly arguments: string
-  /** What the server says the whole is, where it says so. */
-  readonly whole: string
-  /** Its start was sent on; before the name is known, deltas wait. */
-  readonly open: boolean
-  readonly closed: boolean
-}
-
-export interface State {
-  readonly started: boolean
-  /** The reply has had its terminal event. */
-  readonly over: boolean
-  /** Something of the reply's items has come, so the terminal event need not be read for them. */
-  readonly items: boolean
-  /** What the ids of items stand for: the index they came with, or themselves where no index had come. */
-  readonly names: HashMap.HashMap<string, ItemKey>
-  /** Pieces of text that have been sent on, by item, kind and place. */
-  readonly told: HashSet.HashSet<string>
-  /** What came by itself of what texts rest on, by item and place. */
-  readonly annotations: HashMap.HashMap<string, Chunk.Chunk<unknown>>
-  /** Reasoning items whose state has been sent on. */
-  readonly metadataSent: HashSet.HashSet<ItemKey>
-  readonly calls: HashMap.HashMap<ItemKey, Call>
-  /** The calls of all replies of the stream. */
-  readonly count: number
-  readonly ids: HashSet.HashSet<string>
-  readonly refused: boolean
-  readonly cutCall: boolean
-}
-
-export const initial: State = {
-  started: false,
-  over: false,
-  items: false,
-  names: HashMap.empty(),
-  told: HashSet.empty(),
-  annotations: HashMap.empty(),
-  metadataSent: HashSet.empty(),
-  calls: HashMap.empty(),
-  count: 0,
-  ids: HashSet.empty(),
-  refused: false,
-  cutCall: false
-}
 
 type Step = decode.Step<State>
 
@@ -233,10 +181,10 @@ const put = (state: State, key: ItemKey, call: Call): State => ({
 const callAt = (state: State, key: ItemKey, item: Fields): readonly [State, Call] => {
   const known = Option.getOrUndefined(HashMap.get(state.calls, key))
   if (known !== undefined) return [state, known]
-  const index = state.count
-  const id = freshId(nonBlank(item["call_id"]) ?? nonBlank(item["id"]), index, (each) => HashSet.has(state.ids, each))
+  const index = callIds.count(state.ids)
+  const [id, ids] = callIds.take(state.ids, nonBlank(item["call_id"]) ?? nonBlank(item["id"]))
   const call = { index, id, name: "", arguments: "", whole: "", open: false, closed: false }
-  return [{ ...put(state, key, call), count: index + 1, ids: HashSet.add(state.ids, id) }, call]
+  return [{ ...put(state, key, call), ids }, call]
 }
 
 /** A name once given stands: later ones are the same or empty. */
@@ -348,12 +296,25 @@ const itemDone = (
 const openCalls = (state: State): ReadonlyArray<readonly [ItemKey, Call]> =>
   [...state.calls].filter(([, call]) => !call.closed).sort(([, left], [, right]) => left.index - right.index)
 
+/** The items of the output that have an id; of repeated ids the first counts. */
+const itemsById = (output: ReadonlyArray<unknown>): ReadonlyMap<unknown, Fields> => {
+  const items = new Map<unknown, Fields>()
+  for (const item of output) {
+    if (isRecord(item) && !items.has(item["id"])) items.set(item["id"], item)
+  }
+  return items
+}
+
 /** Calls that had no end of their own end with the reply. */
-const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step =>
-  each(state, openCalls(state), (current, [key, call]) => {
-    const item = typeof key === "number" ? output[key] : output.find((each) => isRecord(each) && each["id"] === key)
+const closeAll = (state: State, output: ReadonlyArray<unknown>, cut: boolean, here: Here): Step => {
+  const calls = openCalls(state)
+  if (calls.length === 0) return stay(state)
+  const named = itemsById(output)
+  return each(state, calls, (current, [key, call]) => {
+    const item = typeof key === "number" ? output[key] : named.get(key)
     return close(current, key, isRecord(item) && item["type"] === "function_call" ? item : {}, call.whole, cut, here)
   })
+}
 
 const finished = (state: State, event: Fields, status: "completed" | "incomplete", here: Here): Step => {
   const response = event["response"]
@@ -391,7 +352,7 @@ const finished = (state: State, event: Fields, status: "completed" | "incomplete
 /** A stream may hold several replies one after another; each begins with empty hands. */
 const begun = (state: State, event: Fields, facts: decode.Facts): Step => {
   if (state.over) {
-    return { state: { ...initial, started: true, count: state.count, ids: state.ids }, parts: [StreamPart.seam] }
+    return { state: { ...initial, started: true, ids: state.ids }, parts: [StreamPart.seam] }
   }
   if (state.started) return stay(state)
   const response = isRecord(event["response"]) ? event["response"] : {}

@@ -13,7 +13,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
-import { type CauseInfo, describeCause, excerpt } from "../../internal/redact.ts"
+import { type CauseInfo, describeCause, excerpt, redact, textProperty, visible } from "../../internal/redact.ts"
+import * as httpSpan from "./httpSpan.ts"
+import * as keepAlive from "./keepAlive.ts"
+import * as ownSecrets from "./ownSecrets.ts"
 import * as replyBody from "./replyBody.ts"
 import * as requestRegion from "./requestRegion.ts"
 import { notUtf8 } from "./sse.ts"
@@ -25,11 +28,13 @@ export interface Who {
 }
 
 export interface Outgoing extends requestRegion.Settings {
+  /** Default: `"POST"`. */
+  readonly method?: "GET" | undefined
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body: string
+  /** JSON text; absent where the address says it all. */
+  readonly body: string | undefined
   readonly maxBodyBytes: number
 }
 
@@ -59,14 +64,18 @@ const unsentCodes = new Set([
   "ERR_TLS_CERT_ALTNAME_INVALID"
 ])
 
-/** The header of that name, whatever its case. */
-export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined =>
-  Object.hasOwn(headers, name) ? headers[name] : undefined
+/** The header of that name, in lower case. A client without types may hand over what is no text. */
+export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined => {
+  const value: unknown = Object.hasOwn(headers, name) ? headers[name] : undefined
+  return typeof value === "string" ? value : undefined
+}
 
 /** The id to quote to the provider's support. */
-export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined =>
-  header(headers, "x-request-id") ?? header(headers, "request-id") ?? header(headers, "apim-request-id") ??
-    header(headers, "x-ms-request-id")
+export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined => {
+  const id = header(headers, "x-request-id") ?? header(headers, "request-id") ??
+    header(headers, "apim-request-id") ?? header(headers, "x-ms-request-id")
+  return id === undefined ? undefined : visible(id)
+}
 
 const causeOf = (error: HttpClientError.HttpClientError | { readonly cause: unknown }): CauseInfo => {
   if ("_tag" in error && (error.cause === undefined || error.cause === null)) {
@@ -198,6 +207,11 @@ const redirected = ({ headers, status }: Head, who: Who): ModelError.ModelError 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
+const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.HttpClientRequest => {
+  const request = HttpClientRequest.setHeaders(HttpClientRequest.make(method ?? "POST")(url), headers)
+  return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+}
+
 /** A client whose requests are aborted when the scope is closed. */
 export type Client = HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>
 
@@ -225,33 +239,48 @@ class Reply implements Head {
   }
 }
 
+/** A defect of the client may hold the request with its headers; its words and its stack are enough to find it. */
+const withoutRequest = (defect: unknown): Error => {
+  const { message, name } = describeCause(defect)
+  const error = new Error(message)
+  error.name = name
+  const stack = typeof defect === "object" && defect !== null ? textProperty(defect, "stack") : undefined
+  if (stack !== undefined) error.stack = redact(stack)
+  return error
+}
+
 /** Sends the request and waits for the head of the reply. */
 const send = (
   client: Client,
   outgoing: Outgoing,
   who: Who,
   abort: requestRegion.Abort
-): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> =>
-  Effect.matchEffect(
-    client.execute(
-      HttpClientRequest.post(outgoing.url).pipe(
-        HttpClientRequest.bodyText(outgoing.body, "application/json"),
-        HttpClientRequest.setHeaders(outgoing.headers)
-      )
-    ),
-    {
-      onSuccess: (response) => Effect.succeed(new Reply(response, abort)),
-      onFailure: (error) =>
-        // A client that was told to fail on bad statuses still has the reply, and the reply says more.
-        error._tag === "ResponseError" && error.reason === "StatusCode"
-          ? Effect.succeed(new Reply(error.response, abort))
-          : Effect.fail(
+): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> => {
+  const { headers, url } = outgoing
+  const request = requestOf(outgoing)
+  return keepAlive.send(
+    headers["idempotency-key"],
+    (resends) =>
+      Effect.matchEffect(httpSpan.traced(client.execute(request), resends), {
+        onSuccess: (response) => {
+          ownSecrets.rememberAdded(response.request.headers, headers)
+          return Effect.succeed(new Reply(response, abort))
+        },
+        onFailure: (error) => {
+          ownSecrets.rememberAdded(error.request.headers, headers)
+          // A client that was told to fail on bad statuses still has the reply, and the reply says more.
+          if (error._tag === "ResponseError" && error.reason === "StatusCode") {
+            return Effect.succeed(new Reply(error.response, abort))
+          }
+          return Effect.fail(
             error._tag === "RequestError"
-              ? connectionFailed(error, who, outgoing.url)
+              ? connectionFailed(error, who, url)
               : new ModelError.MalformedResponse({ ...who, reason: "the reply cannot be read", cause: causeOf(error) })
           )
-    }
-  )
+        }
+      })
+  ).pipe(Effect.catchAllDefect((defect) => Effect.die(withoutRequest(defect))))
+}
 
 /** The whole reply, read to its end. */
 const whole = (
@@ -384,7 +413,7 @@ const recognised = (
   })
 
 /**
- * Sends a POST and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
+ * Sends the request and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
  * interrupted reader leaves no socket behind.
  */
 export const open = (

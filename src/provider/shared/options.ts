@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { found, InvalidOptions, type Issue } from "../../error/InvalidOptions.ts"
-import { describeCause, redact } from "../../internal/redact.ts"
+import { describeCause, mask, showsCredential } from "../../internal/redact.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
 
 /** What every provider uses where its options are silent. */
@@ -39,12 +39,23 @@ export const modelIssues = (model: unknown, example: string): ReadonlyArray<Issu
     allowed: `the name of a model, such as "${example}"`
   }]
 
+/**
+ * An address as it may be shown. What stands before an @ may be a name with a password, also where the password holds
+ * characters that end it.
+ */
+const foundAddress = (address: string): string => {
+  const at = typeof address === "string" ? address.lastIndexOf("@") : -1
+  if (at === -1) return found(address)
+  const scheme = /^[a-z][a-z\d+.-]*:\/\//i.exec(address)?.[0] ?? ""
+  return found(`${scheme}${mask}${address.slice(at)}`)
+}
+
 /** `example` is the vendor's own address, `added` the path that we put behind it. */
 export const baseUrlIssues = (
   baseUrl: string,
   vendor: { readonly example: string; readonly added: string }
 ): ReadonlyArray<Issue> => {
-  const issue = (allowed: string): ReadonlyArray<Issue> => [{ path: "baseUrl", found: found(baseUrl), allowed }]
+  const issue = (allowed: string): ReadonlyArray<Issue> => [{ path: "baseUrl", found: foundAddress(baseUrl), allowed }]
   let url: URL
   try {
     url = new URL(baseUrl)
@@ -54,7 +65,7 @@ export const baseUrlIssues = (
   if (url.protocol !== "https:" && url.protocol !== "http:") {
     return issue(`an address that starts with https:// or http://, such as "${vendor.example}"`)
   }
-  if (url.username !== "" || url.password !== "" || redact(baseUrl) !== baseUrl) {
+  if (url.username !== "" || url.password !== "" || showsCredential(baseUrl)) {
     return issue("an address without credentials; give the key as apiKey, or as a Redacted header")
   }
   return url.pathname.replace(/(?<!\/)\/+$/, "").endsWith(vendor.added)

@@ -1,73 +1,98 @@
 /**
- * Keeps the credentials that we sent ourselves out of the errors that come back. The redaction of `internal/redact` knows
- * keys by their form; a gateway's or a self-hosted server's key may have none, and some servers repeat what they got.
+ * Which texts of a request are credentials. They are remembered (`internal/secrets`) before the request is sent, so that
+ * nothing that is made of its reply can show them: the redaction of `internal/redact` knows keys by their form and by their
+ * names, a gateway's or a self-hosted server's key may have neither, and some servers repeat what they got.
  */
-import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
-import * as ModelError from "../../error/ModelError.ts"
-import { isSecretHeader, mask } from "../../internal/redact.ts"
+import { isRecord } from "../../internal/record.ts"
+import { isSecretHeader, isSecretName } from "../../internal/redact.ts"
+import { remember } from "../../internal/secrets.ts"
 
-/** Shorter ones ("none", "EMPTY", "ollama") guard nothing, and would be found in ordinary words. */
-const shortest = 8
+type Headers = { readonly [name: string]: string }
 
-const scheme = /^(?:bearer|basic|token|negotiate)\s+/i
+const scheme = /^(?:bearer|basic|token|digest|negotiate)\s+/i
 
-/** The credentials in the headers of a request, in the spellings in which a reply may repeat them, the longest first. */
-const spellings = (
-  headers: { readonly [name: string]: string },
-  secretHeaders: ReadonlyArray<string>
-): ReadonlyArray<string> => {
-  const secrets = Object.entries(headers)
-    .filter(([name]) => secretHeaders.includes(name) || isSecretHeader(name))
-    .map(([, value]) => value.trim().replace(scheme, ""))
-    .filter((secret) => secret.length >= shortest)
-  const all = secrets.flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
-  return [...new Set(all)].sort((left, right) => right.length - left.length)
-}
+/** A key may stand under any name. What looks like one is long and has both letters and digits, and no blanks. */
+const looksLikeKey = (value: string): boolean =>
+  value.length >= 16 && /^[\x21-\x7e]+$/.test(value) && /\d/.test(value) && /[a-z]/i.test(value)
 
-/** What a clip leaves behind a text: the start of a key may stand before it. */
-const clips = /… \(\d{1,12} more characters\)|$/g
+/** What a header or a parameter of this name holds is no secret, and an error is worse without it. */
+const publicName = new RegExp(
+  "(?:^|[-_])(?:accept|agent|alt|beta|content|correlation|date|deployment|host|id|idempotency|model|organization|origin|" +
+    "project|referer|region|team|tenant|title|traceparent|tracestate|user|version|b3|url)(?:[-_]|$)",
+  "i"
+)
 
-/** How much of the secret's start stands before `end`; less than {@link shortest} is an accident. */
-const cutLength = (text: string, end: number, secret: string): number => {
-  for (let length = Math.min(secret.length - 1, end); length >= shortest; length--) {
-    if (text.endsWith(secret.slice(0, length), end)) return length
+/** `user:password` in base64: some servers repeat the password alone. */
+const basicOf = (value: string): ReadonlyArray<string> => {
+  try {
+    const decoded = atob(value)
+    return decoded.includes(":") ? [decoded, decoded.slice(decoded.indexOf(":") + 1)] : []
+  } catch {
+    return []
   }
-  return 0
 }
 
-/** Without the secret, also where a clip has cut it in two. */
-const withoutSecret = (text: string, secret: string): string => {
-  const whole = text.replaceAll(secret, mask)
-  let kept = ""
-  let from = 0
-  for (const { 0: clip, index } of whole.matchAll(clips)) {
-    const cut = cutLength(whole, index, secret)
-    kept += whole.slice(from, index - cut) + (cut === 0 ? "" : mask) + clip
-    from = index + clip.length
+/** A header's value without its scheme, and the parts of it that are credentials by themselves. */
+const partsOf = (name: string, value: string): ReadonlyArray<string> => {
+  const text = value.trim()
+  const bare = text.replace(scheme, "")
+  return /^basic\s/i.test(text)
+    ? [bare, ...basicOf(bare)]
+    : /cookie/i.test(name)
+    ? [bare, ...bare.split(/;\s*/).map((pair) => pair.slice(pair.indexOf("=") + 1))]
+    : [bare]
+}
+
+/** The credentials in headers; `secretHeaders` are names in lower case of those that are secret whatever they are called. */
+export const ofHeaders = (headers: Headers, secretHeaders: ReadonlyArray<string>): ReadonlyArray<string> =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    secretHeaders.includes(name) || isSecretHeader(name) || (!publicName.test(name) && looksLikeKey(value))
+      ? partsOf(name, value)
+      : []
+  )
+
+/** Whether the value of a parameter of an address may be shown. */
+export const isPublicParameter = (name: string): boolean => publicName.test(name) && !isSecretHeader(name)
+
+/** The credentials in the query of an address. */
+export const ofAddress = (address: string): ReadonlyArray<string> =>
+  address.includes("?")
+    ? [...new URL(address).searchParams].flatMap(([name, value]) =>
+      isSecretHeader(name) || (!isPublicParameter(name) && looksLikeKey(value)) ? [value] : []
+    )
+    : []
+
+/** How deep the options of a request are looked through; a circle ends there. */
+const deepest = 8
+
+/** The credentials among the options of a request, such as that of a remote tool server: known by the names of their fields. */
+export const ofOptions = (options: unknown, depth = 0): ReadonlyArray<string> => {
+  if (depth > deepest) return []
+  if (Array.isArray(options)) return options.flatMap((each) => ofOptions(each, depth + 1))
+  if (!isRecord(options)) return []
+  return Object.entries(options).flatMap(([name, value]) =>
+    typeof value !== "string"
+      ? ofOptions(value, depth + 1)
+      : isSecretName(name) || isSecretHeader(name)
+      ? partsOf(name, value)
+      : []
+  )
+}
+
+/**
+ * Remembers what a client has added to the headers on the way, as `HttpClient.mapRequest` does. `sent` are the headers that
+ * were given to it.
+ */
+export const rememberAdded = (headers: Headers, sent: Headers): void => {
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined && value !== sent[name]) {
+      for (const secret of ofHeaders({ [name]: value }, [])) remember(secret)
+    }
   }
-  return kept
 }
 
-const hidden = (value: unknown, secrets: ReadonlyArray<string>): unknown => {
-  if (typeof value === "string") return secrets.reduce(withoutSecret, value)
-  if (Array.isArray(value)) return value.map((each) => hidden(each, secrets))
-  return typeof value === "object" && value !== null
-    ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, hidden(each, secrets)]))
-    : value
-}
-
-/** Gives an error back as it is, or, where it repeats a credential of the request, the same error without it. */
-export const hiding = (
-  headers: { readonly [name: string]: string },
-  secretHeaders: ReadonlyArray<string>
-): (error: ModelError.ModelError) => ModelError.ModelError => {
-  const secrets = spellings(headers, secretHeaders)
-  return (error) => {
-    const wire: unknown = Schema.encodeSync(ModelError.ModelError)(error)
-    const safe = hidden(wire, secrets)
-    return JSON.stringify(safe) === JSON.stringify(wire)
-      ? error
-      : Either.getOrElse(Schema.decodeUnknownEither(ModelError.ModelError)(safe), () => error)
-  }
+/** Remembers the credentials. */
+export const rememberAll = (secrets: ReadonlyArray<string>): void => {
+  for (const secret of secrets) remember(secret)
 }

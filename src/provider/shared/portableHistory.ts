@@ -66,6 +66,7 @@ interface Waiting {
 /** The ids of one conversation, each used for one call. */
 class Ids {
   private readonly used = new Set<string>()
+  /** How often each id was made anew. Ids that are made alike (`a?`, `a!`) share a count, so none is tried twice. */
   private readonly attempts = new Map<string, number>()
   private readonly rule: IdRule
   constructor(rule: IdRule, given: Iterable<string>) {
@@ -80,13 +81,14 @@ class Ids {
       this.used.add(given)
       return given
     }
-    let attempt = this.attempts.get(given) ?? (this.used.has(given) ? 1 : 0)
+    const first = this.rule.make(given, 0)
+    let attempt = this.attempts.get(first) ?? (this.used.has(given) ? 1 : 0)
     let id = this.rule.make(given, attempt)
     while (this.used.has(id) || this.reserved.has(id) || !this.rule.isAllowed(id)) {
       attempt++
       id = this.rule.make(given, attempt)
     }
-    this.attempts.set(given, attempt + 1)
+    this.attempts.set(first, attempt + 1)
     this.used.add(id)
     return id
   }
@@ -122,19 +124,28 @@ const writeResults = (
   readonly answers: ReadonlyArray<Prompt.ToolResultPart>
   readonly strays: ReadonlyArray<Prompt.ToolResultPart>
 } => {
-  const open = [...waiting]
+  // Calls of one id are answered in their order.
+  const open = new Map<string, Array<Waiting>>()
+  for (const call of [...waiting].reverse()) {
+    const same = open.get(call.givenId)
+    if (same === undefined) open.set(call.givenId, [call])
+    else same.push(call)
+  }
+  const answered = new Set<Waiting>()
   const answers: Array<Prompt.ToolResultPart> = []
   const strays: Array<Prompt.ToolResultPart> = []
   for (const result of results) {
-    const at = open.findIndex(({ givenId }) => givenId === result.id)
-    const call = open[at]
+    const call = open.get(result.id)?.pop()
     if (call === undefined) strays.push(result)
     else {
-      open.splice(at, 1)
+      answered.add(call)
       answers.push({ ...result, id: call.id, name: call.name })
     }
   }
-  for (const { id, name } of open) answers.push({ _tag: "ToolResult", id, name, content: unanswered, isError: true })
+  for (const call of waiting) {
+    if (answered.has(call)) continue
+    answers.push({ _tag: "ToolResult", id: call.id, name: call.name, content: unanswered, isError: true })
+  }
   return { answers, strays }
 }
 

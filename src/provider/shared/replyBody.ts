@@ -89,16 +89,16 @@ export const readStream = (
     const received = new Received(limit)
     let ending: Ending = complete
     return stream.pipe(
+      // Caught inside: a stream runs in a fiber of its own, and Effect logs what such a fiber fails with, here the request.
+      Stream.catchAll((error) => {
+        if (error.reason !== "EmptyBody") ending = { _tag: "Cut", error }
+        return Stream.empty
+      }),
       Stream.runForEachWhile((chunk) =>
         Effect.sync(() => {
           const isTaken = received.take(chunk)
           if (!isTaken) ending = tooLarge
           return isTaken
-        })
-      ),
-      Effect.catchAll((error) =>
-        Effect.sync(() => {
-          if (error.reason !== "EmptyBody") ending = { _tag: "Cut", error }
         })
       ),
       Effect.map(() => received.as(ending))

@@ -45,12 +45,8 @@ const isList = ({ type }: Fields): boolean => type === "array" || (Array.isArray
 
 /** What may follow: of a closed tuple any of its own items, as its length is bounded anyway. */
 const itemsOf = (items: ReadonlyArray<unknown>): unknown => {
-  const forms = [...new Set(items.map((item) => JSON.stringify(item)))]
-  return forms.length === 1
-    ? items[0]
-    : forms.length === 0
-    ? {}
-    : { anyOf: forms.map((form): unknown => JSON.parse(form)) }
+  const forms = [...new Map(items.map((item) => [JSON.stringify(item), item])).values()]
+  return forms.length > 1 ? { anyOf: forms } : forms[0] ?? {}
 }
 
 const withTuple = (schema: Fields): Fields => {

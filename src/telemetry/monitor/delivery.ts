@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import { excerpt } from "../../internal/redact.ts"
+import { excerpt, visible } from "../../internal/redact.ts"
 import type { Event } from "../Event.ts"
 
 /** The part of a monitor that a delivery needs. */
@@ -53,7 +53,10 @@ const reportFailure = (outlet: Outlet, runtime: Runtime.Runtime<never>, cause: C
   if (outlet.hasFailed || Cause.isEmpty(cause)) return
   outlet.hasFailed = true
   const reason = Cause.prettyErrors(cause)[0]?.message ?? "it was interrupted"
-  warn(runtime, `A monitor of policies failed: ${excerpt(reason)}. Its events go on, further failures are not logged.`)
+  warn(
+    runtime,
+    `A monitor of policies failed: ${visible(excerpt(reason))}. Its events go on, further failures are not logged.`
+  )
 }
 
 const drop = (outlet: Outlet, runtime: Runtime.Runtime<never>): void => {
