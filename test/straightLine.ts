@@ -20,12 +20,8 @@ const taken = (times: number, run: () => void): number => {
   return system + user
 }
 
-/**
- * How many times longer an input of eight times the size takes than one of four times the size. The tries end as soon as
- * that is in proportion.
- */
-export const growth = (make: (size: number) => () => void, size: number): number => {
-  const [small, large] = [make(4 * size), make(8 * size)]
+/** How many times longer the large input takes. The tries end as soon as that is in proportion. */
+const ratio = (small: () => void, large: () => void): number => {
   const best = { small: Infinity, large: Infinity }
   let times = 1
   while (taken(2 * times, small) < shortest && times < 1_000) times *= 2
@@ -35,4 +31,17 @@ export const growth = (make: (size: number) => () => void, size: number): number
     if (n > 1 && best.large < (2 + steepest) / 2 * best.small) break
   }
   return best.large / best.small
+}
+
+/** What takes longer than this for one input, in microseconds, is not tried with a larger one. */
+const longest = 500_000
+
+/**
+ * How many times longer an input of eight times the size takes than one of four times the size. Where that is steep, it is
+ * asked once more with twice as much: a step, as where the input outgrows a cache, is not there twice.
+ */
+export const growth = (make: (size: number) => () => void, size: number): number => {
+  const large = make(8 * size)
+  const first = ratio(make(4 * size), large)
+  return first <= steepest || taken(1, large) > longest ? first : Math.min(first, ratio(large, make(16 * size)))
 }

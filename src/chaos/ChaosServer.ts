@@ -5,6 +5,9 @@
  * the fate that a fault plan foretells, and keeps books of all it did. Use it in integration tests and demonstrations; it
  * runs on the clock it was made under, so not under TestClock.
  *
+ * The Responses API has background responses, too: made at the server's pace whoever reads them, kept for some minutes, gone on
+ * with behind a numbered event, polled and cancelled (see `BackgroundFault`).
+ *
  * @example
  * import * as Effect from "effect/Effect"
  * import * as ChaosServer from "effect-llm-resilience/chaos/ChaosServer"
@@ -22,6 +25,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,6 +38,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import { settle as settleBackground } from "./chaosServer/background.ts"
 import * as Ledger from "./chaosServer/books.ts"
 import { listen } from "./chaosServer/http.ts"
 import type { MeantCall as Meant } from "./chaosServer/model.ts"
@@ -69,7 +74,8 @@ export const defaults = {
   models: ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash"],
   callsPerReply: 1,
   /** Largest request body, in bytes. */
-  bodyLimit: 10_000_000
+  bodyLimit: 10_000_000,
+  background: { kept: "10 minutes", streamable: "5 minutes", retention: "allowed" }
 } as const
 
 /**
@@ -103,6 +109,23 @@ export interface Options {
   readonly requestKey?: ((firstUserText: string) => string) | undefined
   /** The port; 0 takes any free one. Default: 0. */
   readonly port?: number | undefined
+  /** How responses in the background are kept, which the Responses API has (`background: true`). */
+  readonly background?: Background | undefined
+}
+
+/**
+ * How responses in the background are kept. Durations count from the creation of the response, on the server's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Background {
+  /** How long a response is there at all. Default: 10 minutes. */
+  readonly kept?: Duration.DurationInput | undefined
+  /** How long its stream can be gone on with; later it can only be polled. Default: 5 minutes. */
+  readonly streamable?: Duration.DurationInput | undefined
+  /** `"refused"` is an account with zero data retention. Default: `"allowed"`. */
+  readonly retention?: "allowed" | "refused" | undefined
 }
 
 /**
@@ -190,6 +213,16 @@ const settle = (options: Options): Either.Either<Settings, InvalidOptions> => {
   const most = range === undefined ? least : keep(millisOf("latency.most", range.most), least)
   if (most < least) wrong("latency.most", `${most} millis`, `at least latency.least (${least} millis)`)
   const tokenDelay = keep(millisOf("tokenDelay", options.tokenDelay ?? 0), 0)
+  const background = { ...defaults.background, ...options.background }
+  const keptMillis = keep(millisOf("background.kept", background.kept ?? defaults.background.kept), 0)
+  const streamableMillis = keep(
+    millisOf("background.streamable", background.streamable ?? defaults.background.streamable),
+    0
+  )
+  const retention = background.retention ?? defaults.background.retention
+  if (retention !== "allowed" && retention !== "refused") {
+    wrong("background.retention", retention, "\"allowed\" or \"refused\"")
+  }
   if (issues.length > 0 || Either.isLeft(plan)) {
     return Either.left(new InvalidOptions({ module: "ChaosServer", issues }))
   }
@@ -203,7 +236,8 @@ const settle = (options: Options): Either.Either<Settings, InvalidOptions> => {
     callsPerReply,
     requestKey: options.requestKey ?? Fault.requestKey,
     port,
-    bodyLimit: defaults.bodyLimit
+    bodyLimit: defaults.bodyLimit,
+    background: { keptMillis, streamableMillis, isRefused: retention === "refused" }
   })
 }
 
@@ -237,7 +271,11 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
     // Runs before the sockets are cut, so that our own shutdown is not entered as clients that left.
     yield* Effect.addFinalizer(() => FiberSet.clear(fibers))
     const origin = `http://127.0.0.1:${port}`
-    const books = Effect.map(Ref.get(state), ({ ledger }) => Ledger.publish(ledger))
+    const books = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Ref.modify(state, (before) => {
+        const after = { ...before, ...settleBackground(settings.background, now)(before) }
+        return [Ledger.publish(after.ledger), after]
+      }))
     return {
       baseUrl: `${origin}/v1`,
       baseUrls: {

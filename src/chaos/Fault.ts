@@ -28,6 +28,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { InvalidOptions } from "../error/InvalidOptions.ts"
 import { draw, hex, uniform } from "../internal/seeded.ts"
+import * as BackgroundFault from "./BackgroundFault.ts"
 import { issuesOf } from "./fault/issues.ts"
 import { validArguments } from "./shared/arguments.ts"
 import { damage as spoil, type Meant } from "./shared/damage.ts"
@@ -215,7 +216,8 @@ export const damagedToolCall = (damageClass: DamageClass): Fault => ({ _tag: "Da
 
 /**
  * Whether the arrival is lost for the client. It is not where a patient client gets the right answer: under a
- * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart` and a stall that ends.
+ * `SlowReply`, and in a stream under `SlowTokens`, `ByteChunks`, `DuplicatedStart` and a stall that ends; nor under a
+ * `BackgroundFault`, which all but background responses are spared.
  *
  * @since 0.1.0
  * @category guards
@@ -226,6 +228,10 @@ export const harms = (fault: Fault): boolean => {
     case "SlowTokens":
     case "ByteChunks":
     case "DuplicatedStart":
+    case "RepeatedEvents":
+    case "TooOldToStream":
+    case "ForgottenReply":
+    case "NoRetention":
       return false
     case "StallBeforeFirstToken":
     case "StallMidStream":
@@ -240,7 +246,8 @@ export const harms = (fault: Fault): boolean => {
  * shares are 0. `toolCalls.classes` narrows the damage (default: every class), `rateLimited.hints` the hint forms
  * (default: every form) and `wait` the time they tell (default 1 second). `cuts` resets connections, one half before and
  * one half inside the body. `streams` holds the shares of the faults that only streams have: a stall without a duration
- * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed.
+ * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed. `background` holds those
+ * of the faults that only background responses have.
  *
  * @since 0.1.0
  * @category models
@@ -365,6 +372,8 @@ const detail = (plan: Storm, tag: Fault["_tag"], key: string, arrival: number): 
         when: random.pick(plan.streams?.errors?.when ?? Data.errorTimes),
         kind: random.pick(plan.streams?.errors?.kinds ?? Data.errorKinds)
       })
+    case "RepeatedEvents":
+      return BackgroundFault.repeatedEvents(random.pick(plan.background?.repeatedEvents?.events ?? Data.repeats))
     case "SlowTokens":
       return { _tag: tag, delay: plan.streams?.slowTokens?.delay ?? defaults.wait }
     default:

@@ -43,7 +43,6 @@ import * as geminiReply from "./gemini/reply.ts"
 import * as geminiStream from "./gemini/stream.ts"
 import * as geminiWire from "./gemini/wire.ts"
 import * as decode from "./shared/decode.ts"
-import type * as httpModel from "./shared/httpModel.ts"
 import * as checks from "./shared/options.ts"
 import { anyIds } from "./shared/portableHistory.ts"
 import type { Wire } from "./shared/preparedRequest.ts"
@@ -148,7 +147,7 @@ const modelPathIssues = (model: unknown): ReadonlyArray<Issue> =>
     ? [{ path: "model", found: JSON.stringify(model), allowed: "the name of a model, such as \"gemini-2.5-flash\"" }]
     : []
 
-const endpoint = (baseUrl: string, model: string, kind: httpModel.Kind): string => {
+const endpoint = (baseUrl: string, model: string, kind: "generate" | "stream"): string => {
   const version = new URL(baseUrl).pathname === "/" ? "/v1beta" : ""
   return kind === "generate"
     ? checks.endpoint(baseUrl, version + geminiWire.path(model, "generateContent"))

@@ -43,6 +43,7 @@ import { found, type Issue } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
+import * as background from "./openAiResponses/background.ts"
 import * as openAiResponsesReply from "./openAiResponses/reply.ts"
 import type { State } from "./openAiResponses/state.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
@@ -117,6 +118,15 @@ export interface Options {
    * own default is true; ours is false, as nothing here needs it. Default: `false`.
    */
   readonly store?: boolean | undefined
+  /**
+   * Whether the server makes replies in the background, so that one whose stream broke is gone on with and nothing is paid
+   * twice: then the model has `resumable`, which a policy's `onBreak: "resume"` uses. It asks with `background: true` and
+   * `store: true` (unless `store` here or in the request's `providerOptions` is false, which OpenAI may refuse); the
+   * provider then keeps the reply for its own time, some minutes at least. A stored reply holds no encrypted reasoning, so
+   * none is sent back with the next request. Background replies begin later than others. `generate` and `stream` never ask
+   * for one. Default: `true` at OpenAI and Azure, `false` at all other base URLs.
+   */
+  readonly background?: boolean | undefined
   /** Sent as `reasoning`; a request's `providerOptions` can replace it. Default: nothing is sent. */
   readonly reasoning?: Reasoning | undefined
   /**
@@ -163,25 +173,30 @@ const wire: Wire = {
   floor: { numericEnums: "taken", references: "free" }
 }
 
-const storeIssues = (store: unknown): ReadonlyArray<Issue> =>
-  store === undefined || typeof store === "boolean"
-    ? []
-    : [{ path: "store", found: found(store), allowed: "true or false" }]
+const switchIssues = (path: string, value: unknown): ReadonlyArray<Issue> =>
+  value === undefined || typeof value === "boolean" ? [] : [{ path, found: found(value), allowed: "true or false" }]
 
 /** Models that reason, by the names OpenAI and xAI give them; a gateway puts the vendor before it. */
 const reasons = /^(?:[\w.-]+\/)?(?:o\d|gpt-[5-9](?!.*chat)|codex|computer-use|grok-(?:[4-9]|code)(?!.*non-reasoning))/i
 
-/** Models that do not reason refuse to be asked for it, and a server that stores the reply needs no copy. */
-const wantsReasoning = (options: Options): boolean => {
+/** Models that do not reason refuse to be asked for it; OpenAI itself refuses it for a reply that it stores. */
+const wantsReasoning = (options: Options, store: boolean): boolean => {
   switch (options.encryptedReasoning ?? defaults.encryptedReasoning) {
     case "include":
       return true
     case "none":
       return false
     case "auto":
-      return options.store !== true && (options.reasoning !== undefined || reasons.test(options.model))
+      return !store && (options.reasoning !== undefined || reasons.test(options.model))
   }
 }
+
+const dialectOf = (options: Options, store: boolean): openAiResponsesWire.Dialect => ({
+  store,
+  reasoning: options.reasoning,
+  reasoningItems: options.reasoningItems ?? defaults.reasoningItems,
+  encryptedReasoning: wantsReasoning(options, store)
+})
 
 const provider = vendor.provider<Options, State>({
   module: "OpenAiResponses",
@@ -192,7 +207,8 @@ const provider = vendor.provider<Options, State>({
   keyRule: openAi.keyRule,
   issues: (options) => [
     ...openAi.ownIssues(options),
-    ...storeIssues(options.store),
+    ...switchIssues("store", options.store),
+    ...switchIssues("background", options.background),
     ...checks.textIssues("reasoning.effort", options.reasoning?.effort),
     ...checks.oneOf("reasoning.summary", options.reasoning?.summary, ["auto", "concise", "detailed"]),
     ...checks.oneOf("reasoningItems", options.reasoningItems, ["none", "reasoning_text"]),
@@ -201,20 +217,20 @@ const provider = vendor.provider<Options, State>({
   headers: openAi.headers,
   protocol: (options, baseUrl) => {
     const url = checks.endpoint(baseUrl, path)
-    const dialect: openAiResponsesWire.Dialect = {
-      store: options.store ?? defaults.store,
-      reasoning: options.reasoning,
-      reasoningItems: options.reasoningItems ?? defaults.reasoningItems,
-      encryptedReasoning: wantsReasoning(options)
-    }
+    const dialect = dialectOf(options, options.store ?? defaults.store)
+    // What is kept is stored: https://platform.openai.com/docs/guides/background
+    const keptDialect = dialectOf(options, options.store ?? true)
+    const hasBackground = options.background ?? openAi.isOpenAi(checks.hostOf(baseUrl))
     return {
       url: () => url,
       api: "the Responses API",
       lacks: ["stop"],
       wire,
-      encode: (prepared) => openAiResponsesWire.encode(options.model, prepared, dialect),
+      encode: (prepared) =>
+        openAiResponsesWire.encode(options.model, prepared, prepared.kind === "background" ? keptDialect : dialect),
       reply: openAiResponsesReply.decode,
-      decoder: (facts) => openAiResponsesStream.decoder(facts, "one")
+      decoder: (facts) => openAiResponsesStream.decoder(facts, "one"),
+      keeps: hasBackground ? background.keeps(url) : undefined
     }
   },
   variableNames: openAi.variableNames,

@@ -5,6 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as BackgroundFault from "../../src/chaos/BackgroundFault.ts"
 import * as Fault from "../../src/chaos/Fault.ts"
 import { same } from "../../src/chaos/shared/json.ts"
 import { conforms } from "../../src/chaos/shared/jsonSchema.ts"
@@ -118,6 +119,12 @@ const anyStorm: FastCheck.Arbitrary<Fault.Plan> = FastCheck.record({
     slowTokens: FastCheck.record({ probability: smallShare, delay: FastCheck.constant("5 millis") }),
     byteChunks: smallShare,
     malformedChunks: smallShare
+  }),
+  background: FastCheck.record({
+    repeatedEvents: FastCheck.record({ probability: smallShare }),
+    tooOldToStream: smallShare,
+    forgottenReplies: smallShare,
+    noRetention: smallShare
   })
 })
 const someFaults: ReadonlyArray<Fault.Fault | null> = [
@@ -142,7 +149,11 @@ const someFaults: ReadonlyArray<Fault.Fault | null> = [
   StreamFault.missingTerminal,
   StreamFault.slowTokens("5 millis"),
   StreamFault.byteChunks,
-  StreamFault.malformedChunk
+  StreamFault.malformedChunk,
+  BackgroundFault.repeatedEvents("all"),
+  BackgroundFault.tooOldToStream,
+  BackgroundFault.forgottenReply,
+  BackgroundFault.noRetention
 ]
 const steps = FastCheck.array(FastCheck.constantFrom(...someFaults), { maxLength: 6 })
 const anyScript = FastCheck.oneof(

@@ -1,15 +1,31 @@
 /** Readers of what servers send never throw, whatever type each value has. */
 import { describe, expect, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { found } from "../../src/error/InvalidOptions.ts"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as PolicyError from "../../src/error/PolicyError.ts"
 import * as Verdict from "../../src/error/Verdict.ts"
 import * as Hints from "../../src/internal/hints.ts"
 import * as LimitHeaders from "../../src/internal/rateLimitHeaders.ts"
+import { isRecord } from "../../src/internal/record.ts"
 import { describeCause } from "../../src/internal/redact.ts"
+import * as Usage from "../../src/model/Usage.ts"
+import * as anthropicReply from "../../src/provider/anthropic/reply.ts"
+import * as anthropicStream from "../../src/provider/anthropic/stream.ts"
+import * as geminiReply from "../../src/provider/gemini/reply.ts"
+import * as geminiStream from "../../src/provider/gemini/stream.ts"
+import * as openAiChatReply from "../../src/provider/openAiChat/reply.ts"
+import * as openAiChatStream from "../../src/provider/openAiChat/stream.ts"
+import * as openAiResponsesReply from "../../src/provider/openAiResponses/reply.ts"
+import * as openAiResponsesStream from "../../src/provider/openAiResponses/stream.ts"
 import * as ProviderError from "../../src/provider/ProviderError.ts"
+import * as decode from "../../src/provider/shared/decode.ts"
 import * as Event from "../../src/telemetry/Event.ts"
 import { runs } from "../runs.ts"
 
@@ -52,7 +68,37 @@ const names = [
   "valueOf",
   "length",
   "join",
-  "cause"
+  "cause",
+  "object",
+  "output",
+  "content",
+  "message",
+  "tool_calls",
+  "function",
+  "arguments",
+  "usage",
+  "usageMetadata",
+  "input_tokens",
+  "prompt_tokens",
+  "total_tokens",
+  "promptTokenCount",
+  "prompt_tokens_details",
+  "cached_tokens",
+  "index",
+  "parts",
+  "functionCall",
+  "partialArgs",
+  "jsonPath",
+  "delta",
+  "item",
+  "content_block",
+  "output_index",
+  "stop_reason",
+  "stop_details",
+  "groundingMetadata",
+  "id",
+  "model",
+  "name"
 ]
 
 const { json } = FastCheck.letrec((tie) => ({
@@ -97,7 +143,108 @@ const headers = FastCheck.dictionary(FastCheck.constantFrom(...headerNames), jso
 
 const numRuns = runs(2_000, 30_000)
 
+const facts = { provider: "p", model: "m" }
+
+const utf8 = new TextEncoder()
+
+/** The types that the events of a stream have, so that their fields are read. */
+const types = FastCheck.constantFrom(
+  "message",
+  "message_start",
+  "message_delta",
+  "content_block_start",
+  "content_block_delta",
+  "response.created",
+  "response.completed",
+  "response.incomplete",
+  "response.output_item.added",
+  "response.output_item.done",
+  "response.output_text.delta",
+  "response.function_call_arguments.done"
+)
+
+/** Fields of the first level that lead on to all others, so that they are often there. */
+const fields = FastCheck.record({
+  type: types,
+  object: FastCheck.constantFrom("response", "chat.completion", "message"),
+  choices: FastCheck.array(json, { maxLength: 3 }),
+  candidates: FastCheck.array(json, { maxLength: 3 }),
+  output: FastCheck.array(json, { maxLength: 3 }),
+  content: json,
+  response: json,
+  item: json,
+  delta: json,
+  message: json,
+  content_block: json,
+  index: json,
+  usage: json,
+  usageMetadata: json,
+  status: json
+}, { requiredKeys: ["type"] })
+
+const body = FastCheck.oneof(json, fields)
+
+const replies = {
+  OpenAiChat: openAiChatReply.decode,
+  OpenAiResponses: openAiResponsesReply.decode,
+  Anthropic: anthropicReply.decode,
+  Gemini: geminiReply.decode
+} as const
+
+const streams = {
+  OpenAiChat: decode.bytes(openAiChatStream.decoder(facts)),
+  OpenAiResponses: decode.bytes(openAiResponsesStream.decoder(facts, "all")),
+  Anthropic: decode.bytes(anthropicStream.decoder(facts, "messages")),
+  Gemini: decode.bytes(geminiStream.decoder(facts))
+} as const
+
+/** Of the values that each reads in its own place. */
+const usages: { readonly [name: string]: (value: unknown) => Usage.Usage } = {
+  OpenAiChat: (value) => openAiChatReply.usageOf(isRecord(value) ? value : {}),
+  OpenAiResponses: openAiResponsesReply.usageOf,
+  Anthropic: (value) => anthropicReply.usageOf(anthropicReply.readCounts(anthropicReply.noCounts, value)),
+  Gemini: (value) => {
+    const frame = geminiReply.readFrame({ usageMetadata: value })
+    return geminiReply.usageOf("wrong" in frame ? geminiReply.noCounts : frame.counts)
+  }
+}
+
+const protocols = ["OpenAiChat", "OpenAiResponses", "Anthropic", "Gemini"] as const
+
 describe("values of any type", () => {
+  it.each(protocols)("are a reply of %s or an error", (protocol) => {
+    FastCheck.assert(
+      FastCheck.property(body, headers, (given, told) => {
+        const incoming = { status: 200, headers: told, text: JSON.stringify(given) }
+        const reply = replies[protocol](incoming, facts, DateTime.unsafeMake(0))
+        if (Either.isRight(reply)) expect(Schema.is(Usage.Usage)(reply.right.usage)).toBe(true)
+        else expect(ModelError.isModelError(reply.left)).toBe(true)
+      }),
+      { numRuns: runs(500, 20_000) }
+    )
+  })
+
+  it.each(protocols)("in a stream of %s never make its decoder throw", (protocol) => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(body, { minLength: 1, maxLength: 4 }), (events) => {
+        const text = events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join("")
+        const ended = Effect.runSync(Effect.either(Stream.runLast(streams[protocol](Stream.make(utf8.encode(text))))))
+        // This is what stands in for a decoder that threw.
+        if (Either.isLeft(ended)) expect(ended.left).not.toMatchObject({ reason: "the stream cannot be read" })
+      }),
+      { numRuns: runs(500, 20_000) }
+    )
+  })
+
+  it.each(Object.entries(usages))("are a usage as %s counts it", (_, read) => {
+    FastCheck.assert(
+      FastCheck.property(json, (value) => {
+        expect(Schema.is(Usage.Usage)(read(value))).toBe(true)
+      }),
+      { numRuns }
+    )
+  })
+
   it("make an error of each reply and of each event, or none", () => {
     FastCheck.assert(
       FastCheck.property(json, headers, FastCheck.constantFrom(200, 400, 429, 500, NaN), (body, told, status) => {

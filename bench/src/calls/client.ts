@@ -98,7 +98,7 @@ const full = (faults: number): Pipeline.Options => ({
   retry: faults === 0
     ? RetryPolicy.exponential({ initial: "500 millis" }).pipe(RetryPolicy.capped("8 seconds"), RetryPolicy.attempts(3))
     : RetryPolicy.constant("5 millis").pipe(RetryPolicy.jittered("full"), RetryPolicy.attempts(20)),
-  retryBudget: faults === 0 ? "standard" : { share: { ratio: 1 } },
+  retryBudget: faults === 0 ? "standard" : { share: { ratio: 1, minimum: 1_000 } },
   hedge: { delay: "30 seconds" },
   circuitBreaker: { tripping: Tripping.failureRate({ share: 0.9, window: "30 seconds", minimumCalls: 100 }) },
   rateLimiter: { requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000 },

@@ -47,8 +47,27 @@ export interface Books {
   readonly sockets: number
   /** Distinct `idempotency-key` headers, and requests that repeated one. */
   readonly idempotency: { readonly keys: number; readonly replays: number }
-  /** Tokens of the replies with status 200, streams included, that were sent whole. */
+  /**
+   * Tokens of the replies with status 200, streams included, that were sent whole. Those of a background response are paid
+   * once, when it is finished or cancelled, whoever reads it.
+   */
   readonly tokens: { readonly prompt: number; readonly completion: number }
+  /** Replies that were made in the background, and what was asked about them. */
+  readonly background: Background
+}
+
+/** What became of background responses. Resumed streams are admitted requests, too; the other questions are not. */
+export interface Background {
+  readonly created: number
+  /** Finished by the time at which the books are read, whoever has read them. */
+  readonly completed: number
+  /** Streams asked for again. */
+  readonly resumed: number
+  readonly polled: number
+  /** Cancelled before they were finished. */
+  readonly cancelled: number
+  /** Questions about responses that are gone, too old to be streamed, or were refused from the start. */
+  readonly refused: number
 }
 
 /** The books as they are kept: maps in place of records, so that a busy server does not copy them at each arrival. */
@@ -77,7 +96,8 @@ export const empty: Ledger = {
     inFlight: 0,
     early: 0,
     sockets: 0,
-    tokens: { prompt: 0, completion: 0 }
+    tokens: { prompt: 0, completion: 0 },
+    background: { created: 0, completed: 0, resumed: 0, polled: 0, cancelled: 0, refused: 0 }
   },
   arrivals: HashMap.empty(),
   faults: HashMap.empty(),
@@ -100,6 +120,14 @@ type Total =
 export const count = (total: Total, by = 1) => (ledger: Ledger): Ledger => ({
   ...ledger,
   totals: { ...ledger.totals, [total]: ledger.totals[total] + by }
+})
+
+export const keep = (what: keyof Background) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: {
+    ...ledger.totals,
+    background: { ...ledger.totals.background, [what]: ledger.totals.background[what] + 1 }
+  }
 })
 
 export const request = (protocol: ProtocolName) => (ledger: Ledger): Ledger => ({

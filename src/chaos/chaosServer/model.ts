@@ -1,6 +1,7 @@
 /** What the server's model says to a request, and what its fate makes of that. Data in, data out. */
 import * as Option from "effect/Option"
 import { draw, hex } from "../../internal/seeded.ts"
+import type { BackgroundFault } from "../BackgroundFault.ts"
 import { type DamageClass, damageClasses, damageFamilies, fate, type Fault, harms, type Plan } from "../Fault.ts"
 import { validArguments } from "../shared/arguments.ts"
 import { damage, writeRight, type Written } from "../shared/damage.ts"
@@ -110,6 +111,8 @@ export interface Arrival {
 /** What to do with an exchange, and what to enter in the books before it and once it is sent. */
 export interface Answer {
   readonly outcome: Outcome
+  /** What the model says, where it was asked; whoever keeps replies keeps this. */
+  readonly said: Completion | undefined
   /** How much later than usual, in milliseconds. */
   readonly late: number
   readonly before: (ledger: Ledger) => Ledger
@@ -125,10 +128,10 @@ const cutText = (text: string, share: number) => text.slice(0, Math.floor(text.l
 /** The faults that are one reply, whatever the model would have said. */
 type Broken = Exclude<
   Fault,
-  Mishap | { readonly _tag: "DamagedToolCall" | "FinishLength" | "SlowReply" }
+  Mishap | { readonly _tag: "DamagedToolCall" | "FinishLength" | "SlowReply" } | BackgroundFault
 >
 
-const broken = (protocol: Protocol, fault: Broken, right: Completion, now: number): Outcome => {
+export const broken = (protocol: Protocol, fault: Broken, right: Completion, now: number): Outcome => {
   const fail = (failure: Failure): Reply => protocol.failure(failure)
   const { id, model } = right
   switch (fault._tag) {
@@ -197,8 +200,17 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
       completionTokens: 8 * written.length + Math.ceil(length / 4)
     }
   }
+  const framing = request.background === undefined ? request.framing : "numbered"
   const framesOf = (said: Completion) => protocol.stream(said, request)
-  const streamed = (said: Completion, mishap: Mishap | undefined): Outcome => {
+  interface Delivery {
+    readonly outcome: Outcome
+    readonly said: Completion | undefined
+  }
+  const inOnePiece = (said: Completion, whole = protocol.reply): Reply =>
+    request.background === undefined || protocol.keeping === undefined
+      ? whole(said, request)
+      : protocol.keeping.look(said, request, "queued")
+  const streamed = (said: Completion, mishap: Mishap | undefined): Delivery => {
     const { frames, headers } = framesOf(said)
     const materials = {
       frames,
@@ -207,15 +219,24 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         protocol.errorFrame(kind, said, request, when),
       brokenFrame: () => protocol.brokenFrame(said, request)
     }
-    return { _tag: "Streamed", headers, steps: score(materials, mishap, random.fork("stream")) }
+    return { outcome: { _tag: "Streamed", headers, steps: score(materials, mishap, random.fork("stream")) }, said }
   }
-  const deliver = (said: Completion): Outcome =>
-    request.stream ? streamed(said, undefined) : protocol.reply(said, request)
+  const deliver = (said: Completion): Delivery =>
+    request.stream ? streamed(said, undefined) : { outcome: inOnePiece(said), said }
+  const withoutReply = (outcome: Outcome): Delivery => ({ outcome, said: undefined })
   const whole = speak(right, wantsCalls ? undefined : say(request, key, seed), false, "right")
-  const paid = (said: Completion) => charge(said.promptTokens, said.completionTokens)
+  // A reply in the background is paid for when it is finished, whoever reads it.
+  const paid = (said: Completion) =>
+    request.background === undefined ? charge(said.promptTokens, said.completionTokens) : unchanged
   const servedRight = both(paid(whole), serveRight(wantsCalls ? "toolCalls" : "texts"))
-  const made = (outcome: Outcome, sent = unchanged, before = unchanged, late = 0): Answer => ({
+  const made = (
+    { outcome, said }: Delivery,
+    sent = unchanged,
+    before = unchanged,
+    late = 0
+  ): Answer => ({
     outcome,
+    said,
     late,
     before: outcome._tag === "Streamed" ? both(count("streams"), before) : before,
     sent
@@ -254,20 +275,34 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         case "SlowReply":
           return met(wellServed(waitMillis(fault.duration)))
         case "EmptyChoices": {
-          if (!request.stream) return met(made(protocol.empty(whole, request), paid(whole)))
+          if (!request.stream) {
+            return met(made({ outcome: inOnePiece(whole, protocol.empty), said: whole }, paid(whole)))
+          }
           // Some vendors repeat the whole reply in the event that ends it: it must hold nothing either.
           const silent = { ...whole, text: undefined, toolCalls: [], finishReason: "stop" } as const
           return met(made(streamed(silent, fault), paid(whole)))
         }
         case "ResetDuringBody":
           return met(
-            made(request.stream ? streamed(whole, fault) : { _tag: "Reset", after: protocol.reply(whole, request) })
+            made(
+              request.stream
+                ? streamed(whole, fault)
+                : { outcome: { _tag: "Reset", after: inOnePiece(whole) }, said: whole }
+            )
           )
         case "RateLimited":
           return met(made(
-            broken(protocol, fault, whole, now),
+            withoutReply(broken(protocol, fault, whole, now)),
             fault.hint === "none" ? unchanged : tellToWait(key, now + waitMillis(fault.wait))
           ))
+        case "NoRetention":
+          return request.background === undefined || protocol.keeping === undefined
+            ? spared()
+            : met(made(withoutReply(protocol.keeping.failure({ _tag: "NoRetention" }))))
+        case "TooOldToStream":
+        case "ForgottenReply":
+          return spared()
+        case "RepeatedEvents":
         case "StallBeforeFirstToken":
         case "StallMidStream":
         case "CutStream":
@@ -277,7 +312,7 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         case "SlowTokens":
         case "ByteChunks":
         case "MalformedChunk": {
-          if (!request.stream || !applies(fault, framesOf(whole).frames, request.framing)) return spared()
+          if (!request.stream || !applies(fault, framesOf(whole).frames, framing)) return spared()
           const sent = !harms(fault)
             ? servedRight
             : fault._tag === "MalformedChunk"
@@ -286,7 +321,7 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
           return met(made(streamed(whole, fault), sent))
         }
         default:
-          return met(made(broken(protocol, fault, whole, now)))
+          return met(made(withoutReply(broken(protocol, fault, whole, now))))
       }
     }
   })

@@ -62,6 +62,8 @@ export interface ModelRequest {
   readonly includeUsage: boolean
   /** The JSON Schema that the text of the reply is to follow, where structured output was asked for. */
   readonly output: unknown
+  /** Asks for a reply that is made in the background and kept; absent where the wire has none. */
+  readonly background?: { readonly store: boolean } | undefined
   /** Whether a stream comes as events or as one JSON array, where the address of the request chooses. Absent: as events. */
   readonly framing?: Framing | undefined
 }
@@ -87,6 +89,37 @@ export interface Frame {
   /** `start` comes before all content, `finish` says how the reply ended, `end` is what may follow it (`[DONE]`, usage). */
   readonly kind: "start" | "content" | "finish" | "end"
   readonly text: string
+  /** It was made before the connection asked for it, so it comes without a pause. */
+  readonly isMade?: boolean | undefined
+}
+
+/** What is asked about a reply that is kept. */
+export interface KeptRoute {
+  readonly id: string
+  /** `after` is the number of the last event that the client has; -1 for all events. */
+  readonly action: { readonly _tag: "Stream"; readonly after: number } | { readonly _tag: "Look" } | {
+    readonly _tag: "Cancel"
+  }
+}
+
+/** How far a reply that is kept has come. */
+export type KeptStatus = "queued" | "in_progress" | "completed" | "cancelled"
+
+/** Why a reply that is kept is not given. */
+export type KeptFailure =
+  | { readonly _tag: "Unknown"; readonly id: string }
+  | { readonly _tag: "TooOld" }
+  | { readonly _tag: "NotStreamed" }
+  | { readonly _tag: "NoRetention" }
+
+/** How a wire keeps replies that are made in the background, and speaks of them. */
+export interface Keeping {
+  readonly route: (method: string, path: string, query: URLSearchParams) => KeptRoute | undefined
+  /** The id of a reply on the wire. */
+  readonly idOf: (said: Completion) => string
+  /** The reply as it stands. */
+  readonly look: (said: Completion, request: ModelRequest, status: KeptStatus) => Reply
+  readonly failure: (failure: KeptFailure) => Reply
 }
 
 /** Why a request is refused, or what goes wrong instead of a reply. */
@@ -143,4 +176,6 @@ export interface Protocol {
   ) => string
   /** A content frame whose JSON is broken. */
   readonly brokenFrame: (said: Completion, request: ModelRequest) => string
+  /** Absent where the wire keeps nothing. */
+  readonly keeping?: Keeping | undefined
 }

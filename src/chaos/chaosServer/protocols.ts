@@ -3,7 +3,7 @@ import { anthropic } from "./anthropic/protocol.ts"
 import { gemini } from "./gemini/protocol.ts"
 import { chat } from "./openAiChat/protocol.ts"
 import { responses } from "./openAiResponses/protocol.ts"
-import type { Protocol, ProtocolName, Route } from "./protocol.ts"
+import type { Keeping, KeptRoute, Protocol, ProtocolName, Route } from "./protocol.ts"
 
 const protocols: ReadonlyArray<Protocol> = [chat, responses, anthropic, gemini]
 
@@ -18,6 +18,22 @@ export const asked = (method: string, path: string, query: URLSearchParams): Ask
   for (const protocol of protocols) {
     const route = protocol.route(method, path, query)
     if (route !== undefined) return { protocol, path: route }
+  }
+  return undefined
+}
+
+/** What is asked about a reply that is kept. */
+export interface KeptAsked {
+  readonly protocol: Protocol
+  readonly keeping: Keeping
+  readonly route: KeptRoute
+}
+
+export const keptAsked = (method: string, path: string, query: URLSearchParams): KeptAsked | undefined => {
+  for (const protocol of protocols) {
+    const { keeping } = protocol
+    const route = keeping?.route(method, path, query)
+    if (keeping !== undefined && route !== undefined) return { protocol, keeping, route }
   }
   return undefined
 }

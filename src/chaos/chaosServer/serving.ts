@@ -7,6 +7,7 @@ import * as HashSet from "effect/HashSet"
 import * as Ref from "effect/Ref"
 import { draw, hex } from "../../internal/seeded.ts"
 import type { Plan } from "../Fault.ts"
+import * as Background from "./background.ts"
 import * as Ledger from "./books.ts"
 import { clientGone, type Exchange, headersOf, perform, readBody } from "./http.ts"
 import { admit, full, type Levels } from "./limits.ts"
@@ -16,7 +17,7 @@ import { json } from "./openAi/failures.ts"
 import { chat } from "./openAiChat/protocol.ts"
 import type { Outcome } from "./outcome.ts"
 import type { Failure, ModelRequest, Protocol, Reply } from "./protocol.ts"
-import { type Asked, asked, nearest } from "./protocols.ts"
+import { type Asked, asked, type KeptAsked, keptAsked, nearest } from "./protocols.ts"
 import { limitHeaders, replyHeaders } from "./vendorHeaders.ts"
 
 export interface Settings {
@@ -31,6 +32,8 @@ export interface Settings {
   readonly port: number
   /** Largest request body, in bytes. */
   readonly bodyLimit: number
+  /** How long replies in the background are kept, and whether they are made at all. */
+  readonly background: Background.Times & { readonly isRefused: boolean }
 }
 
 export interface State {
@@ -39,13 +42,16 @@ export interface State {
   readonly meant: HashMap.HashMap<string, ReadonlyArray<MeantCall>>
   /** The keys of requests that came as a stream at least once. */
   readonly streamed: HashSet.HashSet<string>
+  /** Replies in the background, by their ids. */
+  readonly shelf: Background.Shelf
 }
 
 export const initial: State = {
   ledger: Ledger.empty,
   levels: full,
   meant: HashMap.empty(),
-  streamed: HashSet.empty()
+  streamed: HashSet.empty(),
+  shelf: HashMap.empty()
 }
 
 /** Shows no more of a wrong key than the real service does. */
@@ -60,6 +66,8 @@ const failed = (protocol: Protocol, failure: Failure, headers: Readonly<Record<s
 export const serve = (settings: Settings, state: Ref.Ref<State>) => {
   const enter = (change: (ledger: Ledger.Ledger) => Ledger.Ledger) =>
     Ref.update(state, (kept) => ({ ...kept, ledger: change(kept.ledger) }))
+  const change = (step: (kitchen: Background.Kitchen) => Background.Kitchen) =>
+    Ref.update(state, (kept) => ({ ...kept, ...step(kept) }))
   const refuse = (reason: keyof Ledger.Books["refused"], outcome: Outcome) =>
     Effect.as(enter(Ledger.refuse(reason)), outcome)
   const seed = seedOf(settings.plan)
@@ -79,6 +87,9 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
       }
       if (!canSay(request, key, seed)) {
         return yield* refuse("invalid", failed(protocol, { _tag: "UnknownSchema", tool: "response_format" }))
+      }
+      if (request.background !== undefined && settings.background.isRefused && protocol.keeping !== undefined) {
+        return yield* refuse("invalid", protocol.keeping.failure({ _tag: "NoRetention" }))
       }
       const now = yield* Clock.currentTimeMillis
       const tokens = promptTokens(request) + (request.maxTokens ?? 16)
@@ -101,6 +112,20 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
       const { least, most } = settings.latency
       const usual = least + (most - least) * draw(seed, "latency", key, arrival.arrival).fraction()
       if (made.late + usual > 0) yield* Effect.sleep(made.late + usual)
+      const { keeping } = protocol
+      if (request.background !== undefined && keeping !== undefined && made.said !== undefined) {
+        const kept: Background.Kept = {
+          key,
+          said: made.said,
+          request,
+          frames: protocol.stream(made.said, request).frames,
+          createdAt: yield* Clock.currentTimeMillis,
+          tokenDelay: settings.tokenDelay,
+          cancelledAt: undefined,
+          isPaid: false
+        }
+        yield* change(Background.create(keeping.idOf(made.said), kept, settings.background))
+      }
       yield* perform(exchange, made.outcome, {
         ...standing,
         ...replyHeaders(protocol.name, hex(JSON.stringify([seed, key, arrival.arrival])), made.late + usual)
@@ -123,6 +148,49 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
         : yield* refuse("model", failed(protocol, { _tag: "UnknownModel", model }))
     })
 
+  const unknown = ({ keeping, route }: KeptAsked) =>
+    Effect.as(enter(Ledger.keep("refused")), keeping.failure({ _tag: "Unknown", id: route.id }))
+
+  /** Goes on with the stream of a reply that is kept: an arrival of its request, which meets its own fate. */
+  const resumed = (exchange: Exchange, { keeping, protocol, route }: KeptAsked, kept: Background.Kept, after: number) =>
+    Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const arrival = yield* Ref.modify(state, (before) => {
+        const [entered, ledger] = Ledger.arrive(kept.key, undefined, now)(Ledger.request(protocol.name)(before.ledger))
+        return [entered, { ...before, ledger }]
+      })
+      const made = Background.resume({ ...settings, ...settings.background }, protocol, keeping, kept, {
+        ...arrival,
+        now,
+        after
+      })
+      yield* enter((ledger) => Ledger.keep(made.outcome._tag === "Reply" ? "refused" : "resumed")(made.before(ledger)))
+      if (made.isForgotten) yield* change(Background.forget(route.id))
+      if (made.late > 0) yield* Effect.sleep(made.late)
+      yield* perform(
+        exchange,
+        made.outcome,
+        replyHeaders(protocol.name, hex(JSON.stringify([seed, kept.key, arrival.arrival])), made.late)
+      )
+      return yield* enter(made.sent)
+    })
+
+  const keptReply = (exchange: Exchange, asked: KeptAsked, query: URLSearchParams) =>
+    Effect.gen(function*() {
+      const { keeping, protocol, route: { action, id } } = asked
+      const keyless = keyRefusal(protocol, exchange, query)
+      if (keyless !== undefined) return yield* Effect.as(enter(Ledger.keep("refused")), keyless)
+      const now = yield* Clock.currentTimeMillis
+      const kept = Background.find(id, settings.background, now)(yield* Ref.get(state))
+      if (kept === undefined) return yield* unknown(asked)
+      if (action._tag === "Stream") return yield* resumed(exchange, asked, kept, action.after)
+      const step = action._tag === "Look" ? Background.look : Background.cancel
+      return yield* Ref.modify(state, (before) => {
+        const [reply, after] = step(id, kept, keeping, now)(before)
+        return [reply, { ...before, ...after }]
+      })
+    })
+
   const models = (exchange: Exchange, query: URLSearchParams): Outcome =>
     keyRefusal(chat, exchange, query) ?? json(200, {
       object: "list",
@@ -135,6 +203,8 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
     const query = new URLSearchParams(rest.join("?"))
     const found = asked(method, path, query)
     if (found !== undefined) return completions(exchange, found, query)
+    const about = keptAsked(method, path, query)
+    if (about !== undefined) return keptReply(exchange, about, query)
     if (method === "GET" && path === "/v1/models") return Effect.succeed(models(exchange, query))
     return Effect.succeed(failed(nearest(path, headersOf(exchange)), { _tag: "UnknownUrl", method, url }))
   }

@@ -1,14 +1,17 @@
 /** Turns the frames of a right stream into the moves of a stream that meets its fate. Data in, data out. */
 import type { Draw } from "../../internal/seeded.ts"
-import { type StreamFault as Schema, waitMillis } from "../shared/plan.ts"
+import { type BackgroundFault as BackgroundSchema, type StreamFault as Schema, waitMillis } from "../shared/plan.ts"
 import type { Step } from "./outcome.ts"
 import type { Frame, Framing } from "./protocol.ts"
 
 /** A fault that exists in streams only. */
 export type StreamFault = typeof Schema.Type
 
+/** A numbered event that comes twice. */
+type Repeated = Extract<typeof BackgroundSchema.Type, { readonly _tag: "RepeatedEvents" }>
+
 /** What goes wrong with a stream: a fault of streams, or a reply of any form that is reset in its middle or holds nothing. */
-export type Mishap = StreamFault | { readonly _tag: "ResetDuringBody" | "EmptyChoices" }
+export type Mishap = StreamFault | Repeated | { readonly _tag: "ResetDuringBody" | "EmptyChoices" }
 
 export interface Materials {
   readonly frames: ReadonlyArray<Frame>
@@ -31,8 +34,8 @@ const cut = (how: "clean" | "reset"): ReadonlyArray<Step> =>
 
 /** The frames as they are written, with the pauses between those that hold content. */
 const paced = (frames: ReadonlyArray<Frame>, delay: number): ReadonlyArray<Step> =>
-  frames.flatMap(({ kind, text }, index) =>
-    delay > 0 && kind === "content" && frames[index - 1]?.kind === "content"
+  frames.flatMap(({ isMade, kind, text }, index) =>
+    delay > 0 && isMade !== true && kind === "content" && frames[index - 1]?.kind === "content"
       ? [wait(delay), write(text)]
       : [write(text)]
   )
@@ -44,9 +47,24 @@ const isContent = ({ kind }: Frame): boolean => kind === "content"
 const middle = (frames: ReadonlyArray<Frame>): number =>
   frames.filter(isStart).length + Math.ceil(frames.filter(isContent).length / 2)
 
-/** Whether the fault finds in these frames what it changes. What opens an array is not an event that could come twice. */
-export const applies = (fault: StreamFault, frames: ReadonlyArray<Frame>, framing: Framing | undefined): boolean =>
-  fault._tag !== "DuplicatedStart" || (framing !== "array" && frames.some(isStart))
+/**
+ * Whether the fault finds in these frames what it changes. What opens an array is not an event that could come twice, and
+ * only numbered events may come twice anywhere.
+ */
+export const applies = (
+  fault: StreamFault | Repeated,
+  frames: ReadonlyArray<Frame>,
+  framing: Framing | "numbered" | undefined
+): boolean => {
+  switch (fault._tag) {
+    case "DuplicatedStart":
+      return framing !== "array" && frames.some(isStart)
+    case "RepeatedEvents":
+      return framing === "numbered"
+    default:
+      return true
+  }
+}
 
 /** The stream under its fault, or right where there is none. */
 export const score = (materials: Materials, fault: Mishap | undefined, chance: Draw): ReadonlyArray<Step> => {
@@ -78,10 +96,15 @@ export const score = (materials: Materials, fault: Mishap | undefined, chance: D
     }
     case "DuplicatedStart":
       return [...play(frames.filter(isStart)), ...play(frames), clean]
+    case "RepeatedEvents":
+      return [...play(begun), ...begun.slice(-1).map(({ text }) => write(text)), ...play(others), clean]
     case "MissingTerminal":
       return [...play(frames.filter((frame) => isStart(frame) || isContent(frame))), clean]
     case "SlowTokens":
-      return [...paced(frames, Math.max(delay, waitMillis(fault.delay))), clean]
+      return [
+        ...paced(frames.map(({ kind, text }) => ({ kind, text })), Math.max(delay, waitMillis(fault.delay))),
+        clean
+      ]
     case "ByteChunks":
       return [
         ...play(frames).map((step) => step._tag === "Write" ? { ...step, pieces: "bytes" as const } : step),

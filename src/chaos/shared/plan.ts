@@ -9,6 +9,7 @@ export const serverStatuses = [500, 502, 503, 529] as const
 export const closes = ["clean", "reset"] as const
 export const errorTimes = ["first", "late"] as const
 export const errorKinds = ["overloaded", "server", "rate-limit"] as const
+export const repeats = ["one", "all"] as const
 
 const says = (allowed: string) => ({ message: () => ({ message: allowed, override: true }) })
 
@@ -30,9 +31,17 @@ const Class = Schema.Literal(...damageClasses).annotations(
 const Close = Schema.Literal(...closes).annotations(says("clean or reset"))
 const ErrorTime = Schema.Literal(...errorTimes).annotations(says("first or late"))
 const ErrorKind = Schema.Literal(...errorKinds).annotations(says("overloaded, server or rate-limit"))
+const Repeat = Schema.Literal(...repeats).annotations(says("one or all"))
 const Share = Schema.Number.pipe(Schema.between(0, 1)).annotations(says("a number from 0 to 1"))
 const Seed = Schema.Union(Schema.Int, Schema.String).annotations(says("a whole number or a text"))
 const some = <A, I>(item: Schema.Schema<A, I>) => Schema.optional(Schema.NonEmptyArray(item))
+
+const backgroundFaults = [
+  Schema.TaggedStruct("RepeatedEvents", { events: Repeat }),
+  Schema.TaggedStruct("TooOldToStream", {}),
+  Schema.TaggedStruct("ForgottenReply", {}),
+  Schema.TaggedStruct("NoRetention", {})
+] as const
 
 const streamFaults = [
   Schema.TaggedStruct("StallBeforeFirstToken", { duration: Schema.optional(DurationText) }),
@@ -45,6 +54,9 @@ const streamFaults = [
   Schema.TaggedStruct("ByteChunks", {}),
   Schema.TaggedStruct("MalformedChunk", {})
 ] as const
+
+/** What goes wrong with a reply that is kept while it is made, and only there. */
+export const BackgroundFault = Schema.Union(...backgroundFaults)
 
 /** What goes wrong in a stream, and only there. */
 export const StreamFault = Schema.Union(...streamFaults)
@@ -62,7 +74,8 @@ export const Fault = Schema.Union(
   Schema.TaggedStruct("EmptyChoices", {}),
   Schema.TaggedStruct("FinishLength", {}),
   Schema.TaggedStruct("DamagedToolCall", { class: Class }),
-  ...streamFaults
+  ...streamFaults,
+  ...backgroundFaults
 )
 
 const Stall = Schema.optional(Schema.Struct({ probability: Share, duration: Schema.optional(DurationText) }))
@@ -80,6 +93,14 @@ const StreamShares = Schema.Struct({
   malformedChunks: Schema.optional(Share)
 })
 
+/** Shares of the faults of replies that are kept. */
+const BackgroundShares = Schema.Struct({
+  repeatedEvents: Schema.optional(Schema.Struct({ probability: Share, events: some(Repeat) })),
+  tooOldToStream: Schema.optional(Share),
+  forgottenReplies: Schema.optional(Share),
+  noRetention: Schema.optional(Share)
+})
+
 const StormFields = Schema.Struct({
   seed: Seed,
   toolCalls: Schema.optional(Schema.Struct({ probability: Share, classes: some(Class) })),
@@ -95,7 +116,8 @@ const StormFields = Schema.Struct({
   nonJson: Schema.optional(Share),
   emptyChoices: Schema.optional(Share),
   finishLength: Schema.optional(Share),
-  streams: Schema.optional(StreamShares)
+  streams: Schema.optional(StreamShares),
+  background: Schema.optional(BackgroundShares)
 })
 
 /** The shares of a storm in the order in which they divide the line from 0 to 1. */
@@ -122,7 +144,11 @@ export const sharesOf = (
   [storm.streams?.missingTerminals ?? 0, "MissingTerminal"],
   [storm.streams?.slowTokens?.probability ?? 0, "SlowTokens"],
   [storm.streams?.byteChunks ?? 0, "ByteChunks"],
-  [storm.streams?.malformedChunks ?? 0, "MalformedChunk"]
+  [storm.streams?.malformedChunks ?? 0, "MalformedChunk"],
+  [storm.background?.repeatedEvents?.probability ?? 0, "RepeatedEvents"],
+  [storm.background?.tooOldToStream ?? 0, "TooOldToStream"],
+  [storm.background?.forgottenReplies ?? 0, "ForgottenReply"],
+  [storm.background?.noRetention ?? 0, "NoRetention"]
 ]
 
 const sumOf = (storm: typeof StormFields.Type) => sharesOf(storm).reduce((sum, [share]) => sum + share, 0)

@@ -198,8 +198,11 @@ const includeField = ({ request }: PreparedRequest, dialect: Dialect): Fields =>
 /** The body of one request. `providerOptions` come last and win. */
 export const encode = (model: string, prepared: PreparedRequest, dialect: Dialect): Fields => {
   const { kind, provider, request } = prepared
-  if (request.providerOptions?.["background"] === true) {
-    throw new TypeError("background: true asks for a reply that is not finished; leave it out")
+  if (kind !== "background" && request.providerOptions?.["background"] === true) {
+    throw new TypeError(
+      "background: true asks for a reply that is not finished; leave it out, and ask by resumable, or by a policy " +
+        "whose stream goes on with a reply that broke (onBreak: \"resume\")"
+    )
   }
   return {
     ...definedFields({
@@ -218,6 +221,7 @@ export const encode = (model: string, prepared: PreparedRequest, dialect: Dialec
     ...request.providerOptions,
     ...textField(prepared),
     ...includeField(prepared, dialect),
-    ...(kind === "stream" ? { stream: true } : {})
+    ...(kind === "generate" ? {} : { stream: true }),
+    ...(kind === "background" ? { background: true } : {})
   }
 }

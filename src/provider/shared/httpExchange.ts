@@ -28,11 +28,13 @@ export interface Who {
 }
 
 export interface Outgoing extends requestRegion.Settings {
+  /** Default: `"POST"`. */
+  readonly method?: "GET" | undefined
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body: string
+  /** JSON text; absent where the address says it all. */
+  readonly body: string | undefined
   readonly maxBodyBytes: number
 }
 
@@ -62,9 +64,11 @@ const unsentCodes = new Set([
   "ERR_TLS_CERT_ALTNAME_INVALID"
 ])
 
-/** The header of that name, whatever its case. */
-export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined =>
-  Object.hasOwn(headers, name) ? headers[name] : undefined
+/** The header of that name, in lower case. A client without types may hand over what is no text. */
+export const header = (headers: { readonly [name: string]: string }, name: string): string | undefined => {
+  const value: unknown = Object.hasOwn(headers, name) ? headers[name] : undefined
+  return typeof value === "string" ? value : undefined
+}
 
 /** The id to quote to the provider's support. */
 export const requestIdOf = (headers: { readonly [name: string]: string }): string | undefined => {
@@ -203,6 +207,11 @@ const redirected = ({ headers, status }: Head, who: Who): ModelError.ModelError 
 
 const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
 
+const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.HttpClientRequest => {
+  const request = HttpClientRequest.setHeaders(HttpClientRequest.make(method ?? "POST")(url), headers)
+  return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+}
+
 /** A client whose requests are aborted when the scope is closed. */
 export type Client = HttpClient.HttpClient.With<HttpClientError.HttpClientError, Scope.Scope>
 
@@ -248,10 +257,7 @@ const send = (
   abort: requestRegion.Abort
 ): Effect.Effect<Reply, ModelError.ModelError, Scope.Scope> => {
   const { headers, url } = outgoing
-  const request = HttpClientRequest.post(url).pipe(
-    HttpClientRequest.bodyText(outgoing.body, "application/json"),
-    HttpClientRequest.setHeaders(headers)
-  )
+  const request = requestOf(outgoing)
   return keepAlive.send(
     headers["idempotency-key"],
     (resends) =>
@@ -407,7 +413,7 @@ const recognised = (
   })
 
 /**
- * Sends a POST and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
+ * Sends the request and gives its reply as soon as the head has come. Closing the scope aborts the request, read or not, so an
  * interrupted reader leaves no socket behind.
  */
 export const open = (

@@ -8,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { type CauseInfo, describeCause } from "../../internal/redact.ts"
@@ -23,8 +24,6 @@ import * as ownSecrets from "./ownSecrets.ts"
 import * as preparedRequest from "./preparedRequest.ts"
 import { fromStream, mapped, toStream } from "./pull.ts"
 
-export type { Kind } from "./preparedRequest.ts"
-
 /** A request that would only be refused by the API. */
 export interface Fault {
   readonly param: string
@@ -34,7 +33,7 @@ export interface Fault {
 /** How one provider is spoken to. */
 export interface Protocol<S> {
   /** Where a request goes. */
-  readonly url: (kind: preparedRequest.Kind) => string
+  readonly url: (kind: Exclude<preparedRequest.Kind, "background">) => string
   /** The API as a sentence names it, and the options it has no place for (see `preparedRequest.ts`). */
   readonly api: string
   readonly lacks: ReadonlyArray<preparedRequest.Lacking>
@@ -54,6 +53,29 @@ export interface Protocol<S> {
     now: DateTime.Utc
   ) => Either.Either<Response, ModelError.ModelError>
   readonly decoder: (facts: decode.Facts, request: LanguageModel.Request) => decode.Decoder<S>
+  /** Where the provider keeps a reply while it is made: how one whose stream broke is gone on with. */
+  readonly keeps?:
+    | ((
+      exchange: KeptExchange,
+      request: LanguageModel.Request
+    ) => Effect.Effect<LanguageModel.Resumable<ModelError.ModelError>, ModelError.ModelError>)
+    | undefined
+}
+
+/** A reply of which the head has come: as events, or read. */
+export type Answer = httpExchange.Recognised & {
+  readonly status: number
+  readonly headers: httpExchange.Incoming["headers"]
+  /** Adds to a `Start` what the headers and the request tell. */
+  readonly withHead: (part: StreamPart.StreamPart) => StreamPart.StreamPart
+}
+
+/** One request whose reply the provider keeps, and the exchanges about it. */
+export interface KeptExchange {
+  readonly who: httpExchange.Who
+  readonly limits: Pick<Settings, "maxBodyBytes" | "maxEventBytes" | "maxToolCalls">
+  readonly sent: httpExchange.Outgoing
+  readonly ask: (outgoing: httpExchange.Outgoing) => Effect.Effect<Answer, ModelError.ModelError, Scope.Scope>
 }
 
 /** Options that work. */
@@ -203,9 +225,9 @@ export const make = <S>(
           dialects,
           restoreCall,
           sent: {
-            url: protocol.url(kind),
+            url: protocol.url(kind === "background" ? "stream" : kind),
             headers: {
-              accept: kind === "stream" ? "text/event-stream" : "application/json",
+              accept: kind === "generate" ? "application/json" : "text/event-stream",
               "idempotency-key": idempotencyKey,
               ...settings.headers
             },
@@ -296,18 +318,44 @@ export const make = <S>(
     ) =>
       Effect.gen(function*() {
         const opened = yield* httpExchange.open(client, sent, who)
-        const inOnePiece = (incoming: httpExchange.Incoming) =>
-          Effect.flatMap(
-            read(incoming, dialects),
-            (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
-          )
-        if (!isGood(opened.status) || isEmpty(opened)) return yield* Effect.flatMap(opened.whole, inOnePiece)
-        if (!isWhole(opened.headers)) return yield* eventParts(opened, opened.bytes, request, dialects)
-        const body = yield* opened.byFirstBytes
+        const body = yield* recognised(opened)
         return yield* body._tag === "Events"
           ? eventParts(opened, body.bytes, request, dialects)
-          : inOnePiece(body.incoming)
+          : Effect.flatMap(
+            read(body.incoming, dialects),
+            (whole) => fromStream(Stream.fromIterable(StreamPart.fromResponse(whole)))
+          )
       })
+
+    /** A reply to a request for events: as events, or read where it is none of them. */
+    const recognised = (
+      opened: httpExchange.Opened
+    ): Effect.Effect<httpExchange.Recognised, ModelError.ModelError, Scope.Scope> =>
+      !isGood(opened.status) || isEmpty(opened)
+        ? Effect.map(opened.whole, (incoming) => ({ _tag: "Whole", incoming }))
+        : isWhole(opened.headers)
+        ? opened.byFirstBytes
+        : Effect.succeed({ _tag: "Events", bytes: opened.bytes })
+
+    const ask = (dialects: Dialects | undefined): KeptExchange["ask"] => (sent) =>
+      Effect.gen(function*() {
+        const opened = yield* httpExchange.open(client, sent, who)
+        const { headers, status } = opened
+        const head = beside(limitsOf(headers, yield* DateTime.now), dialects)
+        return { ...(yield* recognised(opened)), status, headers, withHead: (part) => started(part, head) }
+      })
+
+    const resumable = (keeps: NonNullable<Protocol<S>["keeps"]>) => (request: LanguageModel.Request) =>
+      Effect.gen(function*() {
+        const { dialects, restoreCall, sent } = yield* outgoing(request, "background")
+        const reply = yield* keeps({ who, limits: settings, sent, ask: ask(dialects) }, request)
+        const own = (parts: Stream.Stream<StreamPart.StreamPart, ModelError.ModelError>) =>
+          Stream.mapError(
+            restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall)),
+            told(request)
+          )
+        return { parts: own(reply.parts), resume: own(reply.resume), cancel: reply.cancel }
+      }).pipe(Effect.mapError(told(request)))
 
     const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
       namingTool(request)(error)
@@ -315,7 +363,10 @@ export const make = <S>(
     return LanguageModel.make({
       name: model,
       provider,
-      capabilities: settings.capabilities,
+      capabilities: protocol.keeps === undefined
+        ? settings.capabilities
+        : { ...settings.capabilities, resume: { ...settings.capabilities?.resume, vendor: true } },
+      resumable: protocol.keeps === undefined ? undefined : resumable(protocol.keeps),
       generate: (request) => Effect.mapError(generated(request), told(request)),
       stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
       check: (request) => {

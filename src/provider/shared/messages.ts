@@ -80,7 +80,7 @@ const notJson = (facts: sse.Facts, data: string, cause: unknown): Parsed => ({
 })
 
 /** `{}` and `{"type":"ping"}`: heartbeats that are JSON. */
-const isHeartbeat = (json: unknown): boolean => {
+export const isHeartbeat = (json: unknown): boolean => {
   if (!isRecord(json)) return false
   const type = json["type"] ?? json["event"] ?? json["object"]
   return typeof type === "string" && type.length < 12 && heartbeatName.test(type) ||
@@ -101,7 +101,8 @@ const judged = (
     headers: facts.headers
   })
   if (Option.isSome(error)) return [{ error: error.value }]
-  return isHeartbeat(json) ? [] : [{ event: event.event, json, text, raw: event.raw === true }]
+  if (facts.heartbeats !== "read" && isHeartbeat(json)) return []
+  return [{ event: event.event, json, text, raw: event.raw === true }]
 }
 
 /** The messages of an event. */

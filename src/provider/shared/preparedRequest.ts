@@ -13,8 +13,8 @@ import type * as Toolkit from "../../model/Toolkit.ts"
 import { type IdRule, portable } from "./portableHistory.ts"
 import * as schemaFloor from "./schemaFloor.ts"
 
-/** Whether the reply is wanted whole or as it comes. */
-export type Kind = "generate" | "stream"
+/** Whether the reply is wanted whole, as it comes, or as it comes and kept meanwhile, so that it can be gone on with. */
+export type Kind = "generate" | "stream" | "background"
 
 type JsonSchema = { readonly [keyword: string]: unknown }
 

@@ -18,6 +18,8 @@ export interface Facts {
   readonly status?: number | undefined
   /** The headers of the reply, for what they say of an error inside it. */
   readonly headers?: { readonly [name: string]: string } | undefined
+  /** Whether the decoder reads heartbeats that are JSON, too: they may be numbered like all events. */
+  readonly heartbeats?: "read" | undefined
 }
 
 /** The fields of {@link Facts} as the errors take them: without those that are absent. */

@@ -1,7 +1,9 @@
 /**
- * OpenAI's Responses API as a server speaks it: `POST /v1/responses`, whole and as a stream.
+ * OpenAI's Responses API as a server speaks it: `POST /v1/responses`, whole and as a stream, and what is asked about a response
+ * that is made in the background: `GET /v1/responses/{id}`, the same with `stream=true&starting_after=N`, and
+ * `POST /v1/responses/{id}/cancel`.
  *
- * Nothing is kept: a request with `previous_response_id` is told that there is no such response. A wait is told in all forms
+ * Nothing else is kept: a request with `previous_response_id` is told that there is no such response. A wait is told in all forms
  * that chat completions know, as both come from one gateway.
  */
 import { hex } from "../../../internal/seeded.ts"
@@ -9,12 +11,22 @@ import { wireError } from "../openAi/checks.ts"
 import { failure as chatFailure, json, refusal } from "../openAi/failures.ts"
 import { fragments, pieces } from "../openAiChat/protocol.ts"
 import { namedEvent } from "../parts.ts"
-import type { Completion, Failure, Frame, ModelRequest, Protocol, Reply } from "../protocol.ts"
+import type {
+  Completion,
+  Failure,
+  Frame,
+  Keeping,
+  KeptFailure,
+  KeptRoute,
+  ModelRequest,
+  Protocol,
+  Reply
+} from "../protocol.ts"
 import { read } from "./read.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
-type Status = "in_progress" | "completed" | "incomplete" | "failed"
+type Status = "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "cancelled"
 
 /** One thing that the model put out, in its three stages. */
 interface Item {
@@ -53,7 +65,7 @@ const responseObject = (
   object: "response",
   created_at: said.created,
   status,
-  background: false,
+  background: request.background !== undefined,
   completed_at: status === "completed" ? said.created : null,
   error: more.error ?? null,
   frequency_penalty: 0,
@@ -70,8 +82,8 @@ const responseObject = (
   prompt_cache_retention: null,
   reasoning: { effort: null, summary: null },
   safety_identifier: null,
-  service_tier: status === "in_progress" ? "auto" : "default",
-  store: false,
+  service_tier: status === "in_progress" || status === "queued" ? "auto" : "default",
+  store: request.background?.store ?? false,
   temperature: 1,
   text: { format: { type: "text" }, verbosity: "medium" },
   tool_choice: toolChoiceOf(request),
@@ -176,7 +188,13 @@ const frames = (said: Completion, request: ModelRequest): ReadonlyArray<Frame> =
   }
   const items = itemsOf(said)
   const begun = responseObject(said, request, "in_progress")
-  add("start", "response.created", { response: begun })
+  if (request.background === undefined) {
+    add("start", "response.created", { response: begun })
+  } else {
+    const queued = responseObject(said, request, "queued")
+    add("start", "response.created", { response: queued })
+    add("start", "response.queued", { response: queued })
+  }
   add("start", "response.in_progress", { response: begun })
   items.forEach((item, at) => {
     const position = { output_index: at }
@@ -233,16 +251,62 @@ const streamErrors = (
   }
 })
 
-/** An error is told twice: by itself, and as the end of the response. Both count on from any place in the stream. */
+/**
+ * An error is told twice: by itself, and as the end of the response. Both count on from any place in the stream. A response in
+ * the background goes on, so there only the stream ends.
+ */
 const errorFrame: Protocol["errorFrame"] = (kind, said, request) => {
   const error = streamErrors(said)[kind]
   const number = frames(said, request).length
+  const alone = namedEvent("error", JSON.stringify({ type: "error", sequence_number: number, error }))
+  if (request.background !== undefined) return alone
   const response = responseObject(said, request, "failed", { error: { code: error.code, message: error.message } })
-  return namedEvent("error", JSON.stringify({ type: "error", sequence_number: number, error })) +
+  return alone +
     namedEvent(
       "response.failed",
       JSON.stringify({ type: "response.failed", sequence_number: number + 1, response })
     )
+}
+
+const keptPath = /^\/v1\/responses\/([^/]+)(\/cancel)?$/
+
+const keptRoute = (method: string, path: string, query: URLSearchParams): KeptRoute | undefined => {
+  const [, id, cancel] = keptPath.exec(path) ?? []
+  if (id === undefined) return undefined
+  if (cancel !== undefined) return method === "POST" ? { id, action: { _tag: "Cancel" } } : undefined
+  if (method !== "GET") return undefined
+  const after = Number(query.get("starting_after") ?? -1)
+  return query.get("stream") === "true"
+    ? { id, action: { _tag: "Stream", after: Number.isSafeInteger(after) ? after : -1 } }
+    : { id, action: { _tag: "Look" } }
+}
+
+/** The words for a response that is too old are OpenAI's own; those for one that is gone are its imitators'. */
+const keptFailure = (failed: KeptFailure): Reply => {
+  switch (failed._tag) {
+    case "Unknown":
+      return refusal(wireError(404, `Response with id '${failed.id}' not found.`))
+    case "TooOld":
+      return refusal(
+        wireError(400, "This response can no longer be streamed because it is more than 5 minutes old")
+      )
+    case "NotStreamed":
+      return refusal(wireError(400, "This response was not created with stream=true, so it cannot be streamed"))
+    case "NoRetention":
+      return refusal(
+        wireError(400, "Background responses cannot be used for this organization due to Zero Data Retention.")
+      )
+  }
+}
+
+const keeping: Keeping = {
+  route: keptRoute,
+  idOf: (said) => `resp_${said.id}`,
+  look: (said, request, status) =>
+    status === "completed"
+      ? reply(said, request)
+      : json(200, responseObject(said, request, status)),
+  failure: keptFailure
 }
 
 /** OpenAI's Responses API. */
@@ -264,5 +328,6 @@ export const responses: Protocol = {
     namedEvent(
       "response.output_text.delta",
       `{"type":"response.output_text.delta","sequence_number":4,"item_id":"msg_${said.id}","output_index":0,"delta":`
-    )
+    ),
+  keeping
 }

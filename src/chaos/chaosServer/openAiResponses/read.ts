@@ -193,11 +193,9 @@ const readBody = (text: string): ModelRequest => {
   numberIn(body, "frequency_penalty", "decimal", -2, 2)
   numberIn(body, "presence_penalty", "decimal", -2, 2)
   const maxTokens = numberIn(body, "max_output_tokens", "integer", 16, 1e9)
-  optional(body, "store", "boolean")
+  const store = optional(body, "store", "boolean") !== false
   optional(body, "reasoning", "object")
-  if (optional(body, "background", "boolean") === true) {
-    refuse("This server runs nothing in the background: leave 'background' out or set it to false.", "background")
-  }
+  const isBackground = optional(body, "background", "boolean") === true
   return {
     model: model === "" ? refuseMissing("model") : model,
     messages: typeof instructions === "string" && instructions !== ""
@@ -209,7 +207,8 @@ const readBody = (text: string): ModelRequest => {
     maxTokens,
     stream: optional(body, "stream", "boolean") === true,
     includeUsage: true,
-    output: readOutput(body, text)
+    output: readOutput(body, text),
+    background: isBackground ? { store } : undefined
   }
 }
 
