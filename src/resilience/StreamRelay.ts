@@ -23,8 +23,8 @@
  * const program = Effect.gen(function*() {
  *   const relay = yield* StreamRelay.make()
  *   yield* StreamRelay.begin(relay, "chat-7", parts)
- *   // The client saw the first event, lost its connection, and comes back.
- *   const events = yield* StreamRelay.events(relay, "chat-7", { lastEventId: "1/1" })
+ *   // For a client that comes back: { lastEventId: "1/1" }, from its header.
+ *   const events = yield* StreamRelay.events(relay, "chat-7")
  *   yield* Stream.runForEach(events, (text) => Effect.sync(() => console.log(text)))
  * })
  *

@@ -3,16 +3,19 @@ import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Supervisor from "effect/Supervisor"
 import * as TestClock from "effect/TestClock"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Usage from "../../src/model/Usage.ts"
 import * as StreamRelay from "../../src/resilience/StreamRelay.ts"
+import { runs } from "../runs.ts"
 
 const finish = StreamPart.finish({ reason: "stop", usage: Usage.zero })
 const text = StreamPart.textDelta
@@ -103,6 +106,60 @@ describe("StreamRelay", () => {
       // After the end, too, while the reply lingers.
       expect(textsOf(yield* read(relay, "chat"))).toEqual(["one ", "two ", "three ", "four"])
       expect(yield* read(relay, "chat", "1/5")).toEqual([])
+    }))
+
+  it.scoped("gives a client that is cut any number of times, anywhere, every event once and in order", () =>
+    Effect.gen(function*() {
+      const relay = yield* StreamRelay.make({ linger: "1 hour" })
+      const scripts = FastCheck.sample(FastCheck.array(FastCheck.constantFrom("part", "part", "cut", "away")), {
+        numRuns: runs(30, 300),
+        seed: 9
+      })
+      for (const [at, script] of scripts.entries()) {
+        const { say, stream } = yield* dictated
+        yield* StreamRelay.begin(relay, `${at}`, stream)
+        const seen: Array<Received> = []
+        let client = yield* connect(relay, `${at}`)
+        const cut = Effect.suspend(() => {
+          seen.push(...client.events())
+          return Fiber.interrupt(client.fiber)
+        })
+        let said = 0
+        const sayNext = Effect.suspend(() => say(text(`${said++}`)))
+        for (const step of script) {
+          if (step !== "part") yield* cut
+          if (step !== "cut") yield* sayNext
+          if (step !== "part") client = yield* connect(relay, `${at}`, seen.at(-1)?.id)
+        }
+        yield* say(finish)
+        yield* Fiber.join(client.fiber)
+        seen.push(...client.events())
+        expect(textsOf(seen)).toEqual(Array.from({ length: said }, (_, i) => `${i}`))
+        expect(seen.map(({ id }) => id)).toEqual(seen.map((_, i) => `1/${i + 1}`))
+      }
+    }))
+
+  it.scoped("leaves no fiber of thousands of connections", () =>
+    Effect.gen(function*() {
+      const connections = runs(300, 3_000)
+      const supervisor = yield* Supervisor.track
+      const fibers = Effect.map(Effect.zipRight(TestClock.adjust(0), supervisor.value), (all) => all.length)
+      const relay = yield* StreamRelay.make({ linger: "1 second" })
+      const { say, stream } = yield* dictated
+      yield* Effect.supervised(StreamRelay.begin(relay, "chat", stream), supervisor)
+      const before = yield* fibers
+      const connection = Effect.flatMap(StreamRelay.events(relay, "chat"), Stream.runDrain)
+      for (let i = 0; i < connections; i++) {
+        const client = yield* Effect.supervised(Effect.fork(connection), supervisor)
+        if (i % 2 === 0) yield* Effect.yieldNow()
+        yield* Fiber.interrupt(client)
+      }
+      expect(relay.replies.get("chat")?.readers).toBe(0)
+      // What generates the reply, and what ends it when nobody comes any more.
+      expect(yield* fibers).toBe(before)
+      yield* say(finish)
+      yield* TestClock.adjust("1 second")
+      expect([relay.replies.size, yield* fibers]).toEqual([0, 0])
     }))
 
   it.scoped("begins a reply once, however often it is asked for, and gives it to many", () =>
