@@ -25,7 +25,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
- * import * as Stream from "effect/Stream"
+ * import type * as Stream from "effect/Stream"
  * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
  * import * as Pipeline from "effect-llm-resilience/policy/Pipeline"
  * import * as ResilientStream from "effect-llm-resilience/resilience/ResilientStream"
@@ -44,7 +44,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { Truncated } from "../error/ModelError.ts"
 import type { StreamBroken } from "../error/PolicyError.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
@@ -74,14 +74,11 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
   pipeline: Pipeline.Pipeline
 ): (request: LanguageModel.Request) => Stream.Stream<StreamPart.StreamPart, Failure<E>> =>
 (given) =>
-  Stream.unwrapScoped(Effect.flatMap(LanguageModel.withIdempotencyKey(given), (request) => {
-    const run = new Run<E>({
-      model,
-      request,
-      pipeline,
-      policy: Pipeline.policies(pipeline).stream,
-      cost: costOf(pipeline, request),
-      learn: (limits) => learn(pipeline, limits)
-    })
-    return run.parts
-  }))
+  Run.stream(Effect.map(LanguageModel.withIdempotencyKey(given), (request) => ({
+    model,
+    request,
+    pipeline,
+    policy: Pipeline.policies(pipeline).stream,
+    cost: costOf(pipeline, request),
+    learn: (limits) => learn(pipeline, limits)
+  })))

@@ -256,7 +256,9 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   /** `wake` is called when the deadline moves nearer, or gets a moment after it had none. */
   watch(wake: () => void): void {
     this.relook = wake
-    if (this.isAnswering && this.at === Infinity) this.call.sleep(this, wake)
+    const { idle, liveness } = this.limits
+    const isLimited = this.total !== undefined || idle !== undefined || liveness !== undefined
+    if (isLimited && this.isAnswering && this.at === Infinity) this.call.sleep(this, wake)
   }
 
   /** The attempt is over. */

@@ -3,12 +3,13 @@
  * consumer before the first content, so until then it may fail without a trace. It reads one chunk ahead and acts on what
  * it read when the consumer asks: all that follows a failure happens while somebody waits for it.
  */
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Truncated } from "../../error/ModelError.ts"
@@ -78,7 +79,7 @@ export class Attempt<E> {
   /** What makes them parts of that reply, where another request continues it. */
   readonly continued: ContinuedParts | undefined
   private readonly scope: Scope.CloseableScope
-  private pull: Effect.Effect<Chunk.Chunk<StreamPart.StreamPart>, Option.Option<E>> = Effect.never
+  private pull: Effect.Effect<Either.Either<Parts, unknown>, E> = Effect.never
   /** Reads on: made once, for all chunks. */
   private next: Effect.Effect<Ending, E | Truncated> = Effect.never
   /** What has come and is held back; `undefined` once the consumer gets what comes. */
@@ -116,11 +117,12 @@ export class Attempt<E> {
   }
 
   run(stream: Stream.Stream<StreamPart.StreamPart, E>): Effect.Effect<Ending, E | Truncated> {
-    return Effect.flatMap(Scope.extend(Stream.toPull(stream), this.scope), (pull) => {
+    // `Stream.toPull` wraps each pull in two more effects.
+    return Effect.flatMap(Scope.extend(Channel.toPull(Stream.toChannel(stream)), this.scope), (pull) => {
       this.pull = pull
       this.next = Effect.matchEffect(pull, {
-        onFailure: (end) => this.onEnd(end),
-        onSuccess: (chunk) => this.onChunk(chunk)
+        onFailure: (error) => this.failWith(error),
+        onSuccess: (pulled) => Either.isRight(pulled) ? this.onChunk(pulled.right) : this.failWith(this.cut())
       })
       return this.next
     })
@@ -133,8 +135,8 @@ export class Attempt<E> {
       : this.take(chunk)
   }
 
-  private onEnd(end: Option.Option<E>): Effect.Effect<never, E | Truncated> {
-    const failed = Effect.fail(Option.isSome(end) ? end.value : this.cut())
+  private failWith(error: E | Truncated): Effect.Effect<never, E | Truncated> {
+    const failed = Effect.fail(error)
     return this.held === undefined && !this.reader.isAsked() ? Effect.zipRight(this.reader.asked(), failed) : failed
   }
 
@@ -233,7 +235,7 @@ export class Attempt<E> {
     this.signals.whole()
     const end: Effect.Effect<void> = Effect.matchCauseEffect(this.pull, {
       onFailure: () => Effect.void,
-      onSuccess: () => end
+      onSuccess: (pulled) => Either.isRight(pulled) ? end : Effect.void
     })
     return Effect.zipRight(
       Effect.timeoutOption(Effect.disconnect(end), longestLinger),

@@ -75,12 +75,14 @@ const cancel = ({ cancel }: LanguageModel.Resumable<unknown>): Effect.Effect<voi
 /** What a run of the consumer's channel gets: parts, or nothing at the end. */
 type Taken = Parts | undefined
 
-const channelOf = <E>(ask: Effect.Effect<Taken, E>): Channel.Channel<Parts, unknown, E, unknown, void, unknown> => {
-  const next: Channel.Channel<Parts, unknown, E, unknown, void, unknown> = Channel.flatMap(
-    Channel.fromEffect(ask),
-    (parts) => parts === undefined ? Channel.void : Channel.flatMap(Channel.write(parts), () => next)
-  )
-  return next
+type Out<E> = Channel.Channel<Parts, unknown, E, unknown, void, unknown>
+
+const channelOf = <E>(ask: Effect.Effect<Taken, E>): Out<E> => {
+  const asking = Channel.fromEffect(ask)
+  const send = (parts: Taken): Out<E> =>
+    parts === undefined ? Channel.void : Channel.flatMap(Channel.write(parts), next)
+  const next = (): Out<E> => Channel.flatMap(asking, send)
+  return next()
 }
 
 const done: Effect.Effect<undefined> = Effect.succeed(undefined)
@@ -91,8 +93,9 @@ const keptBy = (policy: StreamPolicy.Settings | undefined): number =>
 
 export class Run<E> implements Reader<E> {
   private readonly settings: Settings<E>
-  private readonly handover = new Handover<Taken, Failure<E>>()
+  private readonly handover = new Handover<Parts, Failure<E>>()
   private readonly received: ReceivedReply
+  private channel: Out<Failure<E>> = Channel.void
   private fiber: Fiber.RuntimeFiber<Ending, E | Pipeline.AnyRefusal | Truncated> | undefined = undefined
   /** How it goes on once the pipeline is done; the end of all is `undefined`. */
   private afterwards: Effect.Effect<Taken, Failure<E>> | undefined = undefined
@@ -136,23 +139,35 @@ export class Run<E> implements Reader<E> {
 
   // What the consumer runs.
 
-  /** The parts, from the first request on. What is held is let go when the scope closes. */
-  readonly parts: Effect.Effect<Stream.Stream<StreamPart.StreamPart, Failure<E>>, never, Scope.Scope> = Effect.suspend(
-    () => {
-      const work = Effect.interruptible(this.work())
-      const begin = Effect.map(Effect.forkDaemon(work), (fiber) => {
-        this.fiber = fiber
-        fiber.addObserver((exit) => this.end(exit))
-        const ask = this.ask(fiber)
-        return Stream.fromChannel(channelOf(ask))
-      })
-      return Effect.acquireRelease(begin, () => this.leave())
-    }
-  )
+  /**
+   * The parts, from the first request on; when nobody reads them any more, all is let go. One channel stands between the
+   * reader and its consumer, because each one inside another costs several microseconds a chunk.
+   */
+  static readonly stream = <E>(
+    settings: Effect.Effect<Settings<E>>
+  ): Stream.Stream<StreamPart.StreamPart, Failure<E>> =>
+    Stream.fromChannel(
+      Channel.acquireUseRelease(
+        Effect.flatMap(settings, (made) => new Run(made).begin()),
+        (run): Out<Failure<E>> => run.channel,
+        (run) => run.leave()
+      )
+    )
+
+  private begin(): Effect.Effect<this> {
+    return Effect.map(Effect.forkDaemon(Effect.interruptible(this.work())), (fiber) => {
+      this.fiber = fiber
+      this.channel = channelOf(this.ask(fiber))
+      fiber.addObserver((exit) => this.end(exit))
+      return this
+    })
+  }
 
   private ask(fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<Taken, Failure<E>> {
-    const asked = this.handover.take(fiber.id(), () => this.signals?.asked())
-    return Effect.suspend(() => this.afterwards ?? asked)
+    return this.handover.take(fiber.id(), () => {
+      if (this.afterwards === undefined) this.signals?.asked()
+      return this.afterwards
+    })
   }
 
   /** The consumer has all it wants. */
@@ -314,7 +329,7 @@ export class Run<E> implements Reader<E> {
   give(parts: Parts): void {
     this.note(parts)
     this.signals?.unasked()
-    this.handover.give(Effect.succeed(parts))
+    this.handover.give(parts)
   }
 
   private note(parts: Parts): void {
@@ -358,7 +373,7 @@ export class Run<E> implements Reader<E> {
   private endWith(parts: Parts): void {
     if (this.handover.isAsked) {
       this.afterwards = done
-      return this.handover.give(Effect.succeed(parts))
+      return this.handover.give(parts)
     }
     this.afterwards = Effect.sync(() => {
       this.afterwards = done
@@ -368,6 +383,6 @@ export class Run<E> implements Reader<E> {
 
   private failWith(failed: Effect.Effect<never, Failure<E>>): void {
     this.afterwards = failed
-    this.handover.give(failed)
+    this.handover.goOn(failed)
   }
 }
