@@ -262,6 +262,15 @@ const provider = vendor.provider<Options, State>({
  * `InvalidRequest` before anything is sent, which names tool, place and the way out. Calls stay in the conversation as they
  * were written, each with its dialect.
  *
+ * Where the server makes replies in the background (see `background` of {@link Options}), `resumable` asks for one. Its `resume`
+ * goes on behind the last event that was read; events that come again are skipped, and a missing one is a
+ * `MalformedResponse`. A reply too old to be streamed (five minutes at OpenAI) is polled until it is finished, at most for an
+ * hour, and its rest comes in one go. `ResumeExpired` is told where the provider has it no more, where it failed or was
+ * cancelled there, where its stream broke before its id was known, and where it does not fit what was delivered. An account or
+ * server that refuses such replies is `UnsupportedFeature` with the feature `"background responses"`, before anything is
+ * paid; for ten minutes `resumable` then fails so at once, as it does for `providerOptions: { background: false }`. Ask for an
+ * ordinary `stream` then. `cancel` takes 5 seconds at most.
+ *
  * `providerOptions` win over everything, but `text` is merged into it and `include` is added to.
  *
  * Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.

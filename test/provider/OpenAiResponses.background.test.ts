@@ -136,7 +136,9 @@ describe("OpenAiResponses, a background response", () => {
           headers: { accept: "text/event-stream", authorization: `Bearer ${key}` },
           body: undefined
         })
-        expect(sent[1]?.headers).not.toHaveProperty("idempotency-key")
+        const [key1, key2] = sent.map(({ headers }) => headers["idempotency-key"])
+        expect(key2).toMatch(/^[0-9a-f]{32}$/)
+        expect(key2).not.toBe(key1)
       }))
 
     for (let last = 0; last < story.length - 1; last++) {

@@ -15,10 +15,11 @@ import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
+import { freshIdempotencyKey } from "../../model/LanguageModel.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as decode from "../shared/decode.ts"
-import type { Incoming, Outgoing } from "../shared/httpExchange.ts"
+import type { Incoming } from "../shared/httpExchange.ts"
 import { requestIdOf } from "../shared/httpExchange.ts"
 import type { Answer, KeptExchange, Protocol } from "../shared/httpModel.ts"
 import { factsIn, nonBlank, parse } from "../shared/jsonBody.ts"
@@ -98,14 +99,11 @@ class Background {
   private readonly reading: Reading
   private readonly exchange: KeptExchange
   private readonly url: string
-  private readonly headers: Outgoing["headers"]
 
   constructor(exchange: KeptExchange, url: string) {
     this.exchange = exchange
     this.url = url
     this.reading = new Reading(exchange.limits)
-    const { "idempotency-key": _key, ...headers } = exchange.sent.headers
-    this.headers = headers
   }
 
   /** The request itself, run once. */
@@ -135,8 +133,7 @@ class Background {
       const { isOver, lost, state } = this.reading
       if (isOver || lost !== undefined || state.id === undefined || !idPattern.test(state.id)) return Effect.void
       this.reading.lost = "it was cancelled"
-      const outgoing = { ...this.request("/cancel", {}, "application/json"), method: undefined }
-      return Effect.scoped(this.exchange.ask(outgoing)).pipe(
+      return Effect.scoped(this.asked(undefined, "/cancel", {}, "application/json")).pipe(
         Effect.disconnect,
         // It is run where a stream is given up, which cannot be interrupted; its own limit has to be able to.
         Effect.interruptible,
@@ -147,16 +144,26 @@ class Background {
     })
   }
 
-  private request(path: string, query: { readonly [name: string]: string }, accept: string) {
+  /**
+   * A question about the reply. It has a key of its own, as all requests have: one that meets a connection which the server
+   * has just closed is then sent once more.
+   */
+  private asked(
+    method: "GET" | undefined,
+    path: string,
+    query: { readonly [name: string]: string },
+    accept: string
+  ): Effect.Effect<Answer, Failure, Scope.Scope> {
     const { sent } = this.exchange
-    const id = encodeURIComponent(this.reading.state.id ?? "")
-    return {
-      ...sent,
-      method: "GET",
-      url: endpoint(this.url, `/${id}${path}`, query),
-      headers: { ...this.headers, accept },
-      body: undefined
-    } as const
+    const url = endpoint(this.url, `/${encodeURIComponent(this.reading.state.id ?? "")}${path}`, query)
+    return Effect.flatMap(freshIdempotencyKey, (key) =>
+      this.exchange.ask({
+        ...sent,
+        method,
+        url,
+        headers: { ...sent.headers, accept, "idempotency-key": key },
+        body: undefined
+      }))
   }
 
   /** A stream of its own scope, whose errors know what was received before this connection. */
@@ -221,7 +228,7 @@ class Background {
     const { last } = this.reading.state
     // Without a number to start after, a server streams all of it.
     const query = last < 0 ? { stream: "true" } : { stream: "true", starting_after: String(last) }
-    return Effect.flatMap(this.exchange.ask(this.request("", query, "text/event-stream")), (answer): Opening => {
+    return Effect.flatMap(this.asked("GET", "", query, "text/event-stream"), (answer): Opening => {
       if (answer._tag === "Events") return this.eventsOf(answer, true)
       return refusesStream.has(answer.status) ? this.polled : this.whole(answer, answer.incoming)
     })
@@ -252,7 +259,7 @@ class Background {
 
   private get poll(): Effect.Effect<Response, Failure> {
     return Effect.scoped(Effect.flatMap(
-      this.exchange.ask(this.request("", {}, "application/json")),
+      this.asked("GET", "", {}, "application/json"),
       (answer): Effect.Effect<Response, Failure> =>
         answer._tag === "Events"
           ? Effect.fail(

@@ -153,7 +153,7 @@ export const rest = <S>(
     for (const { event, text } of unread) {
       const step = inner.step(reply, { event: undefined, json: event, text, raw: false })
       reply = step.state
-      parts.push(...step.parts)
+      for (const part of step.parts) parts.push(part)
       if (step.error !== undefined) return { state: { ...state, reply }, parts, error: step.error }
     }
     return { state: { ...state, reply }, parts, error: undefined }
