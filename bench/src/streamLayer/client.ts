@@ -68,7 +68,7 @@ const policies = {
   bulkhead: { maxConcurrent: streamCount }
 } satisfies Pipeline.Options
 
-const phases = { firstContent: "1 minute", idle: "1 minute", liveness: "1 minute", total: "1 hour" } as const
+const phases = { firstContent: "1 minute", idle: "1 minute", liveness: "30 seconds", total: "1 hour" } as const
 
 const pipelines: { readonly [name: string]: Pipeline.Options } = {
   "no stream policy": policies,
