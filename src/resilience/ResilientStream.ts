@@ -15,7 +15,9 @@
  * - `"fail"`: the error is `StreamBroken`, with everything that came.
  * - `"restart"`: a `Reset`, then the reply of a new attempt.
  * - `"resume"`: where the provider keeps replies (`LanguageModel.Resumable`) it goes on where it broke, and nothing is paid
- *   twice; else as `otherwise` says.
+ *   twice. Else, with `continuation: "allowed"` and a model that can, another request continues a text behind a `Seam`,
+ *   never with a tool call in flight. Else it begins anew, is truncated or fails, as `otherwise` says. A kept reply that
+ *   nobody wants any more is cancelled.
  * - `"truncate"`: a `Finish` with the reason `"truncated"` ends what came.
  *
  * A pipeline without a `stream` guards streams to their end, too, and passes on what breaks them as it is.

@@ -237,6 +237,9 @@ const check = (one: Case) =>
           ).join("")
         )
         expect(shown).toEqual(sent)
+        expect(calls).toEqual(
+          acts.flatMap((act) => act.do === "part" && act.part._tag === "ToolCall" ? [act.part.id] : [])
+        )
       }
     } else if (end.left._tag === "StreamBroken") {
       const { received } = end.left

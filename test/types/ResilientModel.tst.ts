@@ -3,6 +3,7 @@ import type * as Layer from "effect/Layer"
 import { describe, expect, test } from "tstyche"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type { ModelError } from "../../src/error/ModelError.ts"
+import type { StreamBroken } from "../../src/error/PolicyError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import type * as Response from "../../src/model/Response.ts"
 import type * as Pipeline from "../../src/policy/Pipeline.ts"
@@ -12,12 +13,12 @@ declare const bare: LanguageModel.Service<ModelError>
 declare const pipeline: Pipeline.Pipeline
 
 describe("ResilientModel", () => {
-  test("adds what a pipeline refuses", () => {
+  test("adds what a pipeline refuses, and what breaks a stream", () => {
     expect(ResilientModel.strengthen(bare, pipeline)).type.toBe<
-      LanguageModel.Service<ModelError | Pipeline.AnyRefusal>
+      LanguageModel.Service<ModelError | Pipeline.AnyRefusal | StreamBroken>
     >()
     expect(ResilientModel.strengthen(bare, pipeline).generate({ prompt: "x" })).type.toBe<
-      Effect.Effect<Response.Response, ModelError | Pipeline.AnyRefusal>
+      Effect.Effect<Response.Response, ModelError | Pipeline.AnyRefusal | StreamBroken>
     >()
   })
 
