@@ -165,7 +165,7 @@ export class Attempt<E> {
       else if (part._tag === "Finish") finish = part
       hasContent ||= isContent(part)
     }
-    const parts = length === chunk.length ? chunk : Chunk.take(chunk, length)
+    const parts = length === chunk.length ? chunk : Chunk.unsafeFromArray(Chunk.toReadonlyArray(chunk).slice(0, length))
     if (hasContent) this.signals.content()
     if (this.held !== undefined) return this.hold(Chunk.appendAll(this.held, parts), hasContent, finish)
     if (finish !== undefined) return this.endWith(() => parts, finish)
