@@ -117,6 +117,7 @@ export class Attempt<E> {
   }
 
   run(stream: Stream.Stream<StreamPart.StreamPart, E>): Effect.Effect<Ending, E | Truncated> {
+    if (this.isContinuing && this.continued === undefined) this.signals.continuing()
     // `Stream.toPull` wraps each pull in two more effects.
     return Effect.flatMap(Scope.extend(Channel.toPull(Stream.toChannel(stream)), this.scope), (pull) => {
       this.pull = pull
