@@ -8,7 +8,17 @@ import { median as middle } from "./measure.ts"
 export type Found = { readonly [measure: string]: number }
 
 /** How a subject is measured; `subject.ts` knows how. */
-export type What = "nanos" | "bytes" | "millis" | "held" | "decode" | "concurrent" | "call" | "throughput" | "loneChunk"
+export type What =
+  | "nanos"
+  | "bytes"
+  | "millis"
+  | "held"
+  | "decode"
+  | "concurrent"
+  | "call"
+  | "throughput"
+  | "loneChunk"
+  | "streamLayer"
 
 /** One thing to measure, once in each round. */
 export interface Cell {

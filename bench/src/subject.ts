@@ -4,6 +4,7 @@ import { concurrency } from "./concurrent/client.ts"
 import { loneChunks } from "./loneChunk/client.ts"
 import { bytes, held, millisOf, nanos } from "./measure.ts"
 import type { Found } from "./run.ts"
+import { streamLayers } from "./streamLayer/client.ts"
 import { decodings } from "./streams/decoders.ts"
 import { crowds, sequences, waiting } from "./subjects.ts"
 import { calls as toolCalls } from "./toolCall/subjects.ts"
@@ -40,9 +41,11 @@ const measure = async (): Promise<Found> => {
       return found(throughputs)()
     case "loneChunk":
       return found(loneChunks)()
+    case "streamLayer":
+      return found(streamLayers)()
     default:
       throw new Error(
-        `measure nanos, bytes, millis, held, decode, concurrent, call, throughput or loneChunk, not "${what}"`
+        `measure nanos, bytes, millis, held, decode, concurrent, call, throughput, loneChunk or streamLayer, not "${what}"`
       )
   }
 }

@@ -88,6 +88,17 @@ describe("where the provider keeps the reply", () => {
       expect(counts).toMatchObject({ requests: 1, resumes: 2, cancels: 0 })
     }))
 
+  it.effect("the idle time-out holds from when it is gone on with, also where nothing limits the first content", () =>
+    Effect.gen(function*() {
+      const { counts, model } = keeping([[start, text("One "), hang], [hang], [text("two"), finish()]])
+      const running = yield* Effect.fork(run(model(), { ...resume, idle: "1 second" }))
+      yield* TestClock.adjust("1999 millis")
+      expect(counts.resumes).toBe(1)
+      yield* TestClock.adjust("1 millis")
+      expect((yield* Fiber.join(running)).text).toBe("One two")
+      expect(counts).toMatchObject({ requests: 1, resumes: 2 })
+    }))
+
   it.effect("also before the first content", () =>
     Effect.gen(function*() {
       const { counts, model } = keeping([[start, fail()], [text("late"), finish()]])

@@ -29,6 +29,8 @@ export interface StreamSignals {
   readonly content: () => void
   /** Bytes have come, of whatever kind: the next ones may take `liveness` again. */
   readonly bytes: () => void
+  /** This attempt goes on with a reply that has content already, so the wait for its first content is `idle`, too. */
+  readonly continuing: () => void
   /** The reply is whole: no limit counts any more. */
   readonly whole: () => void
   /** The consumer waits for more. It does from the start. */
@@ -173,6 +175,7 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   private readonly admittedAt: number
   private contentAt: number | undefined = undefined
   private bytesAt: number
+  private isContinuing = false
   private isWhole = false
   private relook: (() => void) | undefined = undefined
 
@@ -207,6 +210,11 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
     this.bytesAt = this.call.counted(elapsedMillis(this.call.clock))
   }
 
+  readonly continuing = (): void => {
+    this.isContinuing = true
+    this.relook?.()
+  }
+
   readonly whole = (): void => {
     this.isWhole = true
   }
@@ -237,8 +245,11 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
       if (found === undefined || at <= found.at) found = { at, exceeded: limit.exceeded }
     }
     consider(liveness, this.bytesAt)
-    if (contentAt === undefined) consider(limits.first, this.admittedAt)
-    else consider(limits.idle, contentAt)
+    if (contentAt !== undefined) consider(limits.idle, contentAt)
+    else {
+      consider(limits.first, this.admittedAt)
+      if (this.isContinuing) consider(limits.idle, this.admittedAt)
+    }
     return found
   }
 

@@ -117,6 +117,7 @@ export class Attempt<E> {
   }
 
   run(stream: Stream.Stream<StreamPart.StreamPart, E>): Effect.Effect<Ending, E | Truncated> {
+    if (this.isContinuing && this.continued === undefined) this.signals.continuing()
     // `Stream.toPull` wraps each pull in two more effects.
     return Effect.flatMap(Scope.extend(Channel.toPull(Stream.toChannel(stream)), this.scope), (pull) => {
       this.pull = pull
@@ -165,7 +166,7 @@ export class Attempt<E> {
       else if (part._tag === "Finish") finish = part
       hasContent ||= isContent(part)
     }
-    const parts = length === chunk.length ? chunk : Chunk.take(chunk, length)
+    const parts = length === chunk.length ? chunk : Chunk.unsafeFromArray(Chunk.toReadonlyArray(chunk).slice(0, length))
     if (hasContent) this.signals.content()
     if (this.held !== undefined) return this.hold(Chunk.appendAll(this.held, parts), hasContent, finish)
     if (finish !== undefined) return this.endWith(() => parts, finish)

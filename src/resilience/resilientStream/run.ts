@@ -359,9 +359,10 @@ export class Run<E> implements Reader<E> {
 
   private withUsageOfAll(parts: Parts, finish: StreamPart.Finish): Parts {
     const usageOfAll = this.settings.policy === undefined ? undefined : this.received.usageOfAll()
-    return usageOfAll === undefined
-      ? parts
-      : Chunk.append(Chunk.dropRight(parts, 1), StreamPart.finish({ ...finish, usageOfAll }))
+    if (usageOfAll === undefined) return parts
+    // `Chunk.take` and `Chunk.dropRight` of Effect 3.22 lose parts of a chunk that was put together from two.
+    const others = Chunk.toReadonlyArray(parts).slice(0, -1)
+    return Chunk.unsafeFromArray([...others, StreamPart.finish({ ...finish, usageOfAll })])
   }
 
   private broken(error: E | Pipeline.AnyRefusal | Truncated): StreamBroken {
