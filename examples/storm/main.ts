@@ -20,7 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { readFile } from "node:fs/promises"
 import { parseArgs } from "node:util"
-import { disagreements, reconcile, type Seen, total } from "./books.ts"
+import { disagreements, reconcile, type Seen, total, withSentAgain } from "./books.ts"
 import { countedProvider, ours, plain, type Policy, type Result, strengthened } from "./clients.ts"
 import { live } from "./live.ts"
 import * as Report from "./report.ts"
@@ -96,20 +96,22 @@ const storm = (options: { readonly seed: string | undefined; readonly requests: 
     const plainSide = yield* Effect.gen(function*() {
       const provider = yield* server
       const seen = yield* Ref.make<Seen>({})
+      const sent = yield* Ref.make(0)
       const results = yield* weather("plain", options.requests, (request) => plain(provider, request)).pipe(
-        Effect.provide(countedProvider(provider, seen))
+        Effect.provide(countedProvider(provider, seen, sent))
       )
-      return { results, seen: yield* Ref.get(seen) }
+      return { results, seen: withSentAgain(yield* Ref.get(seen), yield* Ref.get(sent)) }
     }).pipe(Effect.scoped)
 
     const { books, least, side } = yield* Effect.gen(function*() {
       const provider = yield* server
       const seen = yield* Ref.make<Seen>({})
+      const sent = yield* Ref.make(0)
       const results = yield* weather("ours ", options.requests, (request) => ours(provider, request, policy)).pipe(
-        Effect.provide(strengthened(provider, seen, policy))
+        Effect.provide(strengthened(provider, seen, sent, policy))
       )
       return {
-        side: { results, seen: yield* Ref.get(seen) },
+        side: { results, seen: withSentAgain(yield* Ref.get(seen), yield* Ref.get(sent)) },
         books: yield* provider.books,
         least: yield* provider.leastCalls
       }
