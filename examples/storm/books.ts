@@ -7,7 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Ref from "effect/Ref"
 
-/** How many provider calls ended how: `Reply`, `TimedOut` (interrupted by us), or the tag of the error. */
+/**
+ * How many requests ended how: `Reply`, `TimedOut` (interrupted by us), the tag of the error, or `SentAgain`: they met a
+ * connection that broke without a byte of an answer, and the provider has sent them once more within the same call.
+ */
 export type Seen = Readonly<Record<string, number>>
 
 const add = (seen: Seen, name: string): Seen => ({ ...seen, [name]: (seen[name] ?? 0) + 1 })
@@ -24,6 +27,9 @@ export const counted = (model: LanguageModel.Service, seen: Ref.Ref<Seen>): Lang
   generate: (request) =>
     Effect.onExit(model.generate(request), (exit) => Ref.update(seen, (all) => add(all, nameOf(exit))))
 })
+
+/** With the requests that were sent again, of which the calls tell nothing. */
+export const withSentAgain = (seen: Seen, sent: number): Seen => ({ ...seen, SentAgain: sent - total(seen) })
 
 export const total = (seen: Seen): number => Object.values(seen).reduce((sum, count) => sum + count, 0)
 
@@ -57,7 +63,7 @@ export const reconcile = (
     { what: "5xx", client: of(seen, "ServerError", "Overloaded"), server: faults.ServerError ?? 0 },
     {
       what: "cut connections",
-      client: of(seen, "ConnectionFailed", "Truncated"),
+      client: of(seen, "ConnectionFailed", "Truncated", "SentAgain"),
       server: (faults.ResetBeforeBody ?? 0) + (faults.ResetDuringBody ?? 0)
     }
   ]

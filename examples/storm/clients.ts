@@ -1,5 +1,6 @@
 /** The two clients that meet the same storm: one plain attempt a request, and ours. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
 import type * as ChaosServer from "effect-llm-resilience/chaos/ChaosServer"
 import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
 import type * as Pipeline from "effect-llm-resilience/policy/Pipeline"
@@ -50,14 +51,20 @@ const provider = (server: ChaosServer.Service) =>
     baseUrl: server.baseUrl,
     apiKey: Redacted.make(server.apiKey),
     model: server.model
-  }).pipe(Layer.provide(FetchHttpClient.layer))
+  })
 
-/** The provider with every call of it written down. */
-export const countedProvider = (server: ChaosServer.Service, seen: Ref.Ref<Seen>) =>
+const countedHttp = (sent: Ref.Ref<number>) =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(HttpClient.HttpClient, HttpClient.tapRequest(() => Ref.update(sent, (count) => count + 1)))
+  ).pipe(Layer.provide(FetchHttpClient.layer))
+
+/** The provider with every call of it written down, and every request that it sends counted. */
+export const countedProvider = (server: ChaosServer.Service, seen: Ref.Ref<Seen>, sent: Ref.Ref<number>) =>
   Layer.effect(
     LanguageModel.LanguageModel,
     Effect.map(LanguageModel.LanguageModel, (model) => counted(model, seen))
-  ).pipe(Layer.provide(provider(server)))
+  ).pipe(Layer.provide(provider(server)), Layer.provide(countedHttp(sent)))
 
 const isMeant = (server: ChaosServer.Service, request: StormRequest, tool: string, given: unknown) =>
   Effect.map(
@@ -139,5 +146,9 @@ export const ours = (server: ChaosServer.Service, request: StormRequest, policy:
     })
   )
 
-export const strengthened = (server: ChaosServer.Service, seen: Ref.Ref<Seen>, policy: Policy) =>
-  ResilientModel.layer(policy.pipeline).pipe(Layer.provide(countedProvider(server, seen)))
+export const strengthened = (
+  server: ChaosServer.Service,
+  seen: Ref.Ref<Seen>,
+  sent: Ref.Ref<number>,
+  policy: Policy
+) => ResilientModel.layer(policy.pipeline).pipe(Layer.provide(countedProvider(server, seen, sent)))

@@ -1,7 +1,8 @@
 /**
  * The storm: 300 tool-calling requests, 32 at a time, through real sockets against a provider that misbehaves on
- * purpose, once with one plain attempt each and once with the policies of `policy.json`. Exit code 1 if a request is
- * lost or the books of client and server disagree.
+ * purpose, once with one plain attempt each and once with the policies of `policy.json`. Then streams in the same weather,
+ * with the policy of `streams.json`. Exit code 1 if a request or a stream is lost, a word comes twice, or the books of
+ * client and server disagree.
  *
  *   npm start                      the storm of weather.json
  *   npm start -- --seed 7          another storm
@@ -19,10 +20,11 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { readFile } from "node:fs/promises"
 import { parseArgs } from "node:util"
-import { disagreements, reconcile, type Seen, total } from "./books.ts"
+import { disagreements, reconcile, type Seen, total, withSentAgain } from "./books.ts"
 import { countedProvider, ours, plain, type Policy, type Result, strengthened } from "./clients.ts"
 import { live } from "./live.ts"
 import * as Report from "./report.ts"
+import { streams } from "./streams.ts"
 import { requestOf } from "./tools.ts"
 
 const concurrency = 32
@@ -77,10 +79,13 @@ const weather = <R>(
 const storm = (options: { readonly seed: string | undefined; readonly requests: number }) =>
   Effect.gen(function*() {
     const { policy, text } = yield* readPolicy
-    const plan = yield* Fault.decode({
+    const { pipeline: streamPolicy, weather: inStreams } = yield* readJson("./streams.json")
+    const weatherFile = {
       ...yield* readJson("./weather.json"),
       ...(options.seed === undefined ? {} : { seed: options.seed })
-    })
+    }
+    const plan = yield* Fault.decode(weatherFile)
+    const streamPlan = yield* Fault.decode({ ...weatherFile, ...Object(inStreams) })
     const startedAt = yield* Clock.currentTimeMillis
     yield* Console.log(`Storm: ${options.requests} tool-calling requests, ${concurrency} at a time, over real HTTP.`)
     yield* Console.log(`Weather: ${JSON.stringify(Fault.encode(plan))}`)
@@ -91,20 +96,22 @@ const storm = (options: { readonly seed: string | undefined; readonly requests: 
     const plainSide = yield* Effect.gen(function*() {
       const provider = yield* server
       const seen = yield* Ref.make<Seen>({})
+      const sent = yield* Ref.make(0)
       const results = yield* weather("plain", options.requests, (request) => plain(provider, request)).pipe(
-        Effect.provide(countedProvider(provider, seen))
+        Effect.provide(countedProvider(provider, seen, sent))
       )
-      return { results, seen: yield* Ref.get(seen) }
+      return { results, seen: withSentAgain(yield* Ref.get(seen), yield* Ref.get(sent)) }
     }).pipe(Effect.scoped)
 
     const { books, least, side } = yield* Effect.gen(function*() {
       const provider = yield* server
       const seen = yield* Ref.make<Seen>({})
+      const sent = yield* Ref.make(0)
       const results = yield* weather("ours ", options.requests, (request) => ours(provider, request, policy)).pipe(
-        Effect.provide(strengthened(provider, seen, policy))
+        Effect.provide(strengthened(provider, seen, sent, policy))
       )
       return {
-        side: { results, seen: yield* Ref.get(seen) },
+        side: { results, seen: withSentAgain(yield* Ref.get(seen), yield* Ref.get(sent)) },
         books: yield* provider.books,
         least: yield* provider.leastCalls
       }
@@ -133,7 +140,8 @@ const storm = (options: { readonly seed: string | undefined; readonly requests: 
         }` +
         ` (${seconds.toFixed(1)} s).`
     )
-    if (lost > 0 || wrong.length > 0) {
+    const allWhole = yield* streams(streamPlan, streamPolicy)
+    if (lost > 0 || wrong.length > 0 || !allWhole) {
       yield* Effect.sync(() => {
         process.exitCode = 1
       })

@@ -5,7 +5,7 @@ import type { Entry, Seen } from "./books.ts"
 import { total } from "./books.ts"
 import type { Result } from "./clients.ts"
 
-const quantile = (results: ReadonlyArray<Result>, share: number): string => {
+export const quantile = (results: ReadonlyArray<{ readonly millis: number }>, share: number): string => {
   const sorted = results.map((result) => result.millis).sort((a, b) => a - b)
   return `${sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0} ms`
 }
@@ -15,7 +15,7 @@ const percent = (part: number, whole: number): string => `${((100 * part) / Math
 const count = (results: ReadonlyArray<Result>, verdict: Result["verdict"]): number =>
   results.filter((result) => result.verdict === verdict).length
 
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows
     .map((row) =>
