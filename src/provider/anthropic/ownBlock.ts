@@ -1,9 +1,8 @@
 /** A block of the server's own work while it comes in a stream. What deltas add stands beside it, so none copies the block. */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import type { Fields } from "../../internal/record.ts"
 import type * as StreamPart from "../../model/StreamPart.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
+import * as table from "../shared/table.ts"
 import * as reply from "./reply.ts"
 
 /** What the server does by itself; its input may come in pieces. */
@@ -14,7 +13,7 @@ export interface OwnBlock {
   /** The block as it was written. */
   readonly start: string
   /** The fields that deltas have gone on with. */
-  readonly grown: HashMap.HashMap<string, string>
+  readonly grown: table.Table<string, string>
   readonly input: string
 }
 
@@ -23,7 +22,7 @@ export const ownBlock = (kind: string, block: Fields, start: string): OwnBlock =
   kind,
   block,
   start,
-  grown: HashMap.empty(),
+  grown: table.empty(),
   input: ""
 })
 
@@ -31,9 +30,9 @@ export const ownBlock = (kind: string, block: Fields, start: string): OwnBlock =
 export const grownOwn = (block: OwnBlock, delta: Fields): OwnBlock => {
   let { grown } = block
   for (const [name, value] of Object.entries(delta)) {
-    const before = Option.getOrUndefined(HashMap.get(grown, name)) ?? block.block[name] ?? ""
+    const before = table.get(grown, name) ?? block.block[name] ?? ""
     if (name === "type" || typeof value !== "string" || typeof before !== "string") continue
-    grown = HashMap.set(grown, name, before + value)
+    grown = table.set(grown, name, before + value)
   }
   return { ...block, grown }
 }
@@ -41,10 +40,10 @@ export const grownOwn = (block: OwnBlock, delta: Fields): OwnBlock => {
 /** The block as it stands in a whole reply: with the input that came in pieces in its place. */
 export const ownPart = (block: OwnBlock, provider: string): StreamPart.StreamPart => {
   const { grown, input, kind, start } = block
-  const whole = (): Fields => ({ ...block.block, ...Object.fromEntries(grown) })
+  const whole = (): Fields => ({ ...block.block, ...Object.fromEntries(table.entries(grown)) })
   const json = input.trim() !== "" && isWholeText(input)
     ? JSON.stringify({ ...whole(), input: "\u0000input" }).replace("\"\\u0000input\"", () => input)
-    : HashMap.isEmpty(grown)
+    : table.size(grown) === 0
     ? start
     : JSON.stringify(whole())
   return { _tag: "ProviderPart", kind, providerMetadata: reply.ownMetadata(json, provider) }

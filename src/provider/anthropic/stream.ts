@@ -6,7 +6,6 @@
  * or begin the reply anew in the middle of it, or answer with the whole message as plain JSON.
  */
 import * as Chunk from "effect/Chunk"
-import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type * as ModelError from "../../error/ModelError.ts"
 import { isRecord } from "../../internal/record.ts"
@@ -21,6 +20,7 @@ import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { factsOf } from "../shared/sse.ts"
+import * as table from "../shared/table.ts"
 import { grownOwn, type OwnBlock, ownBlock, ownPart } from "./ownBlock.ts"
 import * as reply from "./reply.ts"
 
@@ -61,7 +61,7 @@ export interface State {
   /** Whether anything of it was said; the provider's own state alone is not. */
   readonly hasSaid: boolean
   readonly attempt: number
-  readonly open: HashMap.HashMap<number, Open>
+  readonly open: table.Table<number, Open>
   readonly callIds: callIds.CallIds
   /** Whether the current message has calls; those before a seam have been answered. */
   readonly hasCalls: boolean
@@ -79,7 +79,7 @@ export const initial: State = {
   hasContent: false,
   hasSaid: false,
   attempt: 1,
-  open: HashMap.empty(),
+  open: table.empty(),
   callIds: callIds.none,
   hasCalls: false,
   areCallsWhole: true,
@@ -114,7 +114,7 @@ const started = (options: Options, message: Fields): StreamPart.StreamPart =>
     requestId: options.facts.requestId
   })
 
-const openAt = (state: State, at: number): Open | undefined => Option.getOrUndefined(HashMap.get(state.open, at))
+const openAt = (state: State, at: number): Open | undefined => table.get(state.open, at)
 
 /** No arguments at all mean none were needed. */
 const wholeCall = (call: Extract<Open, { readonly _tag: "Call" }>): StreamPart.ToolCall => {
@@ -130,7 +130,7 @@ const metadataOf = (state: reply.State | undefined, options: Options): ReadonlyA
 const closeBlock = (state: State, options: Options, at: number): Step => {
   const block = openAt(state, at)
   if (block === undefined) return { state, parts: none }
-  const next = { ...state, open: HashMap.remove(state.open, at) }
+  const next = { ...state, open: table.remove(state.open, at) }
   switch (block._tag) {
     case "Call": {
       const part = wholeCall(block)
@@ -157,7 +157,7 @@ const openBlock = (state: State, options: Options, at: number, value: unknown, r
   // A stop that never came: the next start ends the block before it.
   const closed = closeBlock(state, options, at)
   const opened = (open: Open, more: Partial<State>, parts: ReadonlyArray<StreamPart.StreamPart>): Step =>
-    sent({ ...closed.state, ...more, open: HashMap.set(closed.state.open, at, open) }, [...closed.parts, ...parts])
+    sent({ ...closed.state, ...more, open: table.set(closed.state.open, at, open) }, [...closed.parts, ...parts])
   switch (block._tag) {
     case "Skipped":
       return opened({ _tag: "Skipped" }, {}, none)
@@ -215,11 +215,11 @@ const begin = (
       return { state: { ...state, phase: "Open", messageId }, parts: [start] }
     case "Stopped": {
       const next = { ...state, phase: "Open", messageId, hasCalls: false, said: undefined, details: undefined } as const
-      return { state: { ...next, open: HashMap.empty(), counts: reply.noCounts }, parts: [StreamPart.seam] }
+      return { state: { ...next, open: table.empty(), counts: reply.noCounts }, parts: [StreamPart.seam] }
     }
     case "Open": {
       if (messageId !== undefined && messageId === state.messageId) return { state, parts: [] }
-      if (!state.hasContent) return { state: { ...state, messageId, open: HashMap.empty() }, parts: [start] }
+      if (!state.hasContent) return { state: { ...state, messageId, open: table.empty() }, parts: [start] }
       // Another message before the end of this one: a gateway lost its connection and asked again.
       const attempt = state.attempt + 1
       return {
@@ -248,7 +248,7 @@ const messageStart = (state: State, options: Options, message: Fields, raw: repl
 
 const withOpen = (state: State, at: number, block: Open): State => ({
   ...state,
-  open: HashMap.set(state.open, at, block)
+  open: table.set(state.open, at, block)
 })
 
 const blockDelta = (state: State, at: number, delta: Fields): Step | string => {
@@ -315,7 +315,7 @@ const finished = (state: State): StreamPart.StreamPart =>
 const closeAll = (state: State, options: Options): Step => {
   let current = state
   const parts: Array<StreamPart.StreamPart> = []
-  for (const at of [...HashMap.keys(state.open)].sort((left, right) => left - right)) {
+  for (const at of table.entries(state.open).map(([at]) => at).sort((left, right) => left - right)) {
     const closed = closeBlock(current, options, at)
     parts.push(...closed.parts)
     current = closed.state

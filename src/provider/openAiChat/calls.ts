@@ -7,13 +7,12 @@
  * - a name behind arguments that are whole begins another call: `f {"x":1}`, then `f {"x":2}` under one index are two;
  * - a name behind arguments that are not whole is the same name once more, or its next piece: `get_`, then `weather`.
  */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as callIds from "../shared/callIds.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import * as jsonProgress from "../shared/jsonProgress.ts"
+import * as table from "../shared/table.ts"
 import { providerMetadataOf } from "./reply.ts"
 
 /** A tool call that is being sent. Its place in the list is its index in our parts. */
@@ -37,25 +36,25 @@ export interface Call {
 /** The calls so far. */
 export interface Calls {
   /** By their places. */
-  readonly all: HashMap.HashMap<number, Call>
+  readonly all: table.Table<number, Call>
   /** The place of the last call of each index, and of each id. */
-  readonly byKey: HashMap.HashMap<number, number>
-  readonly byId: HashMap.HashMap<string, number>
+  readonly byKey: table.Table<number, number>
+  readonly byId: table.Table<string, number>
   readonly ids: callIds.CallIds
   /** A name that came alone behind whole arguments: the next call, if arguments follow, or else a repetition. */
   readonly next: { readonly place: number; readonly name: string } | undefined
 }
 
 export const none: Calls = {
-  all: HashMap.empty(),
-  byKey: HashMap.empty(),
-  byId: HashMap.empty(),
+  all: table.empty(),
+  byKey: table.empty(),
+  byId: table.empty(),
   ids: callIds.none,
   next: undefined
 }
 
 /** How many calls there are. */
-export const count = ({ all }: Pick<Calls, "all">): number => HashMap.size(all)
+export const count = ({ all }: Pick<Calls, "all">): number => table.size(all)
 
 /** The calls while one chunk changes them. */
 export interface Draft {
@@ -77,10 +76,9 @@ export const draft = (
 
 export const settled = ({ all, byId, byKey, ids, next }: Draft): Calls => ({ all, byKey, byId, ids, next })
 
-const at = <K>(map: HashMap.HashMap<K, Call>, key: K): Call | undefined => Option.getOrUndefined(HashMap.get(map, key))
+const at = <K>(map: table.Table<K, Call>, key: K): Call | undefined => table.get(map, key)
 
-const placeAt = <K>(map: HashMap.HashMap<K, number>, key: K): number | undefined =>
-  Option.getOrUndefined(HashMap.get(map, key))
+const placeAt = <K>(map: table.Table<K, number>, key: K): number | undefined => table.get(map, key)
 
 /** One piece of a call as the server sent it. */
 interface Piece {
@@ -153,9 +151,9 @@ const begin = (piece: Piece, into: Draft): number => {
   const place = count(into)
   const [id, ids] = callIds.take(into.ids, piece.id)
   into.ids = ids
-  into.byId = HashMap.set(into.byId, id, place)
-  if (piece.key !== undefined) into.byKey = HashMap.set(into.byKey, piece.key, place)
-  into.all = HashMap.set(into.all, place, {
+  into.byId = table.set(into.byId, id, place)
+  if (piece.key !== undefined) into.byKey = table.set(into.byKey, piece.key, place)
+  into.all = table.set(into.all, place, {
     key: piece.key,
     id,
     hasOwnId: piece.id !== undefined,
@@ -204,7 +202,7 @@ const grow = (place: number, call: Call, piece: Piece, into: Draft): string | un
   } else if (piece.arguments !== "") {
     into.parts.push(StreamPart.toolArgumentsDelta(place, piece.arguments))
   }
-  into.all = HashMap.set(into.all, place, next)
+  into.all = table.set(into.all, place, next)
   return undefined
 }
 
@@ -265,11 +263,11 @@ const wholeArguments = (call: Call): string =>
 
 /** Whether the arguments of all calls are whole. Nothing at all may be the start of some. */
 export const areWhole = ({ all }: Calls): boolean =>
-  HashMap.every(all, (call) => jsonProgress.isWholeText(wholeArguments(call)))
+  table.entries(all).every(([, call]) => jsonProgress.isWholeText(wholeArguments(call)))
 
 /** The calls as a whole, at the end of the reply. */
 export const close = ({ all }: Calls, provider: string, parts: Array<StreamPart.StreamPart>): void => {
-  const inOrder = [...all].sort(([left], [right]) => left - right)
+  const inOrder = [...table.entries(all)].sort(([left], [right]) => left - right)
   for (const [place, call] of inOrder) {
     if (!call.isAnnounced) announce(call, place, parts)
     parts.push(

@@ -1,6 +1,5 @@
 /** OpenAI's chat completions on the wire: how a stream is read, chunk by chunk. Pure; lenient where real servers differ. */
 import * as Chunk from "effect/Chunk"
-import * as HashSet from "effect/HashSet"
 import * as ModelError from "../../error/ModelError.ts"
 import { type Fields, isRecord } from "../../internal/record.ts"
 import type { ProviderPart } from "../../model/Prompt.ts"
@@ -12,6 +11,7 @@ import { nonBlank } from "../shared/jsonBody.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import { factsOf } from "../shared/sse.ts"
+import * as table from "../shared/table.ts"
 import * as calls from "./calls.ts"
 import * as choices from "./choices.ts"
 import * as repeatedText from "./repeatedText.ts"
@@ -41,7 +41,7 @@ export interface State {
   readonly filtered: ReadonlyArray<string>
   /** What stands beside the message, in its order and each once: it is sent on at the end, so that it cuts no text. */
   readonly own: Chunk.Chunk<ProviderPart>
-  readonly ownSeen: HashSet.HashSet<string>
+  readonly ownSeen: table.Keys<string>
 }
 
 const initial = (wanted: choices.Wanted): State => ({
@@ -58,7 +58,7 @@ const initial = (wanted: choices.Wanted): State => ({
   usage: Usage.zero,
   filtered: [],
   own: Chunk.empty(),
-  ownSeen: HashSet.empty()
+  ownSeen: table.empty()
 })
 
 /** A chunk under way: the state it leads to, the parts it gives, and what is wrong with it. Nobody else holds it. */
@@ -190,13 +190,13 @@ const addOwn = (
 ): void => {
   const { state } = draft
   const news = ownParts(fields, (path) => rawAt(text, ["choices", at, holder, ...path]), provider).filter(
-    ({ providerMetadata }) => !HashSet.has(state.ownSeen, providerMetadata)
+    ({ providerMetadata }) => !table.has(state.ownSeen, providerMetadata)
   )
   if (news.length === 0) return
   draft.state = {
     ...state,
     own: Chunk.appendAll(state.own, Chunk.fromIterable(news)),
-    ownSeen: HashSet.union(state.ownSeen, news.map(({ providerMetadata }) => providerMetadata))
+    ownSeen: news.reduce((seen, { providerMetadata }) => table.add(seen, providerMetadata), state.ownSeen)
   }
 }
 

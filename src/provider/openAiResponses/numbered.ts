@@ -7,13 +7,12 @@
  * of the whole (see `rest.ts`). Worked example: "Hello wor" was delivered, the whole is "Hello world"; its first nine
  * characters have the kept fingerprint, so the rest is "ld".
  */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import { type Fields, isRecord } from "../../internal/record.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as decode from "../shared/decode.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
 import { isHeartbeat } from "../shared/messages.ts"
+import * as table from "../shared/table.ts"
 
 /** A text of which only its length and two 32-bit hashes are kept. */
 export interface Fingerprint {
@@ -73,7 +72,7 @@ export interface State<S> {
   /** Content came in an event without a number, so no number says how far the reply was read. */
   readonly isUnnumbered: boolean
   /** By the key of the item, see {@link itemKey}. */
-  readonly delivered: HashMap.HashMap<string, Delivered>
+  readonly delivered: table.Table<string, Delivered>
 }
 
 export const initial = <S>(reply: S): State<S> => ({
@@ -82,7 +81,7 @@ export const initial = <S>(reply: S): State<S> => ({
   last: -1,
   lastHeartbeat: -1,
   isUnnumbered: false,
-  delivered: HashMap.empty()
+  delivered: table.empty()
 })
 
 /** Where an item stands in the output of the reply, or its id where a server leaves that out. */
@@ -177,7 +176,7 @@ export const decoder = <S>(
       return wrong(state, message, "an event without a number, so it is not known whether it was read before")
     }
     const key = itemKeyOf(event)
-    const before = Option.getOrElse(HashMap.get(state.delivered, key), () => nothingDelivered)
+    const before = table.get(state.delivered, key) ?? nothingDelivered
     return {
       ...step,
       state: {
@@ -187,7 +186,7 @@ export const decoder = <S>(
         lastHeartbeat: state.lastHeartbeat,
         isUnnumbered: state.isUnnumbered || (number === undefined && hasContent),
         delivered: hasContent
-          ? HashMap.set(state.delivered, key, parts.reduce(deliveredWith, before))
+          ? table.set(state.delivered, key, parts.reduce(deliveredWith, before))
           : state.delivered
       }
     }

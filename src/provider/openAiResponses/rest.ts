@@ -3,14 +3,13 @@
  * is given to the decoder as the events that were not read. Pure.
  */
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import type * as ModelError from "../../error/ModelError.ts"
 import { type Fields, isRecord } from "../../internal/record.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import type * as decode from "../shared/decode.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
+import * as table from "../shared/table.ts"
 import { beginsWith, type Delivered, type Fingerprint, itemKey, type State } from "./numbered.ts"
 import { argumentsText, listOf, pieceOf } from "./reply.ts"
 
@@ -111,14 +110,14 @@ const unreadEvents = <S>(
   for (const [at, item] of listOf(response["output"]).entries()) {
     if (!isRecord(item)) return Either.left("an item of it is no object")
     const id = nonBlank(item["id"])
-    const keys = [itemKey(at, id), ...(id === undefined ? [] : [id])].filter((key) => HashMap.has(state.delivered, key))
+    const keys = [itemKey(at, id), ...(id === undefined ? [] : [id])].filter((key) => table.has(state.delivered, key))
     if (keys.length > 1) return Either.left("its events name one item in two ways")
     for (const key of keys) known.add(key)
     const position = { output_index: at, ...(id === undefined ? {} : { item_id: id }) }
     const raw = rawAt(text, ["output", at]) ?? JSON.stringify(item)
-    const delivered = keys[0] === undefined ? Option.none() : HashMap.get(state.delivered, keys[0])
-    if (Option.isSome(delivered)) {
-      const rest = restOfItem(item, raw, delivered.value, position)
+    const delivered = keys[0] === undefined ? undefined : table.get(state.delivered, keys[0])
+    if (delivered !== undefined) {
+      const rest = restOfItem(item, raw, delivered, position)
       if (Either.isLeft(rest)) return rest
       unread.push(...rest.right)
     }
@@ -127,8 +126,8 @@ const unreadEvents = <S>(
       text: `{"item":${raw}}`
     })
   }
-  const missing = HashMap.filter(state.delivered, (_, key) => !known.has(key))
-  if (!HashMap.isEmpty(missing)) return Either.left("an item that was delivered is not in it")
+  const isMissing = table.entries(state.delivered).some(([key]) => !known.has(key))
+  if (isMissing) return Either.left("an item that was delivered is not in it")
   const type = response["status"] === "incomplete" ? "response.incomplete" : "response.completed"
   return Either.right([...unread, { event: { type, response }, text: `{"response":${text}}` }])
 }

@@ -1,8 +1,7 @@
 /** What the decoder of a stream of the Responses API knows between two events. */
 import type * as Chunk from "effect/Chunk"
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
 import * as callIds from "../shared/callIds.ts"
+import * as table from "../shared/table.ts"
 
 /** Which item an event is about. */
 export type ItemKey = number | string
@@ -27,14 +26,14 @@ export interface State {
   /** Something of the reply's items has come, so the terminal event need not be read for them. */
   readonly items: boolean
   /** What the ids of items stand for: the index they came with, or themselves where no index had come. */
-  readonly names: HashMap.HashMap<string, ItemKey>
+  readonly names: table.Table<string, ItemKey>
   /** Pieces of text that have been sent on, by item, kind and place. */
-  readonly told: HashSet.HashSet<string>
+  readonly told: table.Keys<string>
   /** What came by itself of what texts rest on, by item and place. */
-  readonly annotations: HashMap.HashMap<string, Chunk.Chunk<unknown>>
+  readonly annotations: table.Table<string, Chunk.Chunk<unknown>>
   /** Reasoning items whose state has been sent on. */
-  readonly metadataSent: HashSet.HashSet<ItemKey>
-  readonly calls: HashMap.HashMap<ItemKey, Call>
+  readonly metadataSent: table.Keys<ItemKey>
+  readonly calls: table.Table<ItemKey, Call>
   /** The ids of the calls of all replies of the stream. */
   readonly ids: callIds.CallIds
   readonly refused: boolean
@@ -45,11 +44,11 @@ export const initial: State = {
   started: false,
   over: false,
   items: false,
-  names: HashMap.empty(),
-  told: HashSet.empty(),
-  annotations: HashMap.empty(),
-  metadataSent: HashSet.empty(),
-  calls: HashMap.empty(),
+  names: table.empty(),
+  told: table.empty(),
+  annotations: table.empty(),
+  metadataSent: table.empty(),
+  calls: table.empty(),
   ids: callIds.none,
   refused: false,
   cutCall: false

@@ -6,9 +6,6 @@
  * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
 import * as Chunk from "effect/Chunk"
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
-import * as Option from "effect/Option"
 import { isRecord } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
@@ -17,6 +14,7 @@ import * as decode from "../shared/decode.ts"
 import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
+import * as table from "../shared/table.ts"
 import {
   argumentsText,
   citedMetadata,
@@ -66,7 +64,7 @@ const itemIdOf = (event: Fields): string | undefined => {
 const keyOf = (state: State, event: Fields): ItemKey => {
   const id = itemIdOf(event)
   const index = event["output_index"]
-  const known = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(state.names, id))
+  const known = id === undefined ? undefined : table.get(state.names, id)
   return typeof index === "number" ? (typeof known === "string" ? known : index) : known ?? id ?? 0
 }
 
@@ -75,9 +73,9 @@ const named = (state: State, event: Fields, type: unknown): State => {
   const index = event["output_index"]
   if (typeof index === "number" && type !== "response.output_item.added") return state
   const id = itemIdOf(event)
-  return id === undefined || HashMap.has(state.names, id)
+  return id === undefined || table.has(state.names, id)
     ? state
-    : { ...state, names: HashMap.set(state.names, id, typeof index === "number" ? index : id) }
+    : { ...state, names: table.set(state.names, id, typeof index === "number" ? index : id) }
 }
 
 type Kind = "text" | "refusal" | "summary" | "reasoning"
@@ -96,9 +94,9 @@ const tell = (state: State, key: string, kind: Kind, text: string): Step => {
   const refused = state.refused || kind === "refusal"
   return {
     // Most deltas change nothing but what has been sent on.
-    state: HashSet.has(state.told, key) && refused === state.refused
+    state: table.has(state.told, key) && refused === state.refused
       ? state
-      : { ...state, items: true, refused, told: HashSet.add(state.told, key) },
+      : { ...state, items: true, refused, told: table.add(state.told, key) },
     parts: [partOf(kind, text)]
   }
 }
@@ -114,7 +112,7 @@ const delta = (state: State, event: Fields, kind: Kind, here: Here): Step => {
 const whole = (state: State, item: ItemKey, kind: Kind, place: unknown, text: unknown): Step => {
   if (typeof text !== "string") return stay(state)
   const key = pieceKey(item, kind, place)
-  return HashSet.has(state.told, key) ? stay(state) : tell(state, key, kind, text)
+  return table.has(state.told, key) ? stay(state) : tell(state, key, kind, text)
 }
 
 const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown, provider: string): Step => {
@@ -127,25 +125,25 @@ const wholePart = (state: State, item: ItemKey, place: unknown, part: unknown, p
 }
 
 const annotationsAt = (state: State, key: string): Chunk.Chunk<unknown> =>
-  Option.getOrElse(HashMap.get(state.annotations, key), () => Chunk.empty())
+  table.get(state.annotations, key) ?? Chunk.empty()
 
 /** What a text rests on, behind the text and once. */
 const citations = (state: State, item: ItemKey, place: unknown, part: unknown, provider: string): Step => {
   const key = pieceKey(item, "citations", place)
-  const piece = HashSet.has(state.told, key) ? undefined : pieceOf(part)
-  if (piece?.kind !== "text" || !HashSet.has(state.told, pieceKey(item, "text", place))) return stay(state)
+  const piece = table.has(state.told, key) ? undefined : pieceOf(part)
+  if (piece?.kind !== "text" || !table.has(state.told, pieceKey(item, "text", place))) return stay(state)
   const { annotations: said } = piece
   const metadata = citedMetadata(piece.text, said.length > 0 ? said : [...annotationsAt(state, key)], provider)
   return metadata === undefined
     ? stay(state)
-    : { state: { ...state, told: HashSet.add(state.told, key) }, parts: [StreamPart.textDelta("", metadata)] }
+    : { state: { ...state, told: table.add(state.told, key) }, parts: [StreamPart.textDelta("", metadata)] }
 }
 
 /** Kept for a server that does not say them again with the whole text. */
 const annotationAdded = (state: State, event: Fields): Step => {
   const key = pieceKey(keyOf(state, event), "citations", event["content_index"])
   const annotations = Chunk.append(annotationsAt(state, key), event["annotation"])
-  return stay({ ...state, annotations: HashMap.set(state.annotations, key, annotations) })
+  return stay({ ...state, annotations: table.set(state.annotations, key, annotations) })
 }
 
 /** Steps one after another, as one. */
@@ -175,11 +173,11 @@ const lateCitations = (state: State, output: ReadonlyArray<unknown>, provider: s
 const put = (state: State, key: ItemKey, call: Call): State => ({
   ...state,
   items: true,
-  calls: HashMap.set(state.calls, key, call)
+  calls: table.set(state.calls, key, call)
 })
 
 const callAt = (state: State, key: ItemKey, item: Fields): readonly [State, Call] => {
-  const known = Option.getOrUndefined(HashMap.get(state.calls, key))
+  const known = table.get(state.calls, key)
   if (known !== undefined) return [state, known]
   const index = callIds.count(state.ids)
   const [id, ids] = callIds.take(state.ids, nonBlank(item["call_id"]) ?? nonBlank(item["id"]))
@@ -273,9 +271,9 @@ const itemDone = (
         [item["summary"], item["content"]],
         (current, parts) => wholeParts(current, key, parts, here.facts.provider)
       )
-      const metadata = HashSet.has(told.state.metadataSent, key) ? undefined : metadataOf(item, here.facts.provider)
+      const metadata = table.has(told.state.metadataSent, key) ? undefined : metadataOf(item, here.facts.provider)
       return metadata === undefined ? told : {
-        state: { ...told.state, metadataSent: HashSet.add(told.state.metadataSent, key) },
+        state: { ...told.state, metadataSent: table.add(told.state.metadataSent, key) },
         parts: [...told.parts, StreamPart.reasoningDelta("", metadata)]
       }
     }
@@ -284,17 +282,17 @@ const itemDone = (
       return close(next, key, item, wholeArguments(call, item, here, path), item["status"] === "incomplete", here)
     }
     default: {
-      if (HashSet.has(state.metadataSent, key)) return stay(state)
+      if (table.has(state.metadataSent, key)) return stay(state)
       const parts = ownParts(item, rawAt(here.message.text, path), here.facts.provider)
       return parts.length === 0
         ? stay(state)
-        : { state: { ...state, items: true, metadataSent: HashSet.add(state.metadataSent, key) }, parts }
+        : { state: { ...state, items: true, metadataSent: table.add(state.metadataSent, key) }, parts }
     }
   }
 }
 
 const openCalls = (state: State): ReadonlyArray<readonly [ItemKey, Call]> =>
-  [...state.calls].filter(([, call]) => !call.closed).sort(([, left], [, right]) => left.index - right.index)
+  table.entries(state.calls).filter(([, call]) => !call.closed).sort(([, left], [, right]) => left.index - right.index)
 
 /** The items of the output that have an id; of repeated ids the first counts. */
 const itemsById = (output: ReadonlyArray<unknown>): ReadonlyMap<unknown, Fields> => {
@@ -333,11 +331,11 @@ const finished = (state: State, event: Fields, status: "completed" | "incomplete
   if (calls.error !== undefined) return { ...calls, parts }
   const ended = calls.state
   const ending = endingOf({ ...response, status: nonBlank(response["status"]) ?? status }, {
-    calls: HashMap.size(ended.calls) > 0,
+    calls: table.size(ended.calls) > 0,
     refused: ended.refused,
     cutCall: ended.cutCall
   })
-  if (ending.reason === "content-filter" && HashSet.size(ended.told) === 0 && HashMap.size(ended.calls) === 0) {
+  if (ending.reason === "content-filter" && table.size(ended.told) === 0 && table.size(ended.calls) === 0) {
     return { state: ended, parts, error: filteredOut(response, sse.factsOf(here.facts)) }
   }
   return {

@@ -5,6 +5,7 @@
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ModelError from "../../error/ModelError.ts"
+import { readJson } from "../../internal/readJson.ts"
 import { isRecord } from "../../internal/record.ts"
 import { describeCause } from "../../internal/redact.ts"
 import * as ProviderError from "../ProviderError.ts"
@@ -36,7 +37,7 @@ const isDone = (text: string): boolean => /^"?\[done\]"?$/i.test(text)
 
 const parseJson = (text: string): Either.Either<unknown, unknown> => {
   try {
-    return Either.right(JSON.parse(text))
+    return Either.right(readJson(text))
   } catch (cause) {
     return Either.left(cause)
   }
