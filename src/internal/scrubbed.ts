@@ -2,6 +2,7 @@
  * What every error class of ours does with its texts. They come from servers and models, so a constructor takes the
  * credentials out and clips them, and what a log prints cannot be mistaken for a line of somebody else's.
  */
+import { checkOf, isUnchecked, type SchemaClass } from "./checkedOnce.ts"
 import { describeCause, excerpt, isSecretName, mask, property, visible, visibleInQuotes } from "./redact.ts"
 
 /**
@@ -125,15 +126,17 @@ const showSafely = (prototype: object): void => {
  * themselves without characters that could forge a log. Decoding constructs too, so there is no way to make an instance
  * that holds a credential. Fields named in `keep` hold the caller's own value and are left as they are.
  */
-export const scrubbed = <Class extends abstract new(...args: never) => object>(self: Class, keep: Keep = []): Class => {
+export const scrubbed = <Class extends (abstract new(...args: never) => object) & SchemaClass>(
+  self: Class,
+  keep: Keep = []
+): Class => {
   showSafely(self.prototype)
+  const check = checkOf(self)
   return new Proxy(self, {
-    construct: (target, [props, options], newTarget) =>
-      Reflect.construct(
-        target,
-        [typeof props === "object" && props !== null ? scrubProps(props, keep) : props, options],
-        newTarget
-      )
+    construct: (target, [given, options], newTarget) => {
+      const props = typeof given === "object" && given !== null ? scrubProps(given, keep) : {}
+      return Reflect.construct(target, [isUnchecked(options) ? props : check(props), true], newTarget)
+    }
   })
 }
 
@@ -141,7 +144,7 @@ export const scrubbed = <Class extends abstract new(...args: never) => object>(s
  * {@link scrubbed}, for a class whose instances are made without its constructor as well: those too say that they are
  * errors when asked the way that tests and loggers ask.
  */
-export const lean = <Class extends abstract new(...args: never) => object>(self: Class): Class => {
+export const lean = <Class extends (abstract new(...args: never) => object) & SchemaClass>(self: Class): Class => {
   Object.defineProperty(self.prototype, Symbol.toStringTag, { value: "Error" })
   return scrubbed(self)
 }

@@ -20,6 +20,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { checkedOnce } from "../internal/checkedOnce.ts"
 import * as Prompt from "./Prompt.ts"
 import { RateLimitInfo } from "./RateLimitInfo.ts"
 import { Dialect } from "./shared/dialectNames.ts"
@@ -89,28 +90,30 @@ export interface Dialects extends Schema.Schema.Type<typeof Dialects> {}
  * @since 0.1.0
  * @category models
  */
-export class Response extends Schema.Class<Response>("effect-llm-resilience/Response")({
-  /** The provider's id of this reply. */
-  id: Schema.optional(Schema.String),
-  /** The model that answered, as the provider names it; it may be more exact than the one asked for. */
-  model: Schema.String,
-  /** Text, reasoning and tool calls. */
-  parts: Schema.Array(Part),
-  /** Why the model stopped. */
-  finishReason: FinishReason,
-  /** The provider's own word for it. */
-  rawFinishReason: Schema.optional(Schema.String),
-  /** What it cost; zeros where the provider does not tell. */
-  usage: Usage,
-  /** What all attempts of a stream cost together; absent where there was one (see `StreamPart.Finish`). */
-  usageOfAll: Schema.optional(Usage),
-  /** The id to quote to the provider's support. */
-  requestId: Schema.optional(Schema.String),
-  /** What the reply's headers said of the caller's limits. */
-  rateLimit: Schema.optional(RateLimitInfo),
-  /** In which dialects of JSON Schema the provider was asked; absent means `"plain"` for both. */
-  dialects: Schema.optional(Dialects)
-}) {
+export class Response extends checkedOnce(
+  Schema.Class<Response>("effect-llm-resilience/Response")({
+    /** The provider's id of this reply. */
+    id: Schema.optional(Schema.String),
+    /** The model that answered, as the provider names it; it may be more exact than the one asked for. */
+    model: Schema.String,
+    /** Text, reasoning and tool calls. */
+    parts: Schema.Array(Part),
+    /** Why the model stopped. */
+    finishReason: FinishReason,
+    /** The provider's own word for it. */
+    rawFinishReason: Schema.optional(Schema.String),
+    /** What it cost; zeros where the provider does not tell. */
+    usage: Usage,
+    /** What all attempts of a stream cost together; absent where there was one (see `StreamPart.Finish`). */
+    usageOfAll: Schema.optional(Usage),
+    /** The id to quote to the provider's support. */
+    requestId: Schema.optional(Schema.String),
+    /** What the reply's headers said of the caller's limits. */
+    rateLimit: Schema.optional(RateLimitInfo),
+    /** In which dialects of JSON Schema the provider was asked; absent means `"plain"` for both. */
+    dialects: Schema.optional(Dialects)
+  })
+) {
   /** The text of the answer, all text parts joined; reasoning is not part of it. */
   get text(): string {
     return this.parts.flatMap((part) => part._tag === "Text" ? [part.text] : []).join("")
