@@ -153,8 +153,12 @@ module.exports = {
       comment: "Kernels decide with plain data: no Effect, Schedule, Layer, Stream, Ref, no other package, no Node.",
       severity: "error",
       // The one reading of a clock that all rooms share needs the type of Effect's clocks. A form decides nothing while
-      // calls run: it describes options for all rooms, and is a Schema for whoever composes it, and so knows that family.
-      from: { path: kernels, pathNot: ["^src/internal/elapsed[.]ts$", "^src/internal/form/schema[.]ts$"] },
+      // calls run: it describes options for all rooms, and is a Schema for whoever composes it, and so knows that family;
+      // and so does what checks the fields of a class of Schema.
+      from: {
+        path: kernels,
+        pathNot: ["^src/internal/elapsed[.]ts$", "^src/internal/form/schema[.]ts$", "^src/internal/checkedOnce[.]ts$"]
+      },
       to: {
         pathNot: [
           ...kernels,
@@ -168,7 +172,7 @@ module.exports = {
       name: "forms-know-schemas",
       comment: "A form is an Effect Schema too: of Effect it takes that family beside plain data, and nothing else.",
       severity: "error",
-      from: { path: "^src/internal/form/schema[.]ts$" },
+      from: { path: "^src/internal/(form/schema|checkedOnce)[.]ts$" },
       to: {
         pathNot: [
           ...kernels,
