@@ -17,6 +17,7 @@ import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
 import { runs } from "../runs.ts"
+import { dealt } from "./chaosWires.ts"
 
 const weather = (repairs: ReadonlyArray<Repair.Repair>) =>
   Tool.make("get_weather", {
@@ -94,13 +95,16 @@ describe("a storm of the ChaosServer, met by the real client", () => {
   ]
   it.scopedLive("gives each fault the error it deserves, with the wait that was told", () =>
     Effect.gen(function*() {
-      const server = yield* ChaosServer.make({ plan: Fault.script({ inOrder: meetings.map(([fault]) => fault) }) })
+      const server = yield* ChaosServer.make({
+        plan: Fault.script({ inOrder: dealt(meetings.map(([fault]) => fault)) })
+      })
       const model = yield* modelFor(server)
-      const met = yield* Effect.forEach(meetings, ([fault, expected]) =>
-        Effect.map(Effect.flip(model.generate({ prompt: "Hello" })), (error) => ({ fault, expected, error })))
-      expect(met.map(({ error }) =>
-        error._tag
-      )).toEqual(met.map(({ expected }) => expected))
+      const met = yield* Effect.forEach(
+        meetings,
+        ([fault, expected]) =>
+          Effect.map(Effect.flip(model.generate({ prompt: "Hello" })), (error) => ({ fault, expected, error }))
+      )
+      expect(met.map(({ error }) => error._tag)).toEqual(met.map(({ expected }) => expected))
       for (const { error, fault } of met) {
         if (fault._tag !== "RateLimited") continue
         expect(Option.isSome(Verdict.of(error).retryAfter), fault.hint).toBe(fault.hint !== "none")

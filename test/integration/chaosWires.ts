@@ -3,6 +3,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as ChaosServer from "../../src/chaos/ChaosServer.ts"
+import * as Fault from "../../src/chaos/Fault.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
@@ -47,3 +48,10 @@ export const wireNames = ["openai-chat", "openai-responses", "anthropic", "gemin
 /** The model behind that protocol. */
 export const modelOf = (server: ChaosServer.Service, wire: WireName, spelling: Spelling = "plain") =>
   Effect.provide(clients[wire](server, spelling), FetchHttpClient.layer)
+
+/**
+ * The faults as a server has to deal them to calls in sequence. A reset without a byte, on a connection that had answered
+ * before, looks like the closing race of such connections: our client sends the request once more, and meets the next fault.
+ */
+export const dealt = (faults: ReadonlyArray<Fault.Fault>): ReadonlyArray<Fault.Fault> =>
+  faults.flatMap((fault) => fault._tag === Fault.resetBeforeBody._tag ? [fault, fault] : [fault])
