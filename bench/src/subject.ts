@@ -40,7 +40,7 @@ const measure = async (): Promise<Found> => {
     case "throughput":
       return found(throughputs)()
     case "loneChunk":
-      return found(loneChunks)()
+      return found(loneChunks)(Number(size))
     case "streamLayer":
       return found(streamLayers)()
     default:

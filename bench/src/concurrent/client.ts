@@ -13,6 +13,7 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import * as OpenAiChat from "../../../src/provider/OpenAiChat.ts"
+import { Delays } from "../delays.ts"
 import type { Found } from "../run.ts"
 
 export const streamCount = 1_000
@@ -21,39 +22,6 @@ export const streamCount = 1_000
 const seconds = { settle: 15, delays: 20, growth: 60, between: 5 } as const
 
 const rest = (duration: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, duration * 1_000))
-
-// Delays --------------------------------------------------------------------------------------------------------------
-
-/** Delays by tenths of a millisecond: to keep each of them would be growth of our own. */
-class Delays {
-  private readonly counts = new Uint32Array(100_000)
-  isOn = false
-
-  /** The text of a chunk, or the chunk itself: it holds when it was written. */
-  note(text: string): void {
-    if (!this.isOn) return
-    const from = text.indexOf("@")
-    if (from === -1) return
-    const written = BigInt(text.slice(from + 1, text.indexOf(";", from)))
-    const tenths = Number((process.hrtime.bigint() - written) / 100_000n)
-    const at = Math.min(Math.max(tenths, 0), this.counts.length - 1)
-    this.counts[at] = (this.counts[at] ?? 0) + 1
-  }
-
-  get total(): number {
-    return this.counts.reduce((sum, count) => sum + count, 0)
-  }
-
-  /** In milliseconds. */
-  quantile(share: number): number {
-    let left = this.total * share
-    for (const [tenths, count] of this.counts.entries()) {
-      left -= count
-      if (left <= 0) return tenths / 10
-    }
-    return Number.NaN
-  }
-}
 
 // Memory --------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-/** Two hundred streams whose chunks come alone: what one chunk takes of the processor, by who reads it. */
+/** Many streams whose chunks come alone: what one chunk takes of the processor and how late it comes, by who reads it. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -14,13 +14,15 @@ import OpenAI from "openai"
 import * as Pipeline from "../../../src/policy/Pipeline.ts"
 import * as OpenAiChat from "../../../src/provider/OpenAiChat.ts"
 import * as ResilientModel from "../../../src/resilience/ResilientModel.ts"
+import { Delays } from "../delays.ts"
 import { median } from "../measure.ts"
 import type { Found } from "../run.ts"
 
-export const streamCount = 200
+/** How many streams there are at once: few, so that the processor is hardly busy, and many. */
+export const streamCounts = { few: 200, many: 1_000 } as const
 
-/** Seconds until all is warm, and of each stretch that is measured. */
-const seconds = { settle: 3, stretch: 1.3 } as const
+/** Seconds until all is warm, of each stretch that is measured, and for which delays are noted afterwards. */
+const seconds = { settle: 3, stretch: 1.3, delays: 5 } as const
 
 const stretches = 7
 
@@ -73,20 +75,27 @@ const policies: Pipeline.Options = {
   name: "bench",
   retry: { backoff: "exponential", initial: "500 millis", attempts: 3 },
   circuitBreaker: {},
-  bulkhead: { maxConcurrent: streamCount },
+  bulkhead: { maxConcurrent: streamCounts.many },
   attemptTimeout: "1 minute"
+}
+
+const byPhases: Pipeline.Options = {
+  ...policies,
+  stream: { firstContent: "1 minute", idle: "20 seconds", liveness: "10 seconds", onBreak: "restart" }
 }
 
 const ours = async (
   baseUrl: string,
   client: Layer.Layer<HttpClient.HttpClient>,
-  as: "bare" | "strengthened"
+  pipeline?: Pipeline.Options
 ): Promise<Read> => {
   const runtime = ManagedRuntime.make(client)
   const bare = await runtime.runPromise(
     OpenAiChat.make({ baseUrl, apiKey: Redacted.make("sk-of-a-bench"), model: "any" })
   )
-  const model = as === "bare" ? bare : ResilientModel.strengthen(bare, await runtime.runPromise(Pipeline.make(policies)))
+  const model = pipeline === undefined
+    ? bare
+    : ResilientModel.strengthen(bare, await runtime.runPromise(Pipeline.make(pipeline)))
   return (note) =>
     runtime.runPromise(
       Stream.runForEach(model.stream({ prompt }), (part) =>
@@ -96,14 +105,17 @@ const ours = async (
     )
 }
 
-const withServer = (make: (baseUrl: string) => Read | Promise<Read>) => async (): Promise<Found> => {
+const withServer = (make: (baseUrl: string) => Read | Promise<Read>) => async (streamCount: number): Promise<Found> => {
   const server = fork(fileURLToPath(new URL("../concurrent/server.js", import.meta.url)), { execArgv: [] })
   const [port] = await once(server, "message")
   try {
     const read = await make(`http://127.0.0.1:${String(port)}/v1`)
     let chunks = 0
+    const delays = new Delays()
     const note = (text: string): void => {
-      if (text !== "") chunks++
+      if (text === "") return
+      chunks++
+      delays.note(text)
     }
     let ended = 0
     for (let at = 0; at < streamCount; at++) void read(note).finally(() => ended++).catch(console.error)
@@ -116,22 +128,34 @@ const withServer = (make: (baseUrl: string) => Read | Promise<Read>) => async ()
       const { system, user } = process.cpuUsage(used)
       found.push({ micros: (user + system) / (chunks - before), chunks: (chunks - before) / seconds.stretch })
     }
+    delays.isOn = true
+    await rest(seconds.delays)
+    delays.isOn = false
     if (ended > 0) throw new Error(`${ended} streams ended`)
     const micros = found.map((each) => each.micros)
-    return { micros: median(micros), least: Math.min(...micros), chunks: median(found.map((each) => each.chunks)) }
+    return {
+      micros: median(micros),
+      least: Math.min(...micros),
+      chunks: median(found.map((each) => each.chunks)),
+      p50: delays.quantile(0.5),
+      p99: delays.quantile(0.99)
+    }
   } finally {
     server.kill()
   }
 }
 
 /** Who reads the chunks; all in one run, so that the machine is the same for all. */
-export const loneChunks: { readonly [name: string]: () => Promise<Found> } = {
+export const loneChunks: { readonly [name: string]: (streamCount: number) => Promise<Found> } = {
   "lone chunk, bare fetch": withServer(bareFetch),
   "lone chunk, bare undici": withServer(bareUndici),
   "lone chunk, openai SDK": withServer(sdk),
-  "lone chunk, ours over fetch": withServer((baseUrl) => ours(baseUrl, FetchHttpClient.layer, "bare")),
-  "lone chunk, ours over undici": withServer((baseUrl) => ours(baseUrl, NodeHttpClient.layerUndici, "bare")),
+  "lone chunk, ours over fetch": withServer((baseUrl) => ours(baseUrl, FetchHttpClient.layer)),
+  "lone chunk, ours over undici": withServer((baseUrl) => ours(baseUrl, NodeHttpClient.layerUndici)),
   "lone chunk, ours strengthened over undici": withServer((baseUrl) =>
-    ours(baseUrl, NodeHttpClient.layerUndici, "strengthened")
+    ours(baseUrl, NodeHttpClient.layerUndici, policies)
+  ),
+  "lone chunk, ours guarded by phases over undici": withServer((baseUrl) =>
+    ours(baseUrl, NodeHttpClient.layerUndici, byPhases)
   )
 }
