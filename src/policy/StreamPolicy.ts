@@ -143,6 +143,6 @@ export const describe = (self: Settings): string => {
     ...within("all of it", total),
     ...(peek === 0 ? [] : [`first content held back for ${words(peek)}`])
   ]
-  const kept = onBreak === "fail" || onBreak === "resume" ? `, keeping ${maxKept} characters of it` : ""
+  const kept = onBreak === "truncate" ? "" : `, keeping ${maxKept} characters of it`
   return `stream: ${[...limits, ""].join(", ").replace(/, $/, "; ")}when it breaks it ${whenItBreaks(self)}${kept}`
 }

@@ -189,7 +189,7 @@ describe("in words", () => {
           "else begins anew, keeping 5000 characters of it"
       )
       expect(yield* words({ onBreak: "restart", idle: "20 seconds" })).toBe(
-        "stream: the next within 20s; when it breaks it begins anew"
+        "stream: the next within 20s; when it breaks it begins anew, keeping 1000000 characters of it"
       )
       expect(yield* words({ onBreak: "truncate" })).toBe("stream: when it breaks it ends with what came")
     }))
@@ -199,7 +199,9 @@ describe("in words", () => {
       const bounds = (options: Pipeline.Options) => Effect.map(Pipeline.make(options), Pipeline.bounds)
       const stream = { onBreak: "restart" } as const
       const words = Pipeline.describe(yield* Pipeline.make({ stream, totalTimeout: "1 minute", retry }))
-      expect(words).toContain("pipeline: stream: when it breaks it begins anew\n  → total time-out 1m\n  → retry")
+      expect(words).toContain(
+        "pipeline: stream: when it breaks it begins anew, keeping 1000000 characters of it\n  → total time-out 1m\n  → retry"
+      )
       expect((yield* bounds({ stream, totalTimeout: "1 minute", retry })).duration).toMatchObject({
         value: { millis: 60_000 }
       })
