@@ -224,7 +224,7 @@ describe(`${count} streams that the vendor keeps, 30 % of all connections broken
         const { model, pipeline } = yield* strong(kept, { onBreak: "resume", otherwise: "restart" })
         const all = yield* followAll(model)
         for (const [index, followed] of all.entries()) yield* expectWhole(server, followed, index)
-        // A reply that brings nothing twice in a row is given up; such weather is rare, and each such reply is paid again.
+        // A reply that brings nothing three times in a row is given up; such weather is rare, and each such reply is paid again.
         const givenUp = all.reduce((sum, { resets }) => sum + resets, 0)
         expect(givenUp).toBeLessThan(count * 0.03)
         const books = yield* expectFree(server, pipeline)

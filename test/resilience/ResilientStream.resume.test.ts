@@ -12,7 +12,7 @@ import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
 import { type Act, fail, finish, hang, part, play, start, text } from "./scriptedStream.ts"
 
 const request = { prompt: "hello", idempotencyKey: "mine" }
-const retry = { backoff: "immediate", attempts: 4 } as const
+const retry = { backoff: "immediate", attempts: 5 } as const
 const resume = { onBreak: "resume" } as const
 const expired = fail(new ModelError.ResumeExpired({ provider: "scripted", reply: "resp_1" }))
 const refused = fail(new ModelError.InvalidRequest({ provider: "scripted", billed: "no" }))
@@ -134,11 +134,11 @@ describe("where the provider keeps the reply", () => {
       expect(truncated.text).toBe("One")
     }))
 
-  it.effect("a reply that brings nothing when it is gone on with is given up after two tries", () =>
+  it.effect("a reply that brings nothing when it is gone on with is given up after three tries", () =>
     Effect.gen(function*() {
-      const { counts, model } = keeping([[start, text("One"), fail()], [], []], [[start, text("Two"), finish()]])
+      const { counts, model } = keeping([[start, text("One"), fail()], [], [], []], [[start, text("Two"), finish()]])
       expect((yield* run(model(), { ...resume, otherwise: "restart" })).text).toBe("Two")
-      expect(counts).toMatchObject({ requests: 2, resumes: 2, cancels: 1 })
+      expect(counts).toMatchObject({ requests: 2, resumes: 3, cancels: 1 })
     }))
 
   it.effect("a consumer that leaves cancels the reply, once", () =>

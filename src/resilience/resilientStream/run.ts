@@ -62,8 +62,11 @@ interface Source<E> extends Place {
   readonly kept?: KeptReply<E> | undefined
 }
 
-/** So often in a row a reply is gone on with that brings nothing. */
-const mostFruitless = 2
+/**
+ * So often in a row a reply is gone on with that brings nothing. In bad weather a second connection breaks at once, too, and
+ * a reply that is given up is paid twice; on the other side each try is one of the attempts that a new request needs.
+ */
+const mostFruitless = 3
 
 /** How long a provider may take to hear that nobody wants the rest. */
 const longestCancel = Duration.seconds(5)
