@@ -27,7 +27,7 @@
  *
  * @example
  * import * as Effect from "effect/Effect"
- * import type * as Stream from "effect/Stream"
+ * import * as Stream from "effect/Stream"
  * import * as LanguageModel from "effect-llm-resilience/model/LanguageModel"
  * import * as Pipeline from "effect-llm-resilience/policy/Pipeline"
  * import * as ResilientStream from "effect-llm-resilience/resilience/ResilientStream"

@@ -141,7 +141,7 @@ const headers = FastCheck.dictionary(FastCheck.constantFrom(...headerNames), jso
   JSON.parse(JSON.stringify(all))
 )
 
-const numRuns = runs(2_000, 30_000)
+const numRuns = runs(2_000, 10_000)
 
 const facts = { provider: "p", model: "m" }
 
@@ -220,7 +220,7 @@ describe("values of any type", () => {
         if (Either.isRight(reply)) expect(Schema.is(Usage.Usage)(reply.right.usage)).toBe(true)
         else expect(ModelError.isModelError(reply.left)).toBe(true)
       }),
-      { numRuns: runs(500, 20_000) }
+      { numRuns: runs(500, 3_000) }
     )
   })
 
@@ -232,7 +232,7 @@ describe("values of any type", () => {
         // This is what stands in for a decoder that threw.
         if (Either.isLeft(ended)) expect(ended.left).not.toMatchObject({ reason: "the stream cannot be read" })
       }),
-      { numRuns: runs(500, 20_000) }
+      { numRuns: runs(500, 3_000) }
     )
   })
 
