@@ -92,8 +92,8 @@ const inspectSymbol = Symbol.for("nodejs.util.inspect.custom")
 
 type Inspect = (value: unknown, options: unknown) => string
 
-/** An error's own fields. `cause` is one that is not enumerable. */
-const fieldsOf = (error: object): Readonly<Record<string, unknown>> => {
+/** An error's own fields, to show them or to make another one of them. `cause` is not enumerable: a spread loses it. */
+export const fieldsOf = <E extends object>(error: E): E => {
   const cause = property(error, "cause")
   return cause === undefined ? { ...error } : { ...error, cause }
 }

@@ -209,7 +209,11 @@ for (const [name, client] of clients) {
       const ask = yield* asking(baseUrl, "generate")
       const ends = yield* Effect.forEach(Array.from({ length: 400 }), () => Effect.either(ask), { concurrency: 4 })
       const failed = ends.filter(Either.isLeft).map(({ left }) => left)
-      // The second try may meet the race on another connection at rest; that is told as it is, and left to the policy.
+      // The second try may meet the race on another connection at rest. Then nobody has worked on it, which is told, and
+      // the policy sees it.
+      expect(failed.map(({ _tag, billed, cause }) => ({ _tag, billed, isClosed: cause?.code !== undefined }))).toEqual(
+        failed.map(() => ({ _tag: "ConnectionFailed", billed: "no", isClosed: true }))
+      )
       expect(failed.length).toBeLessThan(8)
       expect(closed).toBeGreaterThan(50)
     }).pipe(Effect.provide(client)))

@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
+import { fieldsOf } from "../../internal/scrubbed.ts"
 import { freshIdempotencyKey } from "../../model/LanguageModel.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import * as ProviderError from "../ProviderError.ts"
@@ -172,7 +173,7 @@ class Background {
       toStream(opening),
       (error) =>
         error._tag === "Truncated"
-          ? new ModelError.Truncated({ ...error, received: this.reading.received.text })
+          ? new ModelError.Truncated({ ...fieldsOf(error), received: this.reading.received.text })
           : error
     )
   }

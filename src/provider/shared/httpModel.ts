@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
 import { type CauseInfo, describeCause } from "../../internal/redact.ts"
+import { fieldsOf } from "../../internal/scrubbed.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
 import { type Dialects, Response } from "../../model/Response.ts"
@@ -398,7 +399,7 @@ export const namingTool =
     const words = `${error.param ?? ""} ${error.detail ?? ""}`
     const name = toolIn(words, tools.definitions.map((definition) => definition.name))
     return name === undefined ? error : new ModelError.InvalidRequest({
-      ...error,
+      ...fieldsOf(error),
       remedy: `It is about the tool ${JSON.stringify(name)}: change its schema, or leave the tool out.`
     })
   }

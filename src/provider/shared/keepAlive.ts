@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as ModelError from "../../error/ModelError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { isRecord } from "../../internal/record.ts"
+import { fieldsOf } from "../../internal/scrubbed.ts"
 
 /**
  * How long the race may last, in milliseconds from the request to the break: several round trips. What breaks later may
@@ -85,7 +86,7 @@ const isUnanswered = (sendings: ReadonlyArray<Sending>): boolean => {
 }
 
 const unbilled = (error: ModelError.ConnectionFailed): ModelError.ConnectionFailed =>
-  new ModelError.ConnectionFailed({ ...error, billed: "no" })
+  new ModelError.ConnectionFailed({ ...fieldsOf(error), billed: "no" })
 
 /** A request that is on its way. */
 interface Watched {

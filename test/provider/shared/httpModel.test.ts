@@ -27,6 +27,14 @@ describe("a request that is refused for one of its tools", () => {
     (given) => expect(refusal(given).message).toContain("Change the request.")
   )
 
+  it("keeps what caused it", () => {
+    const cause = { name: "Refused", message: "by the gateway" }
+    const error = new ModelError.InvalidRequest({ provider: "p", status: 400, param: "tools[1]", cause })
+    const renamed = namingTool({ prompt: "hi", tools })(error)
+    expect(renamed.cause).toEqual(cause)
+    expect(renamed.message).toContain("It is about the tool \"second\"")
+  })
+
   it("does not count where the provider's own options have tools", () => {
     const error = new ModelError.InvalidRequest({ provider: "p", status: 400, param: "tools[1]" })
     expect(namingTool({ prompt: "hi", tools, providerOptions: { tools: [] } })(error)).toBe(error)
