@@ -109,6 +109,16 @@ export const found = (value: unknown): string => {
   }
 }
 
+/**
+ * What is wrong with an option as an {@link Issue}: the value as it is, which becomes safe to show.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const issueOf = (
+  fault: { readonly path: string; readonly found: unknown; readonly allowed: string }
+): Issue => ({ ...fault, found: found(fault.found) })
+
 const foundIn = (value: unknown): string => {
   if (value === undefined) return "nothing"
   if (value === null) return "null"

@@ -6,6 +6,9 @@ export type Fields = { readonly [field: string]: unknown }
 export const isRecord = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** A list, or an empty one where there is none. */
+export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
+
 /** The type of an object without its undefined fields: what may be undefined may be absent. */
 export type DefinedFields<A> =
   & { readonly [K in keyof A as undefined extends A[K] ? never : K]: A[K] }

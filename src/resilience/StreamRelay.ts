@@ -38,7 +38,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { found, InvalidOptions } from "../error/InvalidOptions.ts"
+import { InvalidOptions, issueOf } from "../error/InvalidOptions.ts"
 import { ReplayMissed } from "../error/RelayError.ts"
 import * as Form from "../internal/form.ts"
 import { definedFields } from "../internal/record.ts"
@@ -105,11 +105,10 @@ const form = Form.of<Options>()(Form.struct("an object with the options of a rel
  */
 export const make = (options: Options = {}): Effect.Effect<StreamRelay, InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
-    const settings = yield* Either.mapLeft(Form.read(form, options, "code"), (faults) =>
-      new InvalidOptions({
-        module: "StreamRelay",
-        issues: faults.map((fault) => ({ ...fault, found: found(fault.found) }))
-      }))
+    const settings = yield* Either.mapLeft(
+      Form.read(form, options, "code"),
+      (faults) => new InvalidOptions({ module: "StreamRelay", issues: faults.map(issueOf) })
+    )
     const replies = new Map<string, Reply>()
     const scope = yield* Effect.scope
     yield* Effect.addFinalizer(() =>

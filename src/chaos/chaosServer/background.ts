@@ -9,7 +9,7 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import { draw } from "../../internal/seeded.ts"
 import { fate, harms } from "../Fault.ts"
-import { waitMillis } from "../shared/plan.ts"
+import { isStreamFault, waitMillis } from "../shared/plan.ts"
 import { charge, count, keep, type Ledger, meet, serveRight } from "./books.ts"
 import { type Answer, broken, seedOf, type Terms } from "./model.ts"
 import type { Completion, Frame, Keeping, KeptStatus, ModelRequest, Protocol, Reply } from "./protocol.ts"
@@ -219,18 +219,9 @@ export const resume = (
           return met(fault._tag, fault.events === "all" ? streamed(frames, undefined) : streamed(left, fault))
         case "ResetDuringBody":
           return met(fault._tag, streamed(left, fault))
-        case "StallBeforeFirstToken":
-        case "StallMidStream":
-        case "CutStream":
-        case "StreamError":
-        case "DuplicatedStart":
-        case "MissingTerminal":
-        case "SlowTokens":
-        case "ByteChunks":
-        case "MalformedChunk":
-          return applies(fault, left, "numbered") ? met(fault._tag, streamed(left, fault)) : spared()
         default:
-          return met(fault._tag, made(broken(protocol, fault, said, now)))
+          if (!isStreamFault(fault)) return met(fault._tag, made(broken(protocol, fault, said, now)))
+          return applies(fault, left, "numbered") ? met(fault._tag, streamed(left, fault)) : spared()
       }
     }
   })

@@ -6,7 +6,7 @@ import { type DamageClass, damageClasses, damageFamilies, fate, type Fault, harm
 import { validArguments } from "../shared/arguments.ts"
 import { damage, writeRight, type Written } from "../shared/damage.ts"
 import { type JsonObject, parse, same } from "../shared/json.ts"
-import { waitMillis } from "../shared/plan.ts"
+import { isStreamFault, waitMillis } from "../shared/plan.ts"
 import { charge, count, type Ledger, meet, serveRight, spoil, tellToWait } from "./books.ts"
 import { promptTokens } from "./modelRequest.ts"
 import { notJson, type Outcome, page } from "./outcome.ts"
@@ -302,16 +302,10 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         case "TooOldToStream":
         case "ForgottenReply":
           return spared()
-        case "RepeatedEvents":
-        case "StallBeforeFirstToken":
-        case "StallMidStream":
-        case "CutStream":
-        case "StreamError":
-        case "DuplicatedStart":
-        case "MissingTerminal":
-        case "SlowTokens":
-        case "ByteChunks":
-        case "MalformedChunk": {
+        default: {
+          if (fault._tag !== "RepeatedEvents" && !isStreamFault(fault)) {
+            return met(made(withoutReply(broken(protocol, fault, whole, now))))
+          }
           if (!request.stream || !applies(fault, framesOf(whole).frames, framing)) return spared()
           const sent = !harms(fault)
             ? servedRight
@@ -320,8 +314,6 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
             : unchanged
           return met(made(streamed(whole, fault), sent))
         }
-        default:
-          return met(made(withoutReply(broken(protocol, fault, whole, now))))
       }
     }
   })

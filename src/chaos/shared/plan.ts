@@ -61,6 +61,8 @@ export const BackgroundFault = Schema.Union(...backgroundFaults)
 /** What goes wrong in a stream, and only there. */
 export const StreamFault = Schema.Union(...streamFaults)
 
+export const isStreamFault = Schema.is(StreamFault)
+
 export const Fault = Schema.Union(
   Schema.TaggedStruct("RateLimited", { hint: Hint, wait: DurationText }),
   Schema.TaggedStruct("InsufficientQuota", {}),

@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { InvalidOptions } from "../../error/InvalidOptions.ts"
+import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
-import * as Section from "../shared/section.ts"
+import type * as Section from "../shared/section.ts"
 
 type Judge = (error: unknown) => Verdict.Verdict
 
@@ -106,7 +106,7 @@ const readCommon = (options: unknown, sections: ReadonlyArray<Section.Any>, mode
     // A wrong name is told once, and not again of every policy that has it.
     name: typeof name === "string" && name.trim() !== "" ? name : "pipeline",
     verdict: mode === "code" && isJudge(verdict) ? verdict : undefined,
-    issues: Either.isLeft(read) ? read.left.map(Section.issueOf) : []
+    issues: Either.isLeft(read) ? read.left.map(issueOf) : []
   }
 }
 

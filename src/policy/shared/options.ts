@@ -1,6 +1,6 @@
 /** Options as the modules of this room read them: problems become one `InvalidOptions`. */
 import * as Either from "effect/Either"
-import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
+import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import type { Verdict } from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 
@@ -10,8 +10,7 @@ export const judge = Form.fn<(error: unknown) => Verdict>("a function from an er
 export const refusal = (
   module: string,
   { problems }: { readonly problems: ReadonlyArray<Form.Fault> }
-): InvalidOptions =>
-  new InvalidOptions({ module, issues: problems.map((fault) => ({ ...fault, found: found(fault.found) })) })
+): InvalidOptions => new InvalidOptions({ module, issues: problems.map(issueOf) })
 
 /** Reads options by their form; everything that is wrong is in the one error. */
 export const readForm = <Read>(

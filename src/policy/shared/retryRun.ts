@@ -13,7 +13,6 @@ import * as Form from "../../internal/form.ts"
 import { errorTag } from "../../telemetry/Event.ts"
 import { readFormOrThrow } from "./options.ts"
 import * as Step from "./retryStep.ts"
-import { words } from "./retryText.ts"
 import type { RetryTree } from "./retryTree.ts"
 
 export type { Decision, Failure, State, StopReason } from "./retryStep.ts"
@@ -191,7 +190,3 @@ export const toSchedule = (
           ]
       })
   )
-
-/** "waits 1s", "stops: no attempts are left" */
-export const decisionText = (decision: Step.Decision): string =>
-  decision._tag === "Wait" ? `waits ${words(decision.delay)}` : `stops: ${reasonText[decision.reason]}`

@@ -12,7 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { found, type InvalidOptions } from "../../error/InvalidOptions.ts"
+import { type InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
@@ -197,9 +197,6 @@ const filledIn = (given: unknown, form: Form.Form<unknown, unknown>, peers: Peer
 /** Issues of fields that have none yet. */
 const onOthers = (issues: ReadonlyArray<Issue>, known: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
   issues.filter(({ path }) => !known.some((issue) => issue.path === path))
-
-/** A fault of a form as an issue, with `found` made safe to show. */
-export const issueOf = (fault: Form.Fault): Issue => ({ ...fault, found: found(fault.found) })
 
 /** Issues under the name of their section. */
 const within = (name: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>

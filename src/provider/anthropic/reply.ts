@@ -8,17 +8,8 @@ import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as callIds from "../shared/callIds.ts"
 import * as endings from "../shared/finishReasons.ts"
-import type { Incoming, Who } from "../shared/httpExchange.ts"
-import {
-  count,
-  type Facts,
-  factsIn,
-  malformed,
-  nonBlank,
-  orEmptyObject,
-  parse,
-  saysSomething
-} from "../shared/jsonBody.ts"
+import { type Facts, factsIn, type Incoming, type Who } from "../shared/httpExchange.ts"
+import { count, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
 

@@ -11,17 +11,8 @@ import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import { isFault } from "../shared/errorBody.ts"
 import { endingWord, failureOf, finishReasonOf, type Held } from "../shared/finishReasons.ts"
-import type { Incoming, Who } from "../shared/httpExchange.ts"
-import {
-  count,
-  type Facts,
-  factsIn,
-  malformed,
-  nonBlank,
-  orEmptyObject,
-  parse,
-  saysSomething
-} from "../shared/jsonBody.ts"
+import { type Facts, factsIn, type Incoming, type Who } from "../shared/httpExchange.ts"
+import { count, countIn, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
 import { isWholeText } from "../shared/jsonProgress.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
@@ -237,20 +228,15 @@ const heldIn = (parts: ReadonlyArray<Response.Part>): Held => {
   return { hasCalls: calls.length > 0, areCallsWhole: calls.every((call) => isWholeText(call.arguments)) }
 }
 
-const detail = (usage: Fields, holder: string, field: string): number | undefined => {
-  const details = usage[holder]
-  return isRecord(details) ? count(details[field]) : undefined
-}
-
 /** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
 export const usageOf = (value: unknown): Usage => {
   const usage = isRecord(value) ? value : {}
   const inputTokens = count(usage["prompt_tokens"]) ?? 0
   const outputTokens = count(usage["completion_tokens"]) ?? 0
   // The details stand in an object of their own at OpenAI, and beside the counts at Copilot, Perplexity and Together.
-  const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens") ??
+  const reasoningTokens = countIn(usage, "completion_tokens_details", "reasoning_tokens") ??
     count(usage["reasoning_tokens"])
-  const cachedInputTokens = detail(usage, "prompt_tokens_details", "cached_tokens") ??
+  const cachedInputTokens = countIn(usage, "prompt_tokens_details", "cached_tokens") ??
     count(usage["prompt_cache_hit_tokens"]) ?? count(usage["cached_tokens"]) ?? count(usage["cache_read_input_tokens"])
   return new Usage(
     definedFields({
@@ -260,8 +246,8 @@ export const usageOf = (value: unknown): Usage => {
       reasoningTokens,
       cachedInputTokens,
       // The word of OpenAI and OpenRouter, and those of gateways to Anthropic.
-      cacheWriteInputTokens: detail(usage, "prompt_tokens_details", "cache_write_tokens") ??
-        detail(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
+      cacheWriteInputTokens: countIn(usage, "prompt_tokens_details", "cache_write_tokens") ??
+        countIn(usage, "prompt_tokens_details", "cache_creation_tokens") ?? count(usage["cache_creation_input_tokens"])
     }),
     { disableValidation: true }
   )

@@ -2,24 +2,15 @@
 import type * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
-import { definedFields, type Fields, isRecord } from "../../internal/record.ts"
+import { definedFields, type Fields, isRecord, listOf } from "../../internal/record.ts"
 import * as Prompt from "../../model/Prompt.ts"
 import * as Response from "../../model/Response.ts"
 import { Usage } from "../../model/Usage.ts"
 import * as ProviderError from "../ProviderError.ts"
 import * as callIds from "../shared/callIds.ts"
 import { finishReasonOf } from "../shared/finishReasons.ts"
-import type { Incoming, Who } from "../shared/httpExchange.ts"
-import {
-  count,
-  type Facts,
-  factsIn,
-  malformed,
-  nonBlank,
-  orEmptyObject,
-  parse,
-  saysSomething
-} from "../shared/jsonBody.ts"
+import { type Facts, factsIn, type Incoming, type Who } from "../shared/httpExchange.ts"
+import { count, countIn, malformed, nonBlank, orEmptyObject, parse, saysSomething } from "../shared/jsonBody.ts"
 import { filteredCategories } from "../shared/openAiFilters.ts"
 import * as providerMetadata from "../shared/providerMetadata.ts"
 import { rawAt } from "../shared/rawJson.ts"
@@ -28,20 +19,13 @@ import { withReason } from "../shared/streamError.ts"
 const isFilled = (value: unknown): boolean =>
   typeof value === "string" ? value.trim() !== "" : isRecord(value) && Object.keys(value).length > 0
 
-export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
-
-const detail = (usage: Fields, holder: string, field: string): number | undefined => {
-  const details = usage[holder]
-  return isRecord(details) ? count(details[field]) : undefined
-}
-
 /** Counts that are missing or senseless are zero: a bad count is no reason to lose an answer. */
 export const usageOf = (value: unknown): Usage => {
   const usage = isRecord(value) ? value : {}
   const inputTokens = count(usage["input_tokens"]) ?? 0
   const outputTokens = count(usage["output_tokens"]) ?? 0
-  const reasoningTokens = detail(usage, "output_tokens_details", "reasoning_tokens")
-  const cachedInputTokens = detail(usage, "input_tokens_details", "cached_tokens")
+  const reasoningTokens = countIn(usage, "output_tokens_details", "reasoning_tokens")
+  const cachedInputTokens = countIn(usage, "input_tokens_details", "cached_tokens")
   return new Usage(
     definedFields({
       inputTokens,
@@ -50,8 +34,8 @@ export const usageOf = (value: unknown): Usage => {
       reasoningTokens,
       cachedInputTokens,
       // OpenAI's word, and that of gateways to Anthropic.
-      cacheWriteInputTokens: detail(usage, "input_tokens_details", "cache_write_tokens") ??
-        detail(usage, "input_tokens_details", "cache_creation_tokens")
+      cacheWriteInputTokens: countIn(usage, "input_tokens_details", "cache_write_tokens") ??
+        countIn(usage, "input_tokens_details", "cache_creation_tokens")
     }),
     { disableValidation: true }
   )

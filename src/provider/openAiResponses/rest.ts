@@ -4,14 +4,14 @@
  */
 import * as Either from "effect/Either"
 import type * as ModelError from "../../error/ModelError.ts"
-import { type Fields, isRecord } from "../../internal/record.ts"
+import { type Fields, isRecord, listOf } from "../../internal/record.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
 import type * as decode from "../shared/decode.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as table from "../shared/table.ts"
 import { beginsWith, type Delivered, type Fingerprint, itemKey, type State } from "./numbered.ts"
-import { argumentsText, listOf, pieceOf } from "./reply.ts"
+import { argumentsText, pieceOf } from "./reply.ts"
 
 /** An event that was not read. */
 interface Unread {

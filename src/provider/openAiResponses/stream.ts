@@ -6,7 +6,7 @@
  * out of some events (xAI's relays do) name the item by its id there; both then lead to the same item.
  */
 import * as Chunk from "effect/Chunk"
-import { isRecord } from "../../internal/record.ts"
+import { isRecord, listOf } from "../../internal/record.ts"
 import type { Fields } from "../../internal/record.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as callIds from "../shared/callIds.ts"
@@ -15,17 +15,7 @@ import { nonBlank, orEmptyObject } from "../shared/jsonBody.ts"
 import { rawAt } from "../shared/rawJson.ts"
 import * as sse from "../shared/sse.ts"
 import * as table from "../shared/table.ts"
-import {
-  argumentsText,
-  citedMetadata,
-  endingOf,
-  filteredOut,
-  listOf,
-  metadataOf,
-  ownParts,
-  pieceOf,
-  usageOf
-} from "./reply.ts"
+import { argumentsText, citedMetadata, endingOf, filteredOut, metadataOf, ownParts, pieceOf, usageOf } from "./reply.ts"
 import { type Call, initial, type ItemKey, type State } from "./state.ts"
 
 type Parts = ReadonlyArray<StreamPart.StreamPart>

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
+import { definedFields } from "../../internal/record.ts"
 import { type CauseInfo, describeCause, excerpt, redact, textProperty, visible } from "../../internal/redact.ts"
 import * as httpSpan from "./httpSpan.ts"
 import * as keepAlive from "./keepAlive.ts"
@@ -76,6 +77,18 @@ export const requestIdOf = (headers: { readonly [name: string]: string }): strin
     header(headers, "apim-request-id") ?? header(headers, "x-ms-request-id")
   return id === undefined ? undefined : visible(id)
 }
+
+/** What every error about a reply carries. */
+export interface Facts extends Who {
+  readonly status: number
+  readonly requestId?: string
+}
+
+export const factsIn = ({ headers, status }: Head, who: Who): Facts => ({
+  ...who,
+  status,
+  ...definedFields({ requestId: requestIdOf(headers) })
+})
 
 const causeOf = (error: HttpClientError.HttpClientError | { readonly cause: unknown }): CauseInfo => {
   if ("_tag" in error && (error.cause === undefined || error.cause === null)) {
@@ -146,13 +159,13 @@ const announcedLength = (headers: Head["headers"]): number | undefined => {
 }
 
 const wholeText = (
-  { headers, status }: Head,
+  head: Head,
   body: replyBody.ReplyBody,
   who: Who,
   limit: number
 ): Either.Either<string, ModelError.ModelError> => {
-  const requestId = requestIdOf(headers)
-  const facts = { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
+  const { headers } = head
+  const facts = factsIn(head, who)
   const cut = (cause: CauseInfo): Either.Either<never, ModelError.ModelError> =>
     Either.left(new ModelError.Truncated({ ...facts, received: lossyText(body.bytes), cause }))
   switch (body.ending._tag) {
@@ -345,13 +358,13 @@ export type Recognised =
 
 /** The bytes as they come; a body that ends before its announced length was cut. */
 const bytesOf = (
-  { headers, response, status }: Reply,
+  reply: Reply,
   who: Who,
-  stream = response.stream
+  stream = reply.response.stream
 ): Stream.Stream<Uint8Array, ModelError.ModelError> =>
   Stream.suspend(() => {
-    const requestId = requestIdOf(headers)
-    const facts = { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
+    const { headers } = reply
+    const facts = factsIn(reply, who)
     const cut = (cause: CauseInfo): ModelError.ModelError => new ModelError.Truncated({ ...facts, received: "", cause })
     const announced = announcedLength(headers)
     let size = 0

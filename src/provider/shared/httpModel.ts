@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
+import { definedFields } from "../../internal/record.ts"
 import { type CauseInfo, describeCause } from "../../internal/redact.ts"
 import { fieldsOf } from "../../internal/scrubbed.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
@@ -180,10 +181,8 @@ interface Beside {
   readonly dialects?: Dialects
 }
 
-const beside = (rateLimit: RateLimitInfo | undefined, dialects: Dialects | undefined): Beside => ({
-  ...(rateLimit === undefined ? {} : { rateLimit }),
-  ...(dialects === undefined ? {} : { dialects })
-})
+const beside = (rateLimit: RateLimitInfo | undefined, dialects: Dialects | undefined): Beside =>
+  definedFields({ rateLimit, dialects })
 
 const complete = (response: Response, { dialects, rateLimit }: Beside): Response => {
   const more = beside(response.rateLimit === undefined ? rateLimit : undefined, dialects)
@@ -353,13 +352,10 @@ export const make = <S>(
         const own = (parts: Stream.Stream<StreamPart.StreamPart, ModelError.ModelError>) =>
           Stream.mapError(
             restoreCall === undefined ? parts : Stream.map(parts, (part) => ownCall(part, restoreCall)),
-            told(request)
+            namingTool(request)
           )
         return { parts: own(reply.parts), resume: own(reply.resume), cancel: reply.cancel }
-      }).pipe(Effect.mapError(told(request)))
-
-    const told = (request: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError =>
-      namingTool(request)(error)
+      }).pipe(Effect.mapError(namingTool(request)))
 
     return LanguageModel.make({
       name: model,
@@ -368,11 +364,11 @@ export const make = <S>(
         ? settings.capabilities
         : { ...settings.capabilities, resume: { ...settings.capabilities?.resume, vendor: true } },
       resumable: protocol.keeps === undefined ? undefined : resumable(protocol.keeps),
-      generate: (request) => Effect.mapError(generated(request), told(request)),
-      stream: (request) => Stream.mapError(toStream(streamed(request)), told(request)),
+      generate: (request) => Effect.mapError(generated(request), namingTool(request)),
+      stream: (request) => Stream.mapError(toStream(streamed(request)), namingTool(request)),
       check: (request) => {
         rememberSecrets(request)
-        return Effect.mapError(encodeBody(request, "generate", settings, protocol), told(request))
+        return Effect.mapError(encodeBody(request, "generate", settings, protocol), namingTool(request))
       }
     })
   })
@@ -391,8 +387,7 @@ const toolIn = (words: string, names: ReadonlyArray<string>): string | undefined
 
 /** The same refusal with the name of the tool in its remedy, where it is about one tool that the caller gave. */
 export const namingTool =
-  <E extends ModelError.ModelError>({ providerOptions, tools }: LanguageModel.Request) =>
-  (error: E): E | ModelError.InvalidRequest => {
+  ({ providerOptions, tools }: LanguageModel.Request) => (error: ModelError.ModelError): ModelError.ModelError => {
     if (error._tag !== "InvalidRequest" || error.status === undefined || error.remedy !== undefined) return error
     // Tools that stand in the provider's own options would shift the places.
     if (tools === undefined || providerOptions?.["tools"] !== undefined) return error

@@ -1,20 +1,10 @@
 /** The body of a whole reply: JSON that was read, or the error that says why it is none; and its simplest fields. */
 import * as Either from "effect/Either"
 import * as ModelError from "../../error/ModelError.ts"
+import { type Fields, isRecord } from "../../internal/record.ts"
 import * as strictJson from "../../internal/strictJson.ts"
 import type * as Response from "../../model/Response.ts"
-import { header, type Incoming, requestIdOf, type Who } from "./httpExchange.ts"
-
-/** What every error about a reply carries. */
-export interface Facts extends Who {
-  readonly status: number
-  readonly requestId?: string
-}
-
-export const factsIn = ({ headers, status }: Incoming, who: Who): Facts => {
-  const requestId = requestIdOf(headers)
-  return { ...who, status, ...(requestId === undefined ? {} : { requestId }) }
-}
+import { type Facts, header, type Incoming } from "./httpExchange.ts"
 
 export const malformed = (facts: Facts, body: string, reason: string): Either.Either<never, ModelError.ModelError> =>
   Either.left(new ModelError.MalformedResponse({ ...facts, body, reason }))
@@ -50,6 +40,12 @@ export const count = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isFinite(value) && value >= 0
     ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)
     : undefined
+
+/** The same of a field of a field: `countIn(usage, "prompt_tokens_details", "cached_tokens")`. */
+export const countIn = (fields: Fields, holder: string, field: string): number | undefined => {
+  const held = fields[holder]
+  return isRecord(held) ? count(held[field]) : undefined
+}
 
 /** A text that says something. */
 export const nonBlank = (value: unknown): string | undefined =>

@@ -110,18 +110,18 @@ const readWeb = (body: ReadableStream<Uint8Array>, limit: number): Effect.Effect
   Effect.async((resume) => {
     const received = new Received(limit)
     const reader = body.getReader()
-    const leave = (): void => void reader.cancel().catch(() => {})
+    const stopReading = (): void => void reader.cancel().catch(() => {})
     const end = (ending: Ending): void => resume(Effect.succeed(received.as(ending)))
     const fail = (cause: unknown): void => end({ _tag: "Cut", error: { cause } })
     const next = (): void => void reader.read().then(take, fail)
     const take = ({ done, value }: ReadableStreamReadResult<Uint8Array>): void => {
       if (done) return end(complete)
       if (received.take(value)) return next()
-      leave()
+      stopReading()
       end(tooLarge)
     }
     next()
-    return Effect.sync(leave)
+    return Effect.sync(stopReading)
   })
 
 /** As much of Node's `Readable` as is used here: the platform's undici client holds one. */
@@ -146,7 +146,7 @@ const readNode = (body: NodeReadable, limit: number): Effect.Effect<ReplyBody> =
       body.off("error", onError)
     }
     // The client listens to errors, too, so leaving lets none of them go unheard.
-    const leave = (): void => {
+    const stopReading = (): void => {
       ignore()
       body.destroy()
     }
@@ -158,7 +158,7 @@ const readNode = (body: NodeReadable, limit: number): Effect.Effect<ReplyBody> =
     const onError = (cause: unknown): void => end({ _tag: "Cut", error: { cause } })
     const onData = (chunk: unknown): void => {
       if (!(chunk instanceof Uint8Array) || received.take(chunk)) return
-      leave()
+      stopReading()
       end(tooLarge)
     }
     if (body.errored !== null && body.errored !== undefined) return onError(body.errored)
@@ -166,5 +166,5 @@ const readNode = (body: NodeReadable, limit: number): Effect.Effect<ReplyBody> =
     body.on("end", onEnd)
     body.on("error", onError)
     body.on("data", onData)
-    return Effect.sync(leave)
+    return Effect.sync(stopReading)
   })

@@ -7,15 +7,13 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import { secretHeaders } from "../../internal/redact.ts"
+import { isSeen } from "./httpSpan.ts"
 
 /** What differs from request to request. */
 export interface Settings {
@@ -55,13 +53,6 @@ interface References {
 
 /** An address may hold a key of its own: `?key=…`. */
 const secretHeaderPatterns = [...secretHeaders, /^location$/]
-
-/** The tracer that nobody has installed: its spans reach nobody. */
-const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/** Without a tracer and without a span around it nobody sees the span of a request, and it takes 100 µs of the processor. */
-const isSeen = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
-  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== native || fiber.currentSpan !== undefined
 
 const set = ({ context, isTraced, redactedNames }: References): Effect.Effect<void> =>
   FiberRef.set(FiberRef.currentContext, context).pipe(

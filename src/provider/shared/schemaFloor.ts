@@ -11,10 +11,10 @@
  * - Names of properties outside of the wire's letters are replaced, and put back in what the model writes.
  */
 import * as Either from "effect/Either"
-import { type Fields, isRecord } from "../../internal/record.ts"
+import { type Fields, isRecord, listOf } from "../../internal/record.ts"
 import { follow } from "../../internal/schemaReference.ts"
 import { withBoundReferences, withDefinitions } from "./schemaReferences.ts"
-import { described, listOf, mapped, strings, without } from "./schemaWalk.ts"
+import { described, mapped, strings, without } from "./schemaWalk.ts"
 
 /** What one wire takes. */
 export interface Floor {

@@ -1,7 +1,7 @@
 /** References of a JSON Schema as vendors take them: each leads to a definition under `$defs`. */
-import { type Fields, isRecord } from "../../internal/record.ts"
+import { type Fields, isRecord, listOf } from "../../internal/record.ts"
 import { follow, unescaped } from "../../internal/schemaReference.ts"
-import { described, listOf, mapped, strings, without } from "./schemaWalk.ts"
+import { described, mapped, strings, without } from "./schemaWalk.ts"
 
 const isPlain = (reference: string): boolean => /^#\/\$defs\/[^/]+$/.test(reference)
 

@@ -1,5 +1,5 @@
 /** The way through a JSON Schema: every schema in it, the inner ones first. */
-import { type Fields, isRecord } from "../../internal/record.ts"
+import { type Fields, isRecord, listOf } from "../../internal/record.ts"
 
 /** Deeper schemas are sent as they are below; the adapter for JSON Schema takes none. */
 export const deepest = 256
@@ -24,8 +24,6 @@ const byName = ["properties", "patternProperties", "$defs", "definitions", "depe
 
 /** Keywords that say by a boolean whether there may be more, and are read with it. */
 const booleans = ["items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties"]
-
-export const listOf = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
 
 export const strings = (value: unknown): ReadonlyArray<string> =>
   listOf(value).filter((each): each is string => typeof each === "string")

@@ -1,7 +1,7 @@
 /** What somebody wrote as the options of a plan, checked before anything of it is built. */
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { found, type Issue } from "../../error/InvalidOptions.ts"
+import { type Issue, issueOf } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { conditionForm } from "../../internal/plan.ts"
@@ -60,6 +60,6 @@ export const inOrderOfSteps = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issu
 /** Every problem of the options, but for those of the pipelines, which a pipeline finds by itself. */
 export const planIssues = (options: unknown): ReadonlyArray<Issue> =>
   Either.match(Form.read(plan, options, "code"), {
-    onLeft: (faults) => faults.map((fault) => ({ ...fault, found: found(fault.found) })),
+    onLeft: (faults) => faults.map(issueOf),
     onRight: () => []
   })

@@ -260,8 +260,8 @@ export class Run<E> implements Reader<E> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.make(), (scope) => {
         const attempt = new Attempt<E>(this, signals, scope, source)
-        const limits = this.settings.policy?.liveness
-        const reading = limits === undefined
+        const liveness = this.settings.policy?.liveness
+        const reading = liveness === undefined
           ? attempt.run(source.stream)
           : Effect.provideService(attempt.run(source.stream), LanguageModel.CurrentLiveness, signals.bytes)
         return Effect.onExit(restore(reading), (exit) => {
