@@ -18,7 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import type { InvalidOptions } from "../../src/error/InvalidOptions.ts"
 import type * as ModelError from "../../src/error/ModelError.ts"
@@ -35,6 +35,7 @@ import * as ToolLoop from "../../src/resilience/ToolLoop.ts"
 import * as Event from "../../src/telemetry/Event.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 import { runs } from "../runs.ts"
+import { tracerTelling } from "../spans.ts"
 
 const letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -260,31 +261,14 @@ const ways: ReadonlyArray<
 
 /** What an exporter of spans could print. */
 const spanTracer = (seen: Array<string>): Tracer.Tracer =>
-  Tracer.make({
-    context: (run) => run(),
-    span: (name, parent, context, links, startTime, kind) => {
-      seen.push(name)
-      return {
-        _tag: "Span",
-        name,
-        spanId: "1",
-        traceId: "1",
-        parent,
-        context,
-        links,
-        kind,
-        sampled: true,
-        status: { _tag: "Started", startTime },
-        attributes: new Map(),
-        attribute: (key, value) => void seen.push(key, ...everything(value)),
-        addLinks: () => {},
-        end: (_, exit) => {
-          seen.push(...everything(exit))
-          if (Exit.isFailure(exit)) seen.push(...shownCause(exit.cause))
-        },
-        event: (event, _, attributes) => void seen.push(event, ...everything(attributes))
-      }
-    }
+  tracerTelling({
+    name: (name) => void seen.push(name),
+    attribute: (key, value) => void seen.push(key, ...everything(value)),
+    end: (exit) => {
+      seen.push(...everything(exit))
+      if (Exit.isFailure(exit)) seen.push(...shownCause(exit.cause))
+    },
+    event: (event, attributes) => void seen.push(event, ...everything(attributes))
   })
 
 const everything = (value: unknown): ReadonlyArray<string> => [

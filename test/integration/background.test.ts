@@ -7,7 +7,6 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as BackgroundFault from "../../src/chaos/BackgroundFault.ts"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
@@ -16,26 +15,11 @@ import * as StreamFault from "../../src/chaos/StreamFault.ts"
 import type { ModelError } from "../../src/error/ModelError.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
-import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
-import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
-import { modelOf, wireNames } from "./chaosWires.ts"
+import { answer, kit, modelOf, wireNames } from "./chaosWires.ts"
 
 const prompt = "Please book a flight to Tromsø."
-
-/** What the server's model says to anything. */
-const answer = "Here is a short answer to your question, made up by a server that only pretends to think."
-
-const kit = Toolkit.make(
-  Tool.make("book_flight", {
-    parameters: Schema.Struct({
-      from: Schema.String,
-      passengers: Schema.Int.pipe(Schema.between(1, 9)),
-      legs: Schema.Array(Schema.Struct({ to: Schema.String, cabin: Schema.Literal("economy", "business") }))
-    })
-  })
-)
 
 const clientOf = (server: ChaosServer.Service) =>
   Effect.gen(function*() {

@@ -2,8 +2,11 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import * as Fault from "../../src/chaos/Fault.ts"
+import * as Tool from "../../src/model/Tool.ts"
+import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
@@ -55,3 +58,17 @@ export const modelOf = (server: ChaosServer.Service, wire: WireName, spelling: S
  */
 export const dealt = (faults: ReadonlyArray<Fault.Fault>): ReadonlyArray<Fault.Fault> =>
   faults.flatMap((fault) => fault._tag === Fault.resetBeforeBody._tag ? [fault, fault] : [fault])
+
+/** What the server's model says to anything that asks for no tool. */
+export const answer = "Here is a short answer to your question, made up by a server that only pretends to think."
+
+/** One tool, with what may go wrong in arguments. */
+export const kit = Toolkit.make(
+  Tool.make("book_flight", {
+    parameters: Schema.Struct({
+      from: Schema.String,
+      passengers: Schema.Int.pipe(Schema.between(1, 9)),
+      legs: Schema.Array(Schema.Struct({ to: Schema.String, cabin: Schema.Literal("economy", "business") }))
+    })
+  })
+)

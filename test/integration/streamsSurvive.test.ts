@@ -6,37 +6,21 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import * as Fault from "../../src/chaos/Fault.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
-import * as Tool from "../../src/model/Tool.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
-import * as Toolkit from "../../src/model/Toolkit.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
-import { modelOf, wireNames } from "./chaosWires.ts"
+import { answer, kit, modelOf, wireNames } from "./chaosWires.ts"
 
 const count = 200
 
 const concurrency = 25
-
-/** What the server's model says to anything that asks for no tool. */
-const answer = "Here is a short answer to your question, made up by a server that only pretends to think."
-
-const kit = Toolkit.make(
-  Tool.make("book_flight", {
-    parameters: Schema.Struct({
-      from: Schema.String,
-      passengers: Schema.Int.pipe(Schema.between(1, 9)),
-      legs: Schema.Array(Schema.Struct({ to: Schema.String, cabin: Schema.Literal("economy", "business") }))
-    })
-  })
-)
 
 const plan = Fault.storm({
   seed: 12,

@@ -27,6 +27,7 @@ import * as openAiResponsesStream from "../../src/provider/openAiResponses/strea
 import * as ProviderError from "../../src/provider/ProviderError.ts"
 import * as decode from "../../src/provider/shared/decode.ts"
 import * as Event from "../../src/telemetry/Event.ts"
+import { anyJson } from "../anyJson.ts"
 import { runs } from "../runs.ts"
 
 const names = [
@@ -101,26 +102,7 @@ const names = [
   "name"
 ]
 
-const { json } = FastCheck.letrec((tie) => ({
-  json: FastCheck.oneof(
-    { maxDepth: 6, withCrossShrink: true },
-    FastCheck.constantFrom<unknown>(
-      null,
-      true,
-      0,
-      -1,
-      429,
-      1e300,
-      "",
-      "x",
-      "5s",
-      "rate_limit_exceeded",
-      "{\"error\":1}"
-    ),
-    FastCheck.array(tie("json"), { maxLength: 3 }),
-    FastCheck.dictionary(FastCheck.constantFrom(...names), tie("json"), { maxKeys: 4 })
-  )
-}))
+const json = anyJson([null, true, 0, -1, 429, 1e300, "", "x", "5s", "rate_limit_exceeded", "{\"error\":1}"], names)
 
 const headerNames = [
   "retry-after",

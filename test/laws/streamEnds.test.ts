@@ -10,6 +10,7 @@ import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
+import { anyJson } from "../anyJson.ts"
 import { runs } from "../runs.ts"
 
 type Decode = (
@@ -53,26 +54,10 @@ const holds = async (decode: Decode, text: string): Promise<void> => {
 
 describe("a stream ends with its Finish or with a failure", () => {
   it.each(protocols)("law: of %s, for events of any shape", (_, decode, fields) => {
-    const { json } = FastCheck.letrec((tie) => ({
-      json: FastCheck.oneof(
-        { maxDepth: 6, withCrossShrink: true },
-        FastCheck.constantFrom<unknown>(
-          null,
-          true,
-          0,
-          -1,
-          1e300,
-          "",
-          "x",
-          "stop",
-          "{}",
-          "response.completed",
-          "message_stop"
-        ),
-        FastCheck.array(tie("json"), { maxLength: 3 }),
-        FastCheck.dictionary(FastCheck.constantFrom(...fields, ...shared), tie("json"), { maxKeys: 4 })
-      )
-    }))
+    const json = anyJson(
+      [null, true, 0, -1, 1e300, "", "x", "stop", "{}", "response.completed", "message_stop"],
+      [...fields, ...shared]
+    )
     return FastCheck.assert(
       FastCheck.asyncProperty(
         FastCheck.array(json, { maxLength: 4 }),

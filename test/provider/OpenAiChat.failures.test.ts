@@ -9,9 +9,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
+import { tracerTelling } from "../spans.ts"
 import { answered, completion, failed, fakeClient, json, key, options } from "./fakeOpenAi.ts"
 
 describe("OpenAiChat", () => {
@@ -194,25 +194,8 @@ describe("OpenAiChat", () => {
     it.effect("shows no header in a span", () =>
       Effect.gen(function*() {
         const attributes: Array<string> = []
-        const tracer = Tracer.make({
-          context: (run) => run(),
-          span: (name, parent, context, links, startTime, kind) => ({
-            _tag: "Span",
-            name,
-            spanId: "1",
-            traceId: "1",
-            parent,
-            context,
-            links,
-            kind,
-            sampled: true,
-            status: { _tag: "Started", startTime },
-            attributes: new Map(),
-            attribute: (attributeName, value) => void attributes.push(`${attributeName}=${String(value)}`),
-            addLinks: () => {},
-            end: () => {},
-            event: () => {}
-          })
+        const tracer = tracerTelling({
+          attribute: (name, value) => void attributes.push(`${name}=${String(value)}`)
         })
         yield* answered(() => json(completion({ content: "ok" })), { prompt: "Hi" }, {
           headers: {
