@@ -38,10 +38,15 @@ const longest = 500_000
 
 /**
  * How many times longer an input of eight times the size takes than one of four times the size. Where that is steep, it is
- * asked once more with twice as much: a step, as where the input outgrows a cache, is not there twice.
+ * asked again with twice as much: a step, as where the input outgrows a cache, is not there twice. Where that is steep, too,
+ * the first question is asked once more: what else the machine did meanwhile is not there three times, and work that is
+ * quadratic is four each time.
  */
 export const growth = (make: (size: number) => () => void, size: number): number => {
+  const small = make(4 * size)
   const large = make(8 * size)
-  const first = ratio(make(4 * size), large)
-  return first <= steepest || taken(1, large) > longest ? first : Math.min(first, ratio(large, make(16 * size)))
+  const first = ratio(small, large)
+  if (first <= steepest || taken(1, large) > longest) return first
+  const second = Math.min(first, ratio(large, make(16 * size)))
+  return second <= steepest ? second : Math.min(second, ratio(small, large))
 }
