@@ -26,6 +26,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import { ownTurn } from "../internal/eventLoop.ts"
 import { definedFields } from "../internal/record.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
@@ -70,7 +71,7 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
     generate: (given) =>
       given.via === "stream"
         ? StreamPart.collect(stream(given), { provider: model.provider, model: model.name })
-        : Effect.flatMap(LanguageModel.withIdempotencyKey(given), (request) => {
+        : Effect.flatMap(Effect.zipRight(ownTurn, LanguageModel.withIdempotencyKey(given)), (request) => {
           const call = Effect.tap(model.generate(request), (response) => learn(pipeline, response.rateLimit))
           return guarded(call, pipeline, request)
         }),

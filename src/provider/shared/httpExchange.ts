@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ModelError from "../../error/ModelError.ts"
+import { ownTurn } from "../../internal/eventLoop.ts"
 import { definedFields } from "../../internal/record.ts"
 import { type CauseInfo, describeCause, excerpt, redact, textProperty, visible } from "../../internal/redact.ts"
 import * as httpSpan from "./httpSpan.ts"
@@ -303,9 +304,12 @@ const whole = (
   stream?: HttpClientResponse.HttpClientResponse["stream"]
 ): Effect.Effect<Incoming, ModelError.ModelError> =>
   Effect.flatMap(
-    stream === undefined
-      ? replyBody.read(reply.response, outgoing.maxBodyBytes)
-      : replyBody.readStream(stream, outgoing.maxBodyBytes),
+    Effect.zipLeft(
+      stream === undefined
+        ? replyBody.read(reply.response, outgoing.maxBodyBytes)
+        : replyBody.readStream(stream, outgoing.maxBodyBytes),
+      ownTurn
+    ),
     (body): Effect.Effect<Incoming, ModelError.ModelError> => {
       const { headers, status } = reply
       if (body.ending._tag === "Complete") reply.onRead()
