@@ -54,6 +54,10 @@ export const errorTags: ReadonlyArray<string> = [
   "InvalidOptions",
   // RelayError
   "ReplayMissed",
+  // BatchError
+  "Skipped",
+  "ItemDied",
+  "InvalidLine",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",
