@@ -217,7 +217,7 @@ export const stream = <A, B, E, R, E0 = never, R0 = never>(
     const running = yield* runOf(items, call, settings, offer)
     yield* Effect.acquireRelease(
       Effect.forkDaemon(Effect.interruptible(Effect.flatMap(Effect.exit(running.all), offer))),
-      (fiber) => Effect.zipRight(Queue.shutdown(queue), Fiber.interrupt(fiber))
+      (fiber) => Effect.all([running.abandon, Queue.shutdown(queue), Fiber.interrupt(fiber)], { discard: true })
     )
     return Stream.fromQueue(queue).pipe(
       Stream.takeUntil(Exit.isExit),

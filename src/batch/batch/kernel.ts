@@ -7,7 +7,9 @@
  * half-open circuit that lets three probes through refuses none of them.
  */
 import * as Adaptive from "../../internal/adaptiveLimit.ts"
-import type { StopReason } from "./results.ts"
+
+/** What stops a batch before its end. */
+export type StopReason = "failureRate" | "spend" | "time" | "interrupted"
 
 export interface Settings {
   /** A fixed limit, or the bounds between which it is found. */
@@ -134,20 +136,25 @@ const observed = (settings: Settings, state: State, health: Health, epoch: numbe
   }
 }
 
-const counted = (state: State, outcome: Outcome, isJudged: boolean): State => {
+type Counted = Pick<State, "succeeded" | "failed" | "skipped" | "judged" | "judgedFailed" | "failures">
+
+const counted = (state: State, outcome: Outcome, isJudged: boolean): Counted => {
+  const { failed, failures, judged, judgedFailed, skipped, succeeded } = state
+  const one = isJudged ? 1 : 0
   switch (outcome._tag) {
     case "Succeeded":
-      return { ...state, succeeded: state.succeeded + 1, judged: state.judged + (isJudged ? 1 : 0) }
+      return { succeeded: succeeded + 1, failed, skipped, judged: judged + one, judgedFailed, failures }
     case "Failed":
       return {
-        ...state,
-        failed: state.failed + 1,
-        judged: state.judged + (isJudged ? 1 : 0),
-        judgedFailed: state.judgedFailed + (isJudged ? 1 : 0),
-        failures: withTag(state.failures, outcome.tag)
+        succeeded,
+        failed: failed + 1,
+        skipped,
+        judged: judged + one,
+        judgedFailed: judgedFailed + one,
+        failures: withTag(failures, outcome.tag)
       }
     case "Skipped":
-      return { ...state, skipped: state.skipped + 1 }
+      return { succeeded, failed, skipped: skipped + 1, judged, judgedFailed, failures }
   }
 }
 
@@ -189,23 +196,17 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         event.outcome,
         now
       )
-      return checked(
-        settings,
-        counted(
-          {
-            ...learned,
-            inFlight: learned.inFlight - 1,
-            retried: learned.retried + event.retried,
-            tokens: learned.tokens + event.tokens,
-            cost: learned.cost + event.cost
-          },
-          event.outcome,
-          true
-        )
-      )
+      return checked(settings, {
+        ...learned,
+        ...counted(learned, event.outcome, true),
+        inFlight: learned.inFlight - 1,
+        retried: learned.retried + event.retried,
+        tokens: learned.tokens + event.tokens,
+        cost: learned.cost + event.cost
+      })
     }
     case "Told":
-      return checked(settings, counted(state, event.outcome, event.isJudged))
+      return checked(settings, { ...state, ...counted(state, event.outcome, event.isJudged) })
     case "Refused":
       return {
         ...state,

@@ -3,6 +3,7 @@ import type * as Duration from "effect/Duration"
 import type * as Either from "effect/Either"
 import type { InvalidLine, ItemDied, Skipped } from "../../error/BatchError.ts"
 import type { Usage } from "../../model/Usage.ts"
+import type { StopReason } from "./kernel.ts"
 
 /** The error of a line that is no item, where the items may hold such lines. */
 type LineError<A> = A extends InvalidLine ? A : never
@@ -33,7 +34,7 @@ export interface ItemResult<out A, out B, out E> {
   readonly source: "run" | "journal" | "shared"
 }
 
-export type StopReason = Skipped["reason"]
+export type { StopReason }
 
 export interface Summary {
   readonly total: number

@@ -227,25 +227,42 @@ export class Run<A, B, E, R, E0, R0> {
       if (place._tag === "Known") return restore(this.tell(pending, place.outcome, "shared"))
       if (place._tag === "Follows") return Effect.void
     }
-    return this.begin(pending, item as Callable<A>)
+    return this.begin(pending)
   }
 
-  private begin(pending: Pending<A>, item: Callable<A>): Effect.Effect<void, never, R> {
+  /** Counts the item as called from now on. */
+  private enter(pending: Pending<A>): void {
     pending.attempts += 1
     if (pending.attempts === 1) pending.startedAt = this.now()
     pending.epoch = Kernel.epochOf(this.state)
     this.move({ _tag: "Began" })
-    const monitor = Monitor.make((event) => Effect.sync(() => this.hear(pending, event)))
-    const call = Effect.suspend(() => this.call(item)).pipe(
+  }
+
+  /**
+   * Calls the item in a fiber of its own, which goes on with further items for as long as there may be as many in flight. A
+   * fiber for each item takes three times as long (23 µs an item instead of 7, measured with 100 in flight).
+   */
+  private begin(first: Pending<A>): Effect.Effect<void, never, R> {
+    let current: Pending<A> | undefined = first
+    this.enter(first)
+    const monitor = Monitor.make((event) =>
+      Effect.sync(() => {
+        if (current !== undefined) this.hear(current, event)
+      })
+    )
+    const calls = Effect.whileLoop({
+      while: () => current !== undefined,
+      body: () => current === undefined ? Effect.void : this.callOf(current),
+      step: () => {
+        current = this.successor()
+      }
+    }).pipe(
       Effect.provideService(
         Monitor.Monitor,
         this.outer === Monitor.silent ? monitor : Monitor.both(monitor, this.outer)
-      ),
-      Effect.interruptible,
-      Effect.exit,
-      Effect.flatMap((exit) => this.settle(pending, exit))
+      )
     )
-    return Effect.map(Effect.forkDaemon(call), (fiber) => {
+    return Effect.map(Effect.forkDaemon(calls), (fiber) => {
       // One that has ended by now is not kept: its observer is called at once.
       this.fibers.add(fiber)
       fiber.addObserver(() => {
@@ -253,6 +270,34 @@ export class Run<A, B, E, R, E0, R0> {
         this.changed()
       })
     })
+  }
+
+  private callOf(pending: Pending<A>): Effect.Effect<void, never, R> {
+    // Whoever takes items has told those that are lines.
+    const item = pending.item as Callable<A>
+    return Effect.flatMap(
+      Effect.exit(Effect.interruptible(Effect.suspend(() => this.call(item)))),
+      (exit) => this.settle(pending, exit)
+    )
+  }
+
+  /** The item that a fiber goes on with; nothing where it is for whoever takes items to say what comes next. */
+  private successor(): Pending<A> | undefined {
+    if (this.identical !== undefined || !this.mayStart()) return undefined
+    const pending = this.take()
+    if (pending === undefined || pending === "none") return undefined
+    if (pending.item instanceof InvalidLine) {
+      this.again.unshift(pending)
+      return undefined
+    }
+    this.enter(pending)
+    // The limit has grown: there is room for a further fiber.
+    if (this.mayStart()) this.changed()
+    return pending
+  }
+
+  private mayStart(): boolean {
+    return Kernel.decide(this.kernel, this.state, this.now())._tag === "Start"
   }
 
   /** What happens within the call of an item. */
@@ -369,14 +414,17 @@ export class Run<A, B, E, R, E0, R0> {
     Effect.forEach([...this.fibers], Fiber.interruptFork, { discard: true })
   )
 
-  /** Whoever waited for the batch has gone: what is in flight is brought to its end, and nothing is told any more. */
-  private readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  /** Nobody takes results any more: no further item is begun, and nothing is told. */
+  readonly abandon: Effect.Effect<void> = Effect.suspend(() => {
     this.isClosing = true
-    return Effect.zipRight(
-      this.stop,
-      Effect.suspend(() => Effect.forEach([...this.fibers], Fiber.await, { discard: true }))
-    )
+    return this.stop
   })
+
+  /** Whoever waited for the batch has gone: what is in flight is brought to its end. */
+  private readonly close: Effect.Effect<void> = Effect.zipRight(
+    this.abandon,
+    Effect.suspend(() => Effect.forEach([...this.fibers], Fiber.await, { discard: true }))
+  )
 
   private counts(): Progress.Counts {
     const { cost, failed, inFlight, retried, skipped, succeeded, tokens } = this.state
