@@ -58,6 +58,9 @@ export const errorTags: ReadonlyArray<string> = [
   "Skipped",
   "ItemDied",
   "InvalidLine",
+  "Unanswered",
+  "JobFailed",
+  "JobUncertain",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",
