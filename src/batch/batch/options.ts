@@ -39,8 +39,8 @@ export interface JournalOptions<in out B> {
 export interface Options<in A = never, in out B = never> {
   /**
    * Items that are called at a time: 1 to 100 000; or `"auto"`, which begins with 20 and finds the number: a throttled
-   * call (429) lowers it, once for all that were in flight with it; other failures of the provider hold its growth for a
-   * second. Default: `"auto"`.
+   * call (429) lowers it, once for all that were in flight with it; while a quarter of the calls fail for other reasons of the
+   * provider's, it does not grow. Default: `"auto"`.
    */
   readonly concurrency?: number | "auto" | undefined
   /** When it stops by itself. Default: never. */
