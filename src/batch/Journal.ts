@@ -46,9 +46,9 @@ import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { JournalError } from "../error/JournalError.ts"
 import type * as Entries from "./journal/entry.ts"
 import * as File from "./journal/file.ts"
-import { canonicalJson } from "./journal/canonical.ts"
 import * as KeyValue from "./journal/keyValue.ts"
 import { makeMemory } from "./journal/memory.ts"
+import { canonicalJson } from "./shared/canonicalJson.ts"
 
 /**
  * The item is called; nothing is known of its outcome.

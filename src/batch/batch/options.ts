@@ -9,6 +9,7 @@ import { isRecord } from "../../internal/record.ts"
 import type { Usage } from "../../model/Usage.ts"
 import type * as Journal from "../Journal.ts"
 import type { Progress } from "../Progress.ts"
+import type * as Kernel from "./kernel.ts"
 
 /** When a batch stops by itself. Whichever holds first counts; calls in flight are finished, the rest is `Skipped`. */
 export interface StopWhen {
@@ -128,12 +129,15 @@ const isEffect = (value: unknown): value is Effect.Effect<unknown, unknown> =>
 
 const isProgress = (value: unknown): value is Progress => typeof value === "object" && value !== null
 
+/** Whether it needs services is known to the compiler alone: the options' type allows none. */
+const isPlainSchema = (value: unknown): value is Schema.Schema.AnyNoContext => Schema.isSchema(value)
+
 const isJournal = (value: unknown): value is Journal.Service =>
   isRecord(value) && "lookup" in value && "append" in value && "inFlight" in value
 
 const journal = Form.struct("an object with a journal and the schema of its values", {
   journal: Form.value(isJournal, "a journal: yield* Journal.Journal"),
-  value: Form.value(Schema.isSchema, "a schema of the values"),
+  value: Form.value(isPlainSchema, "a schema of the values"),
   settings: Form.optional(Form.value((value): value is unknown => value !== undefined, "JSON"))
 })
 
@@ -183,4 +187,25 @@ export const read = (given: unknown, total: number | undefined): Either.Either<S
       found: minimum,
       allowed: `at most ${total}, the number of items, or it can never hold`
     }])
+}
+
+/** What the kernel needs of them. */
+export const kernelSettings = (settings: Settings, total: number | undefined): Kernel.Settings => {
+  const { failureRate, spend, time } = settings.stopWhen
+  const { ceiling, floor, initial } = defaults.auto
+  return {
+    limit: settings.concurrency === "auto"
+      ? {
+        bounds: { strategy: { kind: "aimd", backoffRatio: 0.9, timeout: Number.POSITIVE_INFINITY }, floor, ceiling },
+        initial
+      }
+      : settings.concurrency,
+    failureRate: failureRate === undefined ? undefined : {
+      share: failureRate.share,
+      minimum: failureRate.minimum ?? Math.max(1, Math.min(defaults.minimum, total ?? defaults.minimum))
+    },
+    maxTokens: spend?.tokens ?? Number.POSITIVE_INFINITY,
+    maxCost: spend?.cost ?? Number.POSITIVE_INFINITY,
+    maxMillis: time ?? Number.POSITIVE_INFINITY
+  }
 }

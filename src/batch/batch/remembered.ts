@@ -1,6 +1,6 @@
 /** What a batch does with its journal: the key of an item, the outcome that is there, and what is written of a call. */
-import * as Either from "effect/Either"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -40,7 +40,7 @@ export class Remembered<B> {
   readonly keyOf = (content: string): Effect.Effect<string> => Journal.keyOf(content, this.settings)
 
   readonly lookup = (key: string): Effect.Effect<Known<B>, JournalError> =>
-    Effect.flatMap(this.journal.lookup(key), (entry) => {
+    Effect.flatMap(this.journal.lookup(key), (entry): Effect.Effect<Known<B>, JournalError> => {
       if (Option.isNone(entry)) return Effect.succeed({ _tag: "Missing", round: 0 })
       const { value } = entry
       if (value._tag !== "Succeeded") {

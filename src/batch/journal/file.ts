@@ -120,7 +120,12 @@ const open = (
     if (Number(bytes) > size) {
       // A first line without an end is a header that a crash has torn, or a file that is something else.
       if (id === undefined && !(yield* isTornHeader(fs, path))) {
-        return yield* new JournalError({ reason: "format", path, line: 1, detail: "its first line is no header of version 1" })
+        return yield* new JournalError({
+          reason: "format",
+          path,
+          line: 1,
+          detail: "its first line is no header of version 1"
+        })
       }
       yield* Effect.mapError(fs.truncate(path, size), failed("unwritable", path))
     }

@@ -44,8 +44,10 @@ export const make = (store: KeyValueStore.KeyValueStore): Effect.Effect<Service,
     return {
       id,
       lookup: (key) =>
-        Effect.flatMap(get(entryKey(key)), (text) =>
-          Option.isNone(text) ? Effect.succeedNone : Effect.map(entryOf(key, text.value), Option.some)),
+        Effect.flatMap(
+          get(entryKey(key)),
+          (text) => Option.isNone(text) ? Effect.succeedNone : Effect.map(entryOf(key, text.value), Option.some)
+        ),
       // A crash between the two leaves an item in the list that has an outcome, or none: `inFlight` looks again.
       append: (entry) =>
         one.withPermits(1)(Effect.uninterruptible(Effect.suspend(() => {

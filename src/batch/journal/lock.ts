@@ -42,19 +42,22 @@ export const take = (
   const own = Effect.mapError(fs.realPath(path), failed)
 
   const attempt = (name: string, tries: number): Effect.Effect<void, JournalError> =>
-    Effect.catchAll(fs.writeFileString(file, `${ownNumber()}\n`, { flag: "wx" }), (error) =>
-      error._tag !== "SystemError" || error.reason !== "AlreadyExists"
-        ? Effect.fail(failed(error))
-        : Effect.gen(function*() {
-          const text = yield* Effect.orElseSucceed(fs.readFileString(file), () => "")
-          const number = /^\d{1,10}\n$/.test(text) ? Number(text) : undefined
-          const isAlive = number === undefined || (number === ownNumber() ? held.has(name) : runs(number))
-          if (isAlive || tries === mostTries) {
-            return yield* inUse(number === undefined ? "another process" : `process ${number}`)
-          }
-          yield* Effect.ignore(fs.remove(file))
-          return yield* attempt(name, tries + 1)
-        }))
+    Effect.catchAll(
+      fs.writeFileString(file, `${ownNumber()}\n`, { flag: "wx" }),
+      (error) =>
+        error._tag !== "SystemError" || error.reason !== "AlreadyExists"
+          ? Effect.fail(failed(error))
+          : Effect.gen(function*() {
+            const text = yield* Effect.orElseSucceed(fs.readFileString(file), () => "")
+            const number = /^\d{1,10}\n$/.test(text) ? Number(text) : undefined
+            const isAlive = number === undefined || (number === ownNumber() ? held.has(name) : runs(number))
+            if (isAlive || tries === mostTries) {
+              return yield* inUse(number === undefined ? "another process" : `process ${number}`)
+            }
+            yield* Effect.ignore(fs.remove(file))
+            return yield* attempt(name, tries + 1)
+          })
+    )
 
   return Effect.flatMap(own, (name) =>
     Effect.acquireRelease(
