@@ -54,6 +54,8 @@ export const errorTags: ReadonlyArray<string> = [
   "InvalidOptions",
   // RelayError
   "ReplayMissed",
+  // JournalError
+  "JournalError",
   // BatchError
   "Skipped",
   "ItemDied",

@@ -24,8 +24,8 @@ export interface State {
   readonly startedAt: number
   /** Absent where the limit is fixed. */
   readonly adaptive: Adaptive.State | undefined
-  /** No success raises the limit until then. */
-  readonly growthHeldUntil: number
+  /** The share of late calls that failed for the provider's sake. While it is high, no success raises the limit. */
+  readonly ailingShare: number
   /** There from the first refusal on, until as many as the limit may be in flight again. */
   readonly circuit: { readonly until: number; readonly allowed: number } | undefined
   readonly inFlight: number
@@ -47,7 +47,7 @@ export const start = (settings: Settings, now: number): State => ({
   adaptive: typeof settings.limit === "number"
     ? undefined
     : Adaptive.start(settings.limit.bounds, settings.limit.initial),
-  growthHeldUntil: Number.NEGATIVE_INFINITY,
+  ailingShare: 0,
   circuit: undefined,
   inFlight: 0,
   succeeded: 0,
@@ -100,8 +100,14 @@ export type Decision =
 
 const startIt: Decision = { _tag: "Start" }
 
-/** After a failure that weighs, growth is held so long: the other side has trouble, and more calls do not help it. */
-const heldMillis = 1_000
+/**
+ * Where a quarter of the late calls failed, the other side has trouble, and more calls do not help it: growth pauses. A few
+ * failures do not pause it, or a provider that always fails one call in ten would let the limit only ever fall.
+ */
+const mostAiling = 0.25
+
+/** How much a call moves the share: about the last twenty count. */
+const ailingWeight = 0.1
 
 /** Tags beyond so many are counted as one, since an error of other people's making may put anything into its tag. */
 const mostTags = 100
@@ -116,11 +122,14 @@ const limitOf = (settings: Settings, state: State): number =>
     ? 1
     : Adaptive.limitOf(state.adaptive)
 
-const observed = (settings: Settings, state: State, health: Health, epoch: number, now: number): State => {
+const observed = (settings: Settings, state: State, health: Health, epoch: number): State => {
   if (state.adaptive === undefined || typeof settings.limit === "number") return state
+  const ailingShare = health === "well" || health === "ailing"
+    ? state.ailingShare + ((health === "ailing" ? 1 : 0) - state.ailingShare) * ailingWeight
+    : state.ailingShare
   const outcome = health === "throttled"
     ? "overload"
-    : health === "well" && now >= state.growthHeldUntil && state.circuit === undefined
+    : health === "well" && ailingShare < mostAiling && state.circuit === undefined
     ? "success"
     : "ignored"
   return {
@@ -132,7 +141,7 @@ const observed = (settings: Settings, state: State, health: Health, epoch: numbe
       inFlight: state.inFlight,
       epoch
     }),
-    growthHeldUntil: health === "ailing" ? now + heldMillis : state.growthHeldUntil
+    ailingShare
   }
 }
 
@@ -192,7 +201,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "Ended": {
       const learned = recovered(
         settings,
-        observed(settings, state, event.health, event.epoch, now),
+        observed(settings, state, event.health, event.epoch),
         event.outcome,
         now
       )
@@ -214,7 +223,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         circuit: { until: Math.max(state.circuit?.until ?? 0, now + event.waitMillis), allowed: 1 }
       }
     case "Throttled":
-      return observed(settings, state, "throttled", event.epoch, now)
+      return observed(settings, state, "throttled", event.epoch)
     case "Stopped":
       return state.stopped === undefined ? { ...state, stopped: event.reason } : state
   }

@@ -72,10 +72,16 @@ describe("how many are in flight", () => {
     expect(room(adaptive, after(adaptive, times(8, success), 0, state))).toBeLessThan(8)
   })
 
-  it("stays for other failures, which hold its growth for a second", () => {
-    const state = after(adaptive, [...times(8, began), failure])
-    expect(room(adaptive, after(adaptive, times(7, success), 999, state), 999)).toBe(8)
-    expect(room(adaptive, after(adaptive, times(7, success), 1_000, state), 1_000)).toBeGreaterThan(8)
+  it("stays for other failures, and does not grow while a quarter of the calls fail so", () => {
+    const ailing = after(adaptive, [...times(8, began), ...times(4, failure), ...times(4, success)])
+    expect(room(adaptive, ailing)).toBe(8)
+    const well = after(adaptive, times(10, ...times(8, began), ...times(8, success)), 0, ailing)
+    expect(room(adaptive, well)).toBeGreaterThan(8)
+  })
+
+  it("grows although one call in ten fails", () => {
+    const round = [...times(10, began), ...times(9, success), failure]
+    expect(room(adaptive, after(adaptive, times(20, ...round)))).toBeGreaterThan(8)
   })
 })
 
