@@ -99,12 +99,13 @@ export class InvalidLine extends scrubbed(
 const unansweredWords = {
   expired: "its time was over before the service came to it",
   cancelled: "the job was cancelled before the service came to it",
-  missing: "the job has ended without a result for it"
+  missing: "the job has ended without a result for it",
+  running: "the job still runs, and was waited for long enough"
 } as const
 
 /**
  * A vendor's batch service ended a job without an answer to this request. Nothing was paid for what expired or was
- * cancelled; of what is missing nobody knows.
+ * cancelled; of what is missing nobody knows, and what is still running may be paid for.
  *
  * @since 0.1.0
  * @category errors
@@ -115,7 +116,7 @@ export class Unanswered extends scrubbed(
     model: Schema.optional(Schema.String),
     /** The service's id of the job. */
     job: Schema.String,
-    reason: Schema.Literal("expired", "cancelled", "missing")
+    reason: Schema.Literal("expired", "cancelled", "missing", "running")
   })
 ) {
   override get message(): string {
@@ -124,7 +125,7 @@ export class Unanswered extends scrubbed(
     }. Run the item again, or give a live model.`
   }
   [Verdict.symbol](): Verdict.Verdict {
-    return Verdict.make("Retry", { billed: this.reason === "missing" ? "maybe" : "no" })
+    return Verdict.make("Retry", { billed: this.reason === "missing" || this.reason === "running" ? "maybe" : "no" })
   }
 }
 
