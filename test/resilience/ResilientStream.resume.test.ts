@@ -206,6 +206,21 @@ describe("where another request may continue the text", () => {
       expect(whole).toBe("Once upon a time lived")
     }))
 
+  it.effect("what repeats the text is content, though nobody sees it: the idle time-out holds from then", () =>
+    Effect.gen(function*() {
+      const { counts, model } = keeping()
+      const continuing = model([
+        [start, text("one two"), fail()],
+        // Held back, because it may be a repetition that is not over.
+        [start, text("one "), hang],
+        [start, text(" three"), finish()]
+      ], "prefill")
+      const fiber = yield* Effect.fork(run(continuing, { ...continued, idle: "2 seconds" }))
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ text: "one two three" })
+      expect(counts.others.length).toBe(3)
+    }))
+
   it.effect("never with a tool call in flight, and never unasked", () =>
     Effect.gen(function*() {
       const call = part(StreamPart.toolCallStart(0, "1", "add"))
