@@ -117,6 +117,7 @@ const rowsOf = (meant: string) => ({ books, streams }: Column): ReadonlyArray<st
   String(sum(streams.map(({ resets }) => resets.length))),
   String(books.background.resumed),
   String(sum(streams.map(({ resets }) => sum(resets.map(({ discarded }) => discarded?.characters ?? 0))))),
+  String(books.brokenTokens.prompt + books.brokenTokens.completion),
   String(sum(streams.map(({ text }) => repeatedWords(text, meant)))),
   Report.quantile(streams, 0.5),
   Report.quantile(streams, 0.95)
@@ -128,6 +129,7 @@ const names = [
   "begun anew (Reset)",
   "gone on with (resume)",
   "characters written again",
+  "tokens paid for replies that broke",
   "repeated words",
   "p50",
   "p95"
