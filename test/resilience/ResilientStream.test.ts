@@ -69,6 +69,52 @@ describe("a pipeline guards a stream to its end", () => {
       expect(counts.requests).toBe(3)
     }))
 
+  /** A half-open circuit, and what becomes of it while its one probe is a stream that follows the script. */
+  const probing = (...script: ReadonlyArray<Act>) =>
+    Effect.gen(function*() {
+      const circuitBreaker = yield* CircuitBreaker.make({
+        name: "b",
+        tripping: Tripping.consecutive(1),
+        openFor: "10 seconds",
+        probes: 1,
+        probeLimit: "5 seconds"
+      })
+      const { stream } = yield* strong({ circuitBreaker }, [start, fail()], script, [start, text("b"), finish()])
+      yield* watched(stream)
+      yield* TestClock.adjust("10 seconds")
+      const probe = yield* Effect.fork(watched(stream))
+      const at = (seconds: number) =>
+        Effect.zipRight(TestClock.adjust(Duration.seconds(seconds)), CircuitBreaker.state(circuitBreaker))
+      return { at, probe, stream }
+    })
+
+  it.effect("a probe that delivers content is a success at its limit, however long it goes on", () =>
+    Effect.gen(function*() {
+      const { at, probe, stream } = yield* probing(start, wait(2_000), text("a"), wait(60_000), text("z"), finish())
+      expect(yield* at(4.999)).toMatchObject({ _tag: "HalfOpen", probing: 1 })
+      expect(yield* at(0.001)).toMatchObject({ _tag: "Closed" })
+      // Others go through meanwhile, and the probe itself is not disturbed.
+      expect(textOf((yield* watched(stream)).seen)).toBe("b")
+      yield* TestClock.adjust("1 minute")
+      expect(textOf((yield* Fiber.join(probe)).seen)).toBe("az")
+    }))
+
+  it.effect("a probe that breaks behind its content has failed, and so has one that has none at its limit", () =>
+    Effect.gen(function*() {
+      const broken = yield* probing(start, text("a"), wait(4_000), fail())
+      expect(yield* broken.at(3.999)).toMatchObject({ _tag: "HalfOpen" })
+      expect(yield* broken.at(0.001)).toMatchObject({ _tag: "Open" })
+      const silent = yield* probing(start, wait(5_001), text("a"), finish())
+      expect(yield* silent.at(5)).toMatchObject({ _tag: "Open" })
+      expect(yield* silent.at(1)).toMatchObject({ _tag: "Open" })
+    }))
+
+  it.effect("content that comes after the limit, when nobody has looked, is too late for a probe", () =>
+    Effect.gen(function*() {
+      const { at } = yield* probing(start, wait(5_001), text("a"), hang)
+      expect(yield* at(6)).toMatchObject({ _tag: "Open" })
+    }))
+
   it.effect("no more streams are open than the bulkhead allows", () =>
     Effect.gen(function*() {
       const { counts, stream } = yield* strong(
