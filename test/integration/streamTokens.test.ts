@@ -27,11 +27,11 @@ const count = runs(40, 200)
 
 const concurrency = 25
 
+// No stalls: who gives up a stream in time pays for it by the clock, and here tokens are counted.
 const plan = Fault.storm({
   seed: 12,
   streams: {
-    cuts: 0.1,
-    stallsMid: { probability: 0.1 },
+    cuts: 0.2,
     errors: { probability: 0.1, when: ["late"], kinds: ["overloaded", "server"] }
   }
 })
@@ -122,8 +122,7 @@ const measure = (modelOf: (server: ChaosServer.Service) => Model, stream: Pipeli
     const server = yield* ChaosServer.make({ plan })
     const pipeline = yield* Pipeline.make({
       name: "survivor",
-      // A stall costs this much real time; one before the first content is met where little is left to say.
-      stream: { firstContent: "1 second", idle: "300 millis", ...stream },
+      stream,
       retry: { backoff: "immediate", attempts: 15 }
     })
     const model = ResilientModel.strengthen(yield* modelOf(server), pipeline)
@@ -172,8 +171,8 @@ const times = (number: number, { completion, prompt }: ChaosServer.Books["tokens
   completion: number * completion
 })
 
-/** Replies that broke and were not delivered: one of three in ten at least two of them. */
-const leastBroken = count * 0.2
+/** Replies that broke and were not delivered: of three in ten half at least. */
+const leastBroken = count * 0.15
 
 describe(`tokens of ${count} streams, 30 % of their connections broken in the middle`, () => {
   afterAll(() => console.table(rows))
@@ -188,7 +187,7 @@ describe(`tokens of ${count} streams, 30 % of their connections broken in the mi
         expect(tokensOf(books.tokens)).toBe(count * tokensOf(ofWhole))
         note("restart", wire, measured, times(count, ofWhole))
         expect(tokensOf(books.brokenTokens)).toBeGreaterThan(leastBroken * tokensOf(ofWhole) / 4)
-      }), 30_000)
+      }), 60_000)
 
     it.live(`${wire}: resume by a continuation pays the prompt again, and no text`, () =>
       Effect.gen(function*() {
@@ -205,7 +204,7 @@ describe(`tokens of ${count} streams, 30 % of their connections broken in the mi
         // Of what broke nearly nothing is written again: a server counts pieces, and they differ in length.
         const completions = books.tokens.completion + books.brokenTokens.completion
         expect(completions - count * ofWhole.completion).toBeLessThan(books.brokenTokens.completion / 2)
-      }), 30_000)
+      }), 60_000)
 
     for (const onBreak of ["truncate", "fail"] as const) {
       it.live(`${wire}: ${onBreak} pays for nothing that the reader does not have`, () =>
@@ -223,7 +222,7 @@ describe(`tokens of ${count} streams, 30 % of their connections broken in the mi
             prompt: books.tokens.prompt + books.brokenTokens.prompt,
             completion: books.tokens.completion + books.brokenTokens.completion
           })
-        }), 30_000)
+        }), 60_000)
     }
   }
 
@@ -235,9 +234,7 @@ describe(`tokens of ${count} streams, 30 % of their connections broken in the mi
       expect(books.background.resumed + books.background.polled).toBeGreaterThan(leastBroken)
       expect(books.brokenTokens).toEqual({ prompt: 0, completion: 0 })
       note("resume by vendor", "openai-responses", measured, times(count, ofWhole))
-      // A reply that brings nothing three times in a row is given up and asked for anew; such weather is rare.
-      const givenUp = all.filter(({ resets }) => resets > 0).length
-      expect(givenUp).toBeLessThan(count * 0.03)
-      expect(paid - count * tokensOf(ofWhole)).toBeLessThanOrEqual(givenUp * tokensOf(ofWhole))
-    }), 30_000)
+      expect(all.every(({ resets }) => resets === 0)).toBe(true)
+      expect(paid).toBe(count * tokensOf(ofWhole))
+    }), 60_000)
 })
