@@ -248,7 +248,7 @@ export const failures = <A, B, E>(report: Report<A, B, E>): ReadonlyArray<Callab
  * ends the batch (`"fail"`).
  *
  * @since 0.1.0
- * @category items
+ * @category constructors
  */
 export const fromJsonLines = <E, R, A = Lines.Json, I = A, const Mode extends "result" | "fail" = "result">(
   bytes: Stream.Stream<Uint8Array, E, R>,
@@ -263,7 +263,7 @@ export const fromJsonLines = <E, R, A = Lines.Json, I = A, const Mode extends "r
  * {@link fromJsonLines} of a file.
  *
  * @since 0.1.0
- * @category items
+ * @category constructors
  */
 export const fromJsonLinesFile = <A = Lines.Json, I = A, const Mode extends "result" | "fail" = "result">(
   path: string,
