@@ -55,6 +55,10 @@ export const errorTags: ReadonlyArray<string> = [
   // RelayError
   "ReplayMissed",
   "RelayFull",
+  // BatchError
+  "Skipped",
+  "ItemDied",
+  "InvalidLine",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",
