@@ -46,8 +46,8 @@ import * as Usage from "../model/Usage.ts"
 import * as Batch from "./Batch.ts"
 import * as Journal from "./Journal.ts"
 import * as Progress from "./Progress.ts"
+import { split } from "./vendorBatch/entries.ts"
 import { Job, jobIdIn, type Shared } from "./vendorBatch/job.ts"
-import { split } from "./vendorBatch/kernel.ts"
 import { type Options, read, type Settings } from "./vendorBatch/options.ts"
 
 export type {

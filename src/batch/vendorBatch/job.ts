@@ -12,7 +12,7 @@ import { isRecord } from "../../internal/record.ts"
 import type * as BatchService from "../../model/BatchService.ts"
 import * as Retry from "../../policy/Retry.ts"
 import * as Journal from "../Journal.ts"
-import { Collected } from "./kernel.ts"
+import { Collected } from "./entries.ts"
 import { defaults, type Settings } from "./options.ts"
 
 type JobError = ModelError.ModelError | JobFailed | JobUncertain | Unanswered
