@@ -28,6 +28,8 @@
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -229,13 +231,23 @@ export const stream = <A, B, E, R, E0 = never, R0 = never>(
       Effect.forkDaemon(Effect.interruptible(Effect.flatMap(Effect.exit(running.all), offer))),
       (fiber) => Effect.all([running.abandon, Queue.shutdown(queue), Fiber.interrupt(fiber)], { discard: true })
     )
-    return Stream.fromQueue(queue).pipe(
-      Stream.takeUntil(Exit.isExit),
-      Stream.mapEffect((each) =>
-        Exit.isExit(each) ? Effect.as(each, Option.none()) : Effect.succeed(Option.some(each))
-      ),
-      Stream.filterMap((each) => each)
-    )
+    let ended: Exit.Exit<void, E0 | JournalError> | undefined
+    // Chunk by chunk: a step for each result takes as long as all the rest of a batch.
+    return Stream.repeatEffectChunkOption(Effect.suspend(() => {
+      if (ended !== undefined) {
+        return Exit.isSuccess(ended)
+          ? Effect.fail(Option.none())
+          : Effect.failCause(Cause.map(ended.cause, Option.some))
+      }
+      return Effect.map(Queue.takeBetween(queue, 1, mostWaiting), (taken) => {
+        const results: Array<ItemResult<A, B, FailureOf<A, E>>> = []
+        for (const each of taken) {
+          if (Exit.isExit(each)) ended = each
+          else results.push(each)
+        }
+        return Chunk.unsafeFromArray(results)
+      })
+    }))
   }))
 
 /**
@@ -258,7 +270,7 @@ export const failures = <A, B, E>(report: Report<A, B, E>): ReadonlyArray<Callab
  * ends the batch (`"fail"`).
  *
  * @since 0.1.0
- * @category items
+ * @category constructors
  */
 export const fromJsonLines = <E, R, A = Lines.Json, I = A, const Mode extends "result" | "fail" = "result">(
   bytes: Stream.Stream<Uint8Array, E, R>,
@@ -273,7 +285,7 @@ export const fromJsonLines = <E, R, A = Lines.Json, I = A, const Mode extends "r
  * {@link fromJsonLines} of a file.
  *
  * @since 0.1.0
- * @category items
+ * @category constructors
  */
 export const fromJsonLinesFile = <A = Lines.Json, I = A, const Mode extends "result" | "fail" = "result">(
   path: string,

@@ -164,7 +164,7 @@ export const defaults = { every: { bar: "250 millis", lines: "10 seconds" } } as
  * fewer of them. The rate is that of about the last half minute.
  *
  * @since 0.1.0
- * @category streams
+ * @category interpreters
  */
 export const changes = (self: Progress, options: Every = {}): Stream.Stream<Snapshot> => {
   const { every = defaults.every.bar } = options
@@ -203,7 +203,7 @@ export const toLine = (self: Snapshot): string => Kernel.line(self, self.timeLef
  * A line now and then, and one at the end: for a log.
  *
  * @since 0.1.0
- * @category streams
+ * @category interpreters
  */
 export const lines = (self: Progress, options: Every = {}): Stream.Stream<string> => {
   const { every = defaults.every.lines } = options
@@ -234,7 +234,7 @@ const styleOfEnvironment: Effect.Effect<"color" | "plain"> = Config.string("NO_C
  * line. Elsewhere take {@link lines}.
  *
  * @since 0.1.0
- * @category streams
+ * @category interpreters
  */
 export const bar = (self: Progress, options: BarOptions = {}): Stream.Stream<string> =>
   Stream.unwrap(Effect.gen(function*() {

@@ -54,6 +54,7 @@ export const errorTags: ReadonlyArray<string> = [
   "InvalidOptions",
   // RelayError
   "ReplayMissed",
+  "RelayFull",
   // JournalError
   "JournalError",
   // BatchError
