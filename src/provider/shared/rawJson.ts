@@ -47,6 +47,7 @@ const membersOf = (text: string, from: number): ReadonlyMap<string | number, num
     let name: string | number = index
     if (isObject) {
       const end = skipString(text, at)
+      // A text by itself is read rightly by every engine, unlike the keys of an object (see `readJson.ts`).
       name = String(JSON.parse(text.slice(at, end)))
       at = skipBlank(text, skipBlank(text, end) + 1)
     }
