@@ -15,14 +15,13 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Supervisor from "effect/Supervisor"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
-import * as Fault from "../../src/chaos/Fault.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
 import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
-import { modelOf as modelOfWire, type WireName, wireNames } from "../integration/chaosWires.ts"
+import { breaksInTheMiddle, modelOf as modelOfWire, type WireName, wireNames } from "../integration/chaosWires.ts"
 import { fail, finish, hang, modelOf, start, text, wait } from "../resilience/scriptedStream.ts"
 import { runs } from "../runs.ts"
 import * as Simulator from "./support/simulator.ts"
@@ -113,23 +112,13 @@ const eventually = <A>(look: Effect.Effect<A>, holds: (value: A) => boolean): Ef
     Effect.orDie
   )
 
-// No 429: that empties the limiter's bucket.
-const plan = Fault.storm({
-  seed: 12,
-  streams: {
-    cuts: 0.1,
-    stallsMid: { probability: 0.1 },
-    errors: { probability: 0.1, when: ["late"], kinds: ["overloaded", "server"] }
-  }
-})
-
 /** Interrupts each of the streams of a wire at a moment of its own, in real time. */
 const interruptReal = (wire: WireName, count: number) =>
   Effect.gen(function*() {
     const before = resources()
     let sent = 0
     const supervisor = yield* Supervisor.track
-    const server = yield* ChaosServer.make({ plan, tokenDelay: "5 millis" })
+    const server = yield* ChaosServer.make({ plan: breaksInTheMiddle, tokenDelay: "5 millis" })
     const dispatcher = yield* NodeHttpClient.makeDispatcher
     const client = NodeHttpClient.layerUndiciWithoutDispatcher.pipe(
       Layer.provide(Layer.succeed(NodeHttpClient.Dispatcher, dispatcher))
