@@ -117,6 +117,8 @@ export interface Answer {
   readonly late: number
   readonly before: (ledger: Ledger) => Ledger
   readonly sent: (ledger: Ledger) => Ledger
+  /** Whether a client can use what is sent as it is. */
+  readonly isRight: boolean
 }
 
 const unchanged = (ledger: Ledger): Ledger => ledger
@@ -239,7 +241,8 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
     said,
     late,
     before: outcome._tag === "Streamed" ? both(count("streams"), before) : before,
-    sent
+    sent,
+    isRight: sent === servedRight
   })
   const wellServed = (late = 0): Answer => made(deliver(whole), servedRight, unchanged, late)
   const spared = (): Answer => made(deliver(whole), servedRight, count("spared"))
