@@ -39,7 +39,8 @@ const endpoint = Effect.map(StreamRelay.make({ linger: "30 seconds" }), (relay) 
       const events = yield* StreamRelay.events(relay, id, { lastEventId })
       return HttpServerResponse.stream(Stream.encodeText(events), eventStream)
     }).pipe(
-      Effect.catchTag("ReplayMissed", (error) => HttpServerResponse.text(StreamRelay.missed(error), eventStream))
+      Effect.catchTag("ReplayMissed", (error) => HttpServerResponse.text(StreamRelay.missed(error), eventStream)),
+      Effect.catchTag("RelayFull", (error) => HttpServerResponse.text(error.message, { status: 503 }))
     )
   ))
 

@@ -1,6 +1,7 @@
 // Written by scripts/barrels.ts from the files that exist: npm run index
 
 export * as AnswerError from "./error/AnswerError.ts"
+export * as BatchError from "./error/BatchError.ts"
 export * as InvalidOptions from "./error/InvalidOptions.ts"
 export * as ModelError from "./error/ModelError.ts"
 export * as PolicyError from "./error/PolicyError.ts"
@@ -59,3 +60,6 @@ export * as ResilientModel from "./resilience/ResilientModel.ts"
 export * as ResilientStream from "./resilience/ResilientStream.ts"
 export * as StreamRelay from "./resilience/StreamRelay.ts"
 export * as ToolLoop from "./resilience/ToolLoop.ts"
+
+export * as Batch from "./batch/Batch.ts"
+export * as Progress from "./batch/Progress.ts"

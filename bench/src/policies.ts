@@ -70,6 +70,7 @@ export const policies = (wanted: Wanted): Group => {
         ["stack : cockatiel, below 1.0 (aim 0.7)", nanos("stack ours") / nanos("stack cockatiel"), 1],
         ["stack : plain Effect, at most 0.5", nanos("stack ours") / nanos("stack plain Effect"), 0.5],
         ["refusal : cockatiel, below 1.0", nanos("refusal ours") / nanos("refusal cockatiel"), 1],
+        ["µs a batch item at concurrency 100, at most 20", nanos("batch item ours") / 1_000, 20],
         ["50 000 : 10 000 at once, at most 6", millis(50_000) / millis(10_000), 6],
         ["KB a waiting call, at most 10", results.median("held", "waiting ours", 10_000) / 1024, 10]
       ]

@@ -6,6 +6,7 @@ import * as cockatiel from "cockatiel"
 import * as Effect from "effect/Effect"
 import CircuitBreakerOfOpossum from "opossum"
 import pRetry from "p-retry"
+import * as Batch from "../../src/batch/Batch.ts"
 import * as AdaptiveRetry from "../../src/policy/AdaptiveRetry.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
@@ -88,6 +89,10 @@ const opossum = (options: { readonly timeout: number | false; readonly capacity?
 const semaphore = Effect.unsafeMakeSemaphore(100)
 const plainStack = request.pipe(Effect.timeout("10 seconds"), semaphore.withPermits(1), Effect.retry({ times: 2 }))
 
+/** Each item takes one turn of the event loop. */
+const batch = (concurrency: number | "auto"): Sequence => (calls) =>
+  Effect.runPromise(Effect.asVoid(Batch.run(Array.from({ length: calls }), () => Effect.promise(turn), { concurrency })))
+
 /** By name: what prepares the sequence. */
 export const sequences: { readonly [name: string]: () => Sequence | Promise<Sequence> } = {
   "bare promise": () => promises(call),
@@ -143,6 +148,12 @@ export const sequences: { readonly [name: string]: () => Sequence | Promise<Sequ
       (policy) => Retry.apply(request, policy)
     ),
   "hedge ours": () => made(Hedge.make({ delay: "2 seconds", budget: "none" }), (policy) => Hedge.apply(request, policy)),
+
+  "batch item ours": () => batch(100),
+  "batch item ours, auto": () => batch("auto"),
+  "batch item plain Effect": () => (calls) =>
+    Effect.runPromise(Effect.forEach(Array.from({ length: calls }), () => Effect.promise(turn), { concurrency: 100 }))
+      .then(() => {}),
 
   "refusal ours": async () => {
     const breaker = await Effect.runPromise(CircuitBreaker.make({ name: "bench", tripping: Tripping.consecutive(1) }))

@@ -6,6 +6,7 @@
  *
  *   npm start                      the storm of weather.json
  *   npm start -- --seed 7          another storm
+ *   npm start -- --requests 50 --streams 20
  *   OPENAI_API_KEY=… npm start     five requests against that provider instead
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -76,7 +77,12 @@ const weather = <R>(
     )
   })
 
-const storm = (options: { readonly seed: string | undefined; readonly requests: number }) =>
+const storm = (options: {
+  readonly seed: string | undefined
+  readonly requests: number
+  /** Streams of each column of the second act. */
+  readonly streams: number
+}) =>
   Effect.gen(function*() {
     const { policy, text } = yield* readPolicy
     const { pipeline: streamPolicy, weather: inStreams } = yield* readJson("./streams.json")
@@ -140,7 +146,7 @@ const storm = (options: { readonly seed: string | undefined; readonly requests: 
         }` +
         ` (${seconds.toFixed(1)} s).`
     )
-    const allWhole = yield* streams(streamPlan, streamPolicy)
+    const allWhole = yield* streams(streamPlan, streamPolicy, options.streams)
     if (lost > 0 || wrong.length > 0 || !allWhole) {
       yield* Effect.sync(() => {
         process.exitCode = 1
@@ -149,15 +155,21 @@ const storm = (options: { readonly seed: string | undefined; readonly requests: 
   })
 
 const main = Effect.suspend(() => {
-  const { values } = parseArgs({ options: { seed: { type: "string" }, requests: { type: "string" } } })
+  const { values } = parseArgs({
+    options: { seed: { type: "string" }, requests: { type: "string" }, streams: { type: "string" } }
+  })
   const requests = Number(values.requests ?? 300)
-  return Number.isInteger(requests) && requests > 0
-    ? (process.env["OPENAI_API_KEY"] ?? "") === "" ? storm({ seed: values.seed, requests }) : live
-    : Console.error(`--requests is ${values.requests}; give a whole number, 1 or more`).pipe(
+  const streams = Number(values.streams ?? 60)
+  const wrong = Object.entries({ requests, streams }).find(([, count]) => !Number.isInteger(count) || count < 1)
+  if (wrong !== undefined) {
+    const [name] = wrong
+    return Console.error(`--${name} is ${Object(values)[name]}; give a whole number, 1 or more`).pipe(
       Effect.zipRight(Effect.sync(() => {
         process.exitCode = 2
       }))
     )
+  }
+  return (process.env["OPENAI_API_KEY"] ?? "") === "" ? storm({ seed: values.seed, requests, streams }) : live
 })
 
 /** What is wrong in a file or the environment is said in words, not in a stack trace. */

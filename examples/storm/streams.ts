@@ -22,8 +22,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Report from "./report.ts"
 
-/** Streams a column of the table, and how many of them are open at a time. */
-const count = 60
+/** How many streams of a column are open at a time. */
 const concurrency = 30
 
 /** A whole stream takes a fifth of a second: who has no policy gives up after this time, to get an end. */
@@ -92,6 +91,7 @@ const repeatedWords = (text: string, meant: string): number => {
 /** One column: all streams through one client, against a server of its own. */
 const column = <E>(
   plan: Fault.Plan,
+  count: number,
   label: string,
   patience: Duration.DurationInput,
   clientOf: (server: ChaosServer.Service) => Layer.Layer<LanguageModel.LanguageModel, E>
@@ -117,6 +117,7 @@ const rowsOf = (meant: string) => ({ books, streams }: Column): ReadonlyArray<st
   String(sum(streams.map(({ resets }) => resets.length))),
   String(books.background.resumed),
   String(sum(streams.map(({ resets }) => sum(resets.map(({ discarded }) => discarded?.characters ?? 0))))),
+  String(books.brokenTokens.prompt + books.brokenTokens.completion),
   String(sum(streams.map(({ text }) => repeatedWords(text, meant)))),
   Report.quantile(streams, 0.5),
   Report.quantile(streams, 0.95)
@@ -128,6 +129,7 @@ const names = [
   "begun anew (Reset)",
   "gone on with (resume)",
   "characters written again",
+  "tokens paid for replies that broke",
   "repeated words",
   "p50",
   "p95"
@@ -169,7 +171,7 @@ const shown = (title: string, some: Followed | undefined, of: (index: number) =>
     : Effect.zipRight(Console.log(`\n${title}, stream ${some.index + 1} once more, as it comes:\n`), of(some.index))
 
 /** Whether every stream of ours came whole, without a word twice. */
-export const streams = (plan: Fault.Plan, policy: unknown) =>
+export const streams = (plan: Fault.Plan, policy: unknown, count: number) =>
   Effect.gen(function*() {
     const startedAt = yield* Clock.currentTimeMillis
     const pipeline = yield* Pipeline.decode(policy)
@@ -186,9 +188,9 @@ export const streams = (plan: Fault.Plan, policy: unknown) =>
     const strong = (vendor: Vendor) => (server: ChaosServer.Service) =>
       ResilientModel.layer(pipeline).pipe(Layer.provide(provider(server, vendor)))
     const [plain, anew, resumed] = yield* Effect.all([
-      column(plan, "plain", plainPatience, (server) => provider(server, "chat")),
-      column(plan, "ours, a provider that keeps nothing", policyPatience, strong("chat")),
-      column(plan, "ours, a provider that keeps replies", policyPatience, strong("responses"))
+      column(plan, count, "plain", plainPatience, (server) => provider(server, "chat")),
+      column(plan, count, "ours, a provider that keeps nothing", policyPatience, strong("chat")),
+      column(plan, count, "ours, a provider that keeps replies", policyPatience, strong("responses"))
     ], { concurrency: 3 })
     const columns = [plain, anew, resumed].map(rowsOf(meant))
     yield* Console.log(

@@ -1,5 +1,5 @@
 /**
- * What a `StreamRelay` refuses a client.
+ * What a `StreamRelay` refuses.
  *
  * @example
  * import * as RelayError from "effect-llm-resilience/error/RelayError"
@@ -38,5 +38,30 @@ export class ReplayMissed extends scrubbed(
   }
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Fail")
+  }
+}
+
+/**
+ * A relay holds as many replies as it may, and each of them is still being made or read: there is no room for another one.
+ * Nothing was sent to a model.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RelayFull extends scrubbed(
+  Schema.TaggedError<RelayFull>()("RelayFull", {
+    /** The id of the reply that was to begin. */
+    id: Schema.String,
+    maxReplies: Schema.Number
+  })
+) {
+  override get message(): string {
+    return `There is no room for the reply ${
+      JSON.stringify(this.id)
+    }: ${this.maxReplies} others are being made or read. ` +
+      "Ask again later, or raise maxReplies."
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fallback")
   }
 }

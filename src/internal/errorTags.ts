@@ -54,6 +54,11 @@ export const errorTags: ReadonlyArray<string> = [
   "InvalidOptions",
   // RelayError
   "ReplayMissed",
+  "RelayFull",
+  // BatchError
+  "Skipped",
+  "ItemDied",
+  "InvalidLine",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",

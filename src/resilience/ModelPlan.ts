@@ -4,7 +4,8 @@
  * `ContentFiltered`. An error whose verdict is `Fail` stops the plan, so a wrong request is not sent to every vendor in
  * turn. The error of the last step tried passes through, unboxed; its message names every step before it with its error. The
  * plan stands under the same tag as any model. Of a stream the next model takes over only until the first content
- * has come; what fails afterwards reaches the consumer.
+ * has come; what fails afterwards reaches the consumer. Where a step's provider keeps its replies, and the step has no
+ * pipeline of its own that goes on with them, `resumable` is that of the step that answers.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -46,12 +47,13 @@ import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as Kernel from "../internal/plan.ts"
 import * as planNote from "../internal/planNote.ts"
-import { isRecord } from "../internal/record.ts"
+import { definedFields, isRecord } from "../internal/record.ts"
 import { derivedKey } from "../internal/seeded.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
 import * as Fallback from "../policy/Fallback.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
+import { keptReply, resumeOf } from "./modelPlan/kept.ts"
 import { inOrderOfSteps, planIssues } from "./modelPlan/options.ts"
 import * as ResilientModel from "./ResilientModel.ts"
 import * as Opening from "./shared/opening.ts"
@@ -366,14 +368,17 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
 
   const generate = (model: LanguageModel.Service, request: LanguageModel.Request) => model.generate(request)
   const generateWithReport: ModelPlan["generateWithReport"] = (request) => tryInOrder(request, generate, lastError)
+  const provider = unique(steps.map((step) => step.model.provider)).join("+")
+  const resume = resumeOf(steps.map(({ model }) => model))
   return {
     [TypeId]: TypeId,
     name: self.name,
-    provider: unique(steps.map((step) => step.model.provider)).join("+"),
+    provider,
     capabilities: {
       tools: steps.some((step) => step.model.capabilities.tools),
       images: steps.some((step) => step.model.capabilities.images),
-      structuredOutput: steps.some((step) => step.model.capabilities.structuredOutput !== false)
+      structuredOutput: steps.some((step) => step.model.capabilities.structuredOutput !== false),
+      ...definedFields({ resume })
     },
     steps: steps.map(({ name, when }) => ({ name, when })),
     sticky,
@@ -389,6 +394,10 @@ const build = (options: Options, steps: readonly [Ready, ...ReadonlyArray<Ready>
           ),
           (report) => Opening.resume(report.value)
         ))),
+    ...(resume?.vendor !== true ? {} : {
+      resumable: (request: LanguageModel.Request) =>
+        keptReply(provider, (ask) => Effect.map(tryInOrder(request, ask, lastError), (report) => report.value))
+    }),
     // Whichever step is asked, it must take the request.
     check: (request) => Effect.forEach(steps, (step) => step.model.check(request), { discard: true }),
     generateWithReport,

@@ -310,7 +310,8 @@ const marked = (response: Response, error: LanguageModel.LanguageModelError): Re
 /**
  * The model with the table behind it: where a call fails with an error that the table names, it answers with the
  * table's response, marked (see {@link degradedBy}). A stream that fails after content has reached the consumer goes on
- * with a `Reset`, so that what came before is not taken for a part of that response.
+ * with a `Reset`, so that what came before is not taken for a part of that response. So does a reply that the provider
+ * keeps (`resumable`): of its errors only those that the table does not name are left to be gone on after.
  *
  * @since 0.1.0
  * @category combinators
@@ -327,6 +328,27 @@ export function strengthen(model: LanguageModel.Service, recovery: Recovery<Mode
       outcome._tag === "Whole"
         ? Stream.empty
         : Stream.fromIterable([...before, ...StreamPart.fromResponse(marked(outcome.value, outcome.error))])))
+  /** `before`: whether something of the reply was shown. */
+  const recovering = (
+    stream: Stream.Stream<StreamPart.StreamPart, LanguageModel.LanguageModelError>,
+    before: { isShown: boolean }
+  ) => {
+    const reset = (error: LanguageModel.LanguageModelError) => StreamPart.reset(2, `${mark}${error._tag}`)
+    return Stream.unwrapScoped(
+      Effect.flatMap(Effect.scope, (scope) =>
+        Effect.match(Opening.open(stream, scope), {
+          onFailure: (error) => instead(Effect.fail(error), before.isShown ? [reset(error)] : []),
+          onSuccess: (opened) => {
+            before.isShown = true
+            return Stream.catchAll(
+              Opening.resume(opened),
+              (error) => instead(Effect.fail(error), [reset(error)])
+            )
+          }
+        }))
+    )
+  }
+  const { resumable } = model
   return {
     ...model,
     generate: (request) =>
@@ -334,18 +356,19 @@ export function strengthen(model: LanguageModel.Service, recovery: Recovery<Mode
         apply(model.generate(request), recovery),
         (outcome) => outcome._tag === "Whole" ? outcome.value : marked(outcome.value, outcome.error)
       ),
-    stream: (request) =>
-      Stream.unwrapScoped(
-        Effect.flatMap(Effect.scope, (scope) =>
-          Effect.match(Opening.open(model.stream(request), scope), {
-            onFailure: (error) => instead(Effect.fail(error), []),
-            onSuccess: (opened) =>
-              Stream.catchAll(
-                Opening.resume(opened),
-                (error) => instead(Effect.fail(error), [StreamPart.reset(2, `${mark}${error._tag}`)])
-              )
-          }))
-      )
+    stream: (request) => Stream.suspend(() => recovering(model.stream(request), { isShown: false })),
+    ...(resumable === undefined ? {} : {
+      resumable: (request: LanguageModel.Request) =>
+        Effect.map(apply(resumable(request), recovery), (outcome): LanguageModel.Resumable => {
+          if (outcome._tag === "Degraded") {
+            const parts = Stream.fromIterable(StreamPart.fromResponse(marked(outcome.value, outcome.error)))
+            return { parts, resume: Stream.empty, cancel: Effect.void }
+          }
+          const shown = { isShown: false }
+          const { cancel, parts, resume } = outcome.value
+          return { parts: recovering(parts, shown), resume: recovering(resume, shown), cancel }
+        })
+    })
   }
 }
 

@@ -4,7 +4,13 @@
  * **Guarded to the end.** A stream is one call of its pipeline until its `Finish`: it keeps its permits that long, its
  * reservation is settled with the usage that `Finish` tells, the breaker and the budget are told its true outcome, and a
  * total time-out is total. What learns from how long a call takes is told the time to the first content. Hedges race to the
- * first content.
+ * first content. A probe of a half-open circuit breaker that is still going on at its `probeLimit` has succeeded where its
+ * first content has come, so a long stream keeps a circuit half-open no longer than that.
+ *
+ * **Between two attempts** a stream holds no permit, so that others can use the wait. A bulkhead without a queue may then
+ * refuse the next attempt: another call has taken the permit, or the attempt before it was timed out and still closes its
+ * connection, which is when its permit is free. With `BulkheadFull` the stream ends, as its policy declares for a break. Give
+ * a bulkhead round streams that are retried a `maxQueued` of its `maxConcurrent` or more.
  *
  * **Time-outs by phase** are data, in the field `stream` of the pipeline: `firstContent`, `idle` (between contents),
  * `liveness` (between any bytes) and `total`. Time in which the consumer does not ask for more never counts.

@@ -39,7 +39,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidOptions, issueOf } from "../error/InvalidOptions.ts"
-import { ReplayMissed } from "../error/RelayError.ts"
+import { RelayFull, ReplayMissed } from "../error/RelayError.ts"
 import * as Form from "../internal/form.ts"
 import { definedFields } from "../internal/record.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
@@ -76,6 +76,13 @@ export interface StreamRelay {
 export interface Options {
   /** How long a reply that nobody reads goes on, or is kept when it is over: 0 or more. Default: 30 seconds. */
   readonly linger?: Duration.DurationInput | undefined
+  /**
+   * How many replies are held at a time, those included that are over and linger: 1 to 1 000 000. When there is no room for
+   * another one, the oldest that is over and that nobody reads is forgotten, and a client that comes back for it has to ask
+   * anew. Where there is none, `begin` fails with `RelayFull`. So at most `maxReplies` × `maxCharacters` are kept. Default:
+   * 1 000.
+   */
+  readonly maxReplies?: number | undefined
   /** How many events of a reply are kept: 1 to 1 000 000. Default: 5 000. */
   readonly maxEvents?: number | undefined
   /** How many characters of events of a reply are kept, 1 000 to 1 000 000 000; the last event always is. Default: 1 000 000. */
@@ -89,6 +96,7 @@ export interface Options {
 const orZero = { from: "zero", allowed: "a duration, 0 or more" } as const
 
 const form = Form.of<Options>()(Form.struct("an object with the options of a relay", {
+  maxReplies: Form.withDefault(Form.count(1, 1_000_000), () => 1_000),
   linger: Form.withDefault(Form.millis(orZero), () => 30_000),
   maxEvents: Form.withDefault(Form.count(1, 1_000_000), () => 5_000),
   maxCharacters: Form.withDefault(Form.count(1_000, 1_000_000_000), () => 1_000_000),
@@ -124,6 +132,8 @@ export const make = (options: Options = {}): Effect.Effect<StreamRelay, InvalidO
  * Begins a reply under an id of its own, or does nothing where that reply is there already: so a client may send the same
  * question twice. The reply runs beside its clients, to its end or until nobody has read it for as long as it lingers.
  *
+ * Fails with `RelayFull`, and sends nothing, where there is no room: `maxReplies` are being made or read.
+ *
  * @since 0.1.0
  * @category operations
  */
@@ -131,9 +141,11 @@ export const begin = <E, R>(
   self: StreamRelay,
   id: string,
   stream: Stream.Stream<StreamPart, E, R>
-): Effect.Effect<void, never, R> =>
-  Effect.uninterruptible(Effect.suspend(() => {
+): Effect.Effect<void, RelayFull, R> =>
+  Effect.uninterruptible(Effect.suspend((): Effect.Effect<void, RelayFull, R> => {
     if (self.replies.has(id)) return Effect.void
+    const { maxReplies } = self.settings
+    if (self.replies.size >= maxReplies && !forgetOldest(self)) return Effect.fail(new RelayFull({ id, maxReplies }))
     const reply = new Reply(self.settings)
     self.replies.set(id, reply)
     return Effect.interruptible(reply.run(stream)).pipe(
@@ -184,6 +196,17 @@ export const events = (
  * @category conversions
  */
 export const missed = (error: ReplayMissed): string => missedEvent(error.message)
+
+/** Makes room where a reply is only kept; says whether there was one. */
+const forgetOldest = (self: StreamRelay): boolean => {
+  for (const [id, reply] of self.replies) {
+    if (!reply.isOnlyKept) continue
+    self.replies.delete(id)
+    reply.lingering?.unsafeInterruptAsFork(reply.lingering.id())
+    return true
+  }
+  return false
+}
 
 const attach = (reply: Reply): Effect.Effect<void> =>
   Effect.suspend(() => {

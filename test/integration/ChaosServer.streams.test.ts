@@ -139,6 +139,9 @@ for (const wire of wireNames) {
           expect(books).toMatchObject({ aborted: 0, inFlight: 0, right: { texts: 0, toolCalls: 0 } })
           // What came whole was paid for: of these only the stream with a broken event.
           expect(books.tokens.completion).toBeGreaterThan(0)
+          // Of the others, what was sent before they broke.
+          expect(books.brokenTokens.prompt).toBeGreaterThan(0)
+          expect(books.brokenTokens.completion).toBeGreaterThan(0)
           // One reset was dealt twice.
           expect((yield* server.leastCalls).total).toBe(harmful.length + 2)
         }))
@@ -160,7 +163,17 @@ for (const wire of wireNames) {
           expect(told()).toEqual(heard)
           yield* Fiber.interrupt(fiber)
           yield* booksUntil(server, ({ inFlight }) => inFlight === 0)
-          expect(yield* server.books).toMatchObject({ aborted: 1, inFlight: 0, tokens: { prompt: 0, completion: 0 } })
+          const { aborted, brokenTokens, inFlight, tokens } = yield* server.books
+          expect({ aborted, inFlight, tokens }).toEqual({
+            aborted: 1,
+            inFlight: 0,
+            tokens: { prompt: 0, completion: 0 }
+          })
+          // Half of the text was sent, or none.
+          const whole = (yield* model.generate(request("text"))).usage
+          const isBegun = heard.length > 0
+          expect(brokenTokens.prompt).toBe(isBegun ? whole.inputTokens : 0)
+          expect(brokenTokens.completion / whole.outputTokens).toBeCloseTo(isBegun ? 0.5 : 0, 0.5)
         }))
     }
 
@@ -180,6 +193,11 @@ for (const wire of wireNames) {
           right: { texts: 0 },
           tokens: { completion: 0 }
         })
+        const { brokenTokens } = yield* server.books
+        const whole = (yield* model.generate(request("text"))).usage
+        expect(brokenTokens.prompt).toBe(whole.inputTokens)
+        expect(brokenTokens.completion).toBeGreaterThan(0)
+        expect(brokenTokens.completion).toBeLessThan(whole.outputTokens)
       }))
 
     it.scopedLive("ends a stall when the server stops", () =>
@@ -322,9 +340,15 @@ it.scopedLive("a stream waits for a reader that does not read, and ends when it 
     socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
     const exchange = yield* Deferred.await(arrived)
     const text = "x".repeat(64 * 1024)
-    const steps = Array.from({ length: 1_000 }, () => ({ _tag: "Write", text, pieces: "whole" } as const))
+    const steps = Array.from(
+      { length: 1_000 },
+      () => ({ _tag: "Write", text, pieces: "whole", isContent: true } as const)
+    )
     const fiber = yield* Effect.fork(
-      Effect.raceFirst(perform(exchange, { _tag: "Streamed", headers: {}, steps }, {}), clientGone(exchange))
+      Effect.raceFirst(
+        perform(exchange, { _tag: "Streamed", headers: {}, steps, content: steps.length }, {}),
+        clientGone(exchange)
+      )
     )
     yield* Effect.sleep("100 millis")
     expect(yield* Fiber.poll(fiber)).toEqual(Option.none())

@@ -1,6 +1,8 @@
 /** Our own client of each wire protocol, pointed at a chaos server. */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as ChaosServer from "../../src/chaos/ChaosServer.ts"
@@ -49,8 +51,12 @@ export type WireName = keyof typeof clients
 export const wireNames = ["openai-chat", "openai-responses", "anthropic", "gemini"] as const
 
 /** The model behind that protocol. */
-export const modelOf = (server: ChaosServer.Service, wire: WireName, spelling: Spelling = "plain") =>
-  Effect.provide(clients[wire](server, spelling), FetchHttpClient.layer)
+export const modelOf = (
+  server: ChaosServer.Service,
+  wire: WireName,
+  spelling: Spelling = "plain",
+  client: Layer.Layer<HttpClient.HttpClient> = FetchHttpClient.layer
+) => Effect.provide(clients[wire](server, spelling), client)
 
 /**
  * The faults as a server has to deal them to calls in sequence. A reset without a byte, on a connection that had answered

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as AnswerError from "../../src/error/AnswerError.ts"
+import * as BatchError from "../../src/error/BatchError.ts"
 import * as InvalidOptions from "../../src/error/InvalidOptions.ts"
 import * as ModelError from "../../src/error/ModelError.ts"
 import * as PolicyError from "../../src/error/PolicyError.ts"
@@ -16,7 +17,7 @@ const tagsOf = (module: object): ReadonlyArray<string> =>
 
 describe("the tags of errors", () => {
   it("are those of every error class that we export, and the kinds of a refused answer", () => {
-    const modules = [AnswerError, InvalidOptions, ModelError, PolicyError, ReplyError, ToolCallError]
+    const modules = [AnswerError, BatchError, InvalidOptions, ModelError, PolicyError, ReplyError, ToolCallError]
     const ours = [...modules.flatMap(tagsOf), ...AnswerError.Kind.literals]
     expect(ours.length).toBeGreaterThan(30)
     expect(ours.filter((tag) => !isKnownTag(tag))).toEqual([])

@@ -5,55 +5,17 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as ModelError from "../../src/error/ModelError.ts"
-import * as LanguageModel from "../../src/model/LanguageModel.ts"
+import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
-import { type Act, fail, finish, hang, part, play, start, text } from "./scriptedStream.ts"
+import { fail, finish, hang, keeping, part, start, text } from "./scriptedStream.ts"
 
 const request = { prompt: "hello", idempotencyKey: "mine" }
 const retry = { backoff: "immediate", attempts: 5 } as const
 const resume = { onBreak: "resume" } as const
 const expired = fail(new ModelError.ResumeExpired({ provider: "scripted", reply: "resp_1" }))
 const refused = fail(new ModelError.InvalidRequest({ provider: "scripted", billed: "no" }))
-
-/** A model that keeps its replies: each reply is a list of scripts, the first for the request, the others for each resume. */
-const keeping = (...replies: ReadonlyArray<ReadonlyArray<ReadonlyArray<Act>>>) => {
-  const counts = { requests: 0, resumes: 0, cancels: 0, others: new Array<LanguageModel.Request>() }
-  return {
-    counts,
-    /** `others`: scripts of requests that are not kept. */
-    model: (others: ReadonlyArray<ReadonlyArray<Act>> = [], continuation?: "prefill" | "followUp") =>
-      LanguageModel.make({
-        name: "scripted",
-        provider: "scripted",
-        capabilities: { resume: { vendor: replies.length > 0, continuation } },
-        generate: () => Effect.die("nobody asks for a whole reply"),
-        stream: (asked) =>
-          Stream.suspend(() => {
-            counts.others.push(asked)
-            return play(others[counts.others.length - 1] ?? [])
-          }),
-        ...(replies.length === 0 ? {} : {
-          resumable: () =>
-            Effect.sync((): LanguageModel.Resumable<ModelError.ModelError> => {
-              const scripts = replies[counts.requests++] ?? []
-              let at = 0
-              return {
-                parts: Stream.suspend(() => play(scripts[at++] ?? [])),
-                resume: Stream.suspend(() => {
-                  counts.resumes++
-                  return play(scripts[at++] ?? [])
-                }),
-                cancel: Effect.sync(() => {
-                  counts.cancels++
-                })
-              }
-            })
-        })
-      })
-  }
-}
 
 const run = (
   model: LanguageModel.Service<ModelError.ModelError>,
@@ -204,6 +166,21 @@ describe("where another request may continue the text", () => {
         continued
       )
       expect(whole).toBe("Once upon a time lived")
+    }))
+
+  it.effect("what repeats the text is content, though nobody sees it: the idle time-out holds from then", () =>
+    Effect.gen(function*() {
+      const { counts, model } = keeping()
+      const continuing = model([
+        [start, text("one two"), fail()],
+        // Held back, because it may be a repetition that is not over.
+        [start, text("one "), hang],
+        [start, text(" three"), finish()]
+      ], "prefill")
+      const fiber = yield* Effect.fork(run(continuing, { ...continued, idle: "2 seconds" }))
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ text: "one two three" })
+      expect(counts.others.length).toBe(3)
     }))
 
   it.effect("never with a tool call in flight, and never unasked", () =>

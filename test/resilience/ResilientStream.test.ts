@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as ModelError from "../../src/error/ModelError.ts"
+import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
@@ -69,6 +70,52 @@ describe("a pipeline guards a stream to its end", () => {
       expect(counts.requests).toBe(3)
     }))
 
+  /** A half-open circuit, and what becomes of it while its one probe is a stream that follows the script. */
+  const probing = (...script: ReadonlyArray<Act>) =>
+    Effect.gen(function*() {
+      const circuitBreaker = yield* CircuitBreaker.make({
+        name: "b",
+        tripping: Tripping.consecutive(1),
+        openFor: "10 seconds",
+        probes: 1,
+        probeLimit: "5 seconds"
+      })
+      const { stream } = yield* strong({ circuitBreaker }, [start, fail()], script, [start, text("b"), finish()])
+      yield* watched(stream)
+      yield* TestClock.adjust("10 seconds")
+      const probe = yield* Effect.fork(watched(stream))
+      const at = (seconds: number) =>
+        Effect.zipRight(TestClock.adjust(Duration.seconds(seconds)), CircuitBreaker.state(circuitBreaker))
+      return { at, probe, stream }
+    })
+
+  it.effect("a probe that delivers content is a success at its limit, however long it goes on", () =>
+    Effect.gen(function*() {
+      const { at, probe, stream } = yield* probing(start, wait(2_000), text("a"), wait(60_000), text("z"), finish())
+      expect(yield* at(4.999)).toMatchObject({ _tag: "HalfOpen", probing: 1 })
+      expect(yield* at(0.001)).toMatchObject({ _tag: "Closed" })
+      // Others go through meanwhile, and the probe itself is not disturbed.
+      expect(textOf((yield* watched(stream)).seen)).toBe("b")
+      yield* TestClock.adjust("1 minute")
+      expect(textOf((yield* Fiber.join(probe)).seen)).toBe("az")
+    }))
+
+  it.effect("a probe that breaks behind its content has failed, and so has one that has none at its limit", () =>
+    Effect.gen(function*() {
+      const broken = yield* probing(start, text("a"), wait(4_000), fail())
+      expect(yield* broken.at(3.999)).toMatchObject({ _tag: "HalfOpen" })
+      expect(yield* broken.at(0.001)).toMatchObject({ _tag: "Open" })
+      const silent = yield* probing(start, wait(5_001), text("a"), finish())
+      expect(yield* silent.at(5)).toMatchObject({ _tag: "Open" })
+      expect(yield* silent.at(1)).toMatchObject({ _tag: "Open" })
+    }))
+
+  it.effect("content that comes after the limit, when nobody has looked, is too late for a probe", () =>
+    Effect.gen(function*() {
+      const { at } = yield* probing(start, wait(5_001), text("a"), hang)
+      expect(yield* at(6)).toMatchObject({ _tag: "Open" })
+    }))
+
   it.effect("no more streams are open than the bulkhead allows", () =>
     Effect.gen(function*() {
       const { counts, stream } = yield* strong(
@@ -83,6 +130,64 @@ describe("a pipeline guards a stream to its end", () => {
       expect(ends.map(({ seen }) => textOf(seen))).toEqual(["ab", "ab", "ab", "ab", "ab"])
       expect(counts.mostOpen).toBe(2)
     }))
+
+  /** A stream that breaks behind its content and is retried a second later, when another one has taken its permit. */
+  const overtaken = (maxQueued: number) =>
+    Effect.gen(function*() {
+      const { stream } = yield* strong(
+        {
+          bulkhead: { name: "b", maxConcurrent: 1, maxQueued },
+          retry: { backoff: "constant", delay: "1 second", attempts: 2 },
+          stream: { onBreak: "restart" }
+        },
+        [start, text("a"), fail()],
+        [start, text("b"), wait(5_000), finish()],
+        [start, text("c"), finish()]
+      )
+      const first = yield* Effect.fork(watched(stream))
+      yield* TestClock.adjust("500 millis")
+      const second = yield* Effect.fork(watched(stream))
+      yield* TestClock.adjust("1 minute")
+      expect(textOf((yield* Fiber.join(second)).seen)).toBe("b")
+      return yield* Fiber.join(first)
+    })
+
+  it.effect("between two attempts it holds no permit: without a queue it is refused when another one has taken that", () =>
+    Effect.gen(function*() {
+      const { end, seen } = yield* overtaken(0)
+      expect(tags(seen)).toEqual(["Start", "TextDelta"])
+      expect(end).toMatchObject({
+        left: { _tag: "StreamBroken", error: { _tag: "BulkheadFull", reason: "full" }, received: { text: "a" } }
+      })
+    }))
+
+  it.effect("with a queue it waits for its turn, and goes on", () =>
+    Effect.gen(function*() {
+      const { seen } = yield* overtaken(1)
+      expect(tags(seen)).toEqual(["Start", "TextDelta", "Reset", "Start", "TextDelta", "Finish"])
+    }))
+
+  for (const [maxQueued, went] of [[0, "is refused"], [1, "waits for that"]] as const) {
+    it.effect(`an attempt that is timed out holds its permit until it has ended: with ${maxQueued} queued the next ${went}`, () =>
+      Effect.gen(function*() {
+        const pipeline = yield* Pipeline.make({
+          bulkhead: { name: "b", maxConcurrent: 1, maxQueued },
+          retry: { backoff: "immediate", attempts: 2 },
+          stream: { idle: "1 second", onBreak: "restart" }
+        })
+        const { model } = modelOf([start, text("a"), hang], [start, text("b"), finish()])
+        const closing: LanguageModel.Service<ModelError.ModelError> = {
+          ...model,
+          // Its connection takes a moment to close.
+          stream: (asked) => Stream.ensuring(model.stream(asked), Effect.sleep("20 millis"))
+        }
+        const fiber = yield* Effect.fork(watched(ResilientStream.strengthen(closing, pipeline)(request)))
+        yield* TestClock.adjust("2 seconds")
+        const { end, seen } = yield* Fiber.join(fiber)
+        if (maxQueued > 0) return expect(textOf(seen)).toBe("ab")
+        expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "BulkheadFull" } } })
+      }))
+  }
 
   it.effect("a reservation is settled with the usage of the Finish, and the permit is free when that is seen", () =>
     Effect.gen(function*() {

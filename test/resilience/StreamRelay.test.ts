@@ -295,6 +295,67 @@ describe("StreamRelay", () => {
       expect(died).toEqual([{ id: "1/1", event: "Error", data: { _tag: "Error", error: "TypeError" } }])
     }))
 
+  describe("with room for two replies", () => {
+    const full = Effect.gen(function*() {
+      const relay = yield* StreamRelay.make({ maxReplies: 2, linger: "1 minute" })
+      yield* StreamRelay.begin(relay, "first", Stream.make(text("a"), finish))
+      yield* TestClock.adjust(0)
+      const { say, stream } = yield* dictated
+      yield* StreamRelay.begin(relay, "second", stream)
+      return { relay, say }
+    })
+
+    it.scoped("forgets the oldest that is over and that nobody reads, and its timer with it", () =>
+      Effect.gen(function*() {
+        const { relay } = yield* full
+        const lingering = relay.replies.get("first")?.lingering
+        expect(lingering?.unsafePoll()).toBeNull()
+        yield* StreamRelay.begin(relay, "third", Stream.make(text("c"), finish))
+        yield* TestClock.adjust(0)
+        expect([...relay.replies.keys()]).toEqual(["second", "third"])
+        expect(lingering?.unsafePoll()).not.toBeNull()
+        expect(yield* Effect.flip(read(relay, "first"))).toMatchObject({ reason: "unknown" })
+        expect(textsOf(yield* read(relay, "third"))).toEqual(["c"])
+      }))
+
+    it.scoped("refuses another one while both are being made or read, and asks nobody for it", () =>
+      Effect.gen(function*() {
+        const { relay, say } = yield* full
+        // A client that has not read the end yet.
+        const events = yield* StreamRelay.events(relay, "first")
+        const mayRead = yield* Deferred.make<void>()
+        const reading = yield* Effect.fork(Stream.runForEach(events, () => Deferred.await(mayRead)))
+        yield* TestClock.adjust(0)
+        let asked = 0
+        const counted = Stream.suspend(() => {
+          asked++
+          return Stream.make(text("c"), finish)
+        })
+        const refused = yield* Effect.flip(StreamRelay.begin(relay, "third", counted))
+        expect(refused).toMatchObject({ _tag: "RelayFull", id: "third", maxReplies: 2 })
+        expect([asked, [...relay.replies.keys()]]).toEqual([0, ["first", "second"]])
+        // The same question twice is no other reply.
+        yield* StreamRelay.begin(relay, "second", counted)
+        // As soon as one is neither made nor read, there is room.
+        yield* Deferred.succeed(mayRead, undefined)
+        yield* Fiber.join(reading)
+        yield* StreamRelay.begin(relay, "third", counted)
+        yield* say(text("b"), finish)
+        expect(textsOf(yield* read(relay, "second"))).toEqual(["b"])
+        expect(asked).toBe(1)
+      }))
+
+    it.scoped("holds no more than so many, however many come", () =>
+      Effect.gen(function*() {
+        const relay = yield* StreamRelay.make({ maxReplies: 10 })
+        for (let i = 0; i < 1_000; i++) {
+          yield* StreamRelay.begin(relay, `${i}`, Stream.make(text("a"), finish))
+          yield* Effect.yieldNow()
+        }
+        expect(relay.replies.size).toBe(10)
+      }))
+  })
+
   it.effect("ends with its scope: replies are interrupted, and connections end", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
@@ -310,10 +371,11 @@ describe("StreamRelay", () => {
 
   it.scoped("refuses options that cannot work, all of them at once", () =>
     Effect.gen(function*() {
-      const options = { linger: -1, maxEvents: 0, maxCharacters: 1, heartbeat: 0, retry: "soon" }
+      const options = { maxReplies: 0, linger: -1, maxEvents: 0, maxCharacters: 1, heartbeat: 0, retry: "soon" }
       // @ts-expect-error a duration has a unit
       const refused = yield* Effect.flip(StreamRelay.make(options))
       expect(refused.issues.map(({ path }) => path)).toEqual([
+        "maxReplies",
         "linger",
         "maxEvents",
         "maxCharacters",

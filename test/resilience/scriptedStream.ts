@@ -82,3 +82,41 @@ export const modelOf = (...scripts: ReadonlyArray<ReadonlyArray<Act>>) => {
   })
   return { model, counts }
 }
+
+/** A model that keeps its replies: each reply is a list of scripts, the first for the request, the others for each resume. */
+export const keeping = (...replies: ReadonlyArray<ReadonlyArray<ReadonlyArray<Act>>>) => {
+  const counts = { requests: 0, resumes: 0, cancels: 0, others: new Array<LanguageModel.Request>() }
+  return {
+    counts,
+    /** `others`: scripts of requests that are not kept. */
+    model: (others: ReadonlyArray<ReadonlyArray<Act>> = [], continuation?: "prefill" | "followUp") =>
+      LanguageModel.make({
+        name: "scripted",
+        provider: "scripted",
+        capabilities: { resume: { vendor: replies.length > 0, continuation } },
+        generate: () => Effect.die("nobody asks for a whole reply"),
+        stream: (asked) =>
+          Stream.suspend(() => {
+            counts.others.push(asked)
+            return play(others[counts.others.length - 1] ?? [])
+          }),
+        ...(replies.length === 0 ? {} : {
+          resumable: () =>
+            Effect.sync((): LanguageModel.Resumable<ModelError.ModelError> => {
+              const scripts = replies[counts.requests++] ?? []
+              let at = 0
+              return {
+                parts: Stream.suspend(() => play(scripts[at++] ?? [])),
+                resume: Stream.suspend(() => {
+                  counts.resumes++
+                  return play(scripts[at++] ?? [])
+                }),
+                cancel: Effect.sync(() => {
+                  counts.cancels++
+                })
+              }
+            })
+        })
+      })
+  }
+}

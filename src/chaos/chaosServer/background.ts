@@ -13,7 +13,7 @@ import { isStreamFault, waitMillis } from "../shared/plan.ts"
 import { charge, count, keep, type Ledger, meet, serveRight } from "./books.ts"
 import { type Answer, broken, seedOf, type Terms } from "./model.ts"
 import type { Completion, Frame, Keeping, KeptStatus, ModelRequest, Protocol, Reply } from "./protocol.ts"
-import { applies, type Mishap, score } from "./streamScore.ts"
+import { applies, isContent, type Mishap, score } from "./streamScore.ts"
 
 /** How long replies are kept, in milliseconds from their creation. */
 export interface Times {
@@ -40,8 +40,6 @@ export interface Kitchen {
   readonly ledger: Ledger
   readonly shelf: Shelf
 }
-
-const isContent = ({ kind }: Frame): boolean => kind === "content"
 
 const contentOf = ({ frames }: Kept): number => frames.filter(isContent).length
 
@@ -163,6 +161,8 @@ export const resume = (
   const made = (outcome: Answer["outcome"], more: Partial<Resumption> = {}): Resumption => ({
     outcome,
     said: undefined,
+    // A reply in the background is paid for when it is finished, whoever reads it.
+    isWhole: false,
     late: 0,
     before: (ledger) => ledger,
     sent: (ledger) => ledger,
@@ -180,7 +180,9 @@ export const resume = (
     }
     const isRight = (mishap === undefined || mishap._tag !== "EmptyChoices" && !harms(mishap)) &&
       kept.cancelledAt === undefined
-    return made({ ...protocol.stream(said, request), _tag: "Streamed", steps: score(materials, mishap, chance) }, {
+    const { headers } = protocol.stream(said, request)
+    const steps = score(materials, mishap, chance)
+    return made({ _tag: "Streamed", headers, steps, content: some.filter(isContent).length }, {
       late,
       before: count("streams"),
       sent: isRight ? serveRight(said.toolCalls.length > 0 ? "toolCalls" : "texts") : (ledger) => ledger

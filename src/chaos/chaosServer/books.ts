@@ -52,7 +52,12 @@ export interface Books {
    * Tokens of the replies with status 200, streams included, that were sent whole. Those of a background response are paid
    * once, when it is finished or cancelled, whoever reads it.
    */
-  readonly tokens: { readonly prompt: number; readonly completion: number }
+  readonly tokens: Tokens
+  /**
+   * Tokens of the replies that broke: streams that were cut, that failed or whose client left, and bodies that were reset. The
+   * prompt counts from the first piece of content on, and of the completion what was sent by then.
+   */
+  readonly brokenTokens: Tokens
   /** Replies that were made in the background, and what was asked about them. */
   readonly background: Background
   /** Jobs of the batch services, and their lines. Lines that the model was asked are among `admitted`, too. */
@@ -81,6 +86,12 @@ export interface Batches {
   readonly downloads: number
   /** Faults that jobs met. */
   readonly faults: Readonly<Partial<Record<BatchFault["_tag"], number>>>
+}
+
+/** What is paid for. */
+export interface Tokens {
+  readonly prompt: number
+  readonly completion: number
 }
 
 /** What became of background responses. Resumed streams are admitted requests, too; the other questions are not. */
@@ -124,6 +135,7 @@ export const empty: Ledger = {
     early: 0,
     sockets: 0,
     tokens: { prompt: 0, completion: 0 },
+    brokenTokens: { prompt: 0, completion: 0 },
     background: { created: 0, completed: 0, resumed: 0, polled: 0, cancelled: 0, refused: 0 },
     batches: {
       submitted: 0,
@@ -256,15 +268,19 @@ export const serveRight = (kind: keyof Books["right"]) => (ledger: Ledger): Ledg
   totals: { ...ledger.totals, right: { ...ledger.totals.right, [kind]: ledger.totals.right[kind] + 1 } }
 })
 
+const plus = (one: Tokens, prompt: number, completion: number): Tokens => ({
+  prompt: one.prompt + prompt,
+  completion: one.completion + completion
+})
+
 export const charge = (prompt: number, completion: number) => (ledger: Ledger): Ledger => ({
   ...ledger,
-  totals: {
-    ...ledger.totals,
-    tokens: {
-      prompt: ledger.totals.tokens.prompt + prompt,
-      completion: ledger.totals.tokens.completion + completion
-    }
-  }
+  totals: { ...ledger.totals, tokens: plus(ledger.totals.tokens, prompt, completion) }
+})
+
+export const chargeBroken = (prompt: number, completion: number) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: { ...ledger.totals, brokenTokens: plus(ledger.totals.brokenTokens, prompt, completion) }
 })
 
 const record = <K extends string>(map: HashMap.HashMap<K, number>): Partial<Record<K, number>> =>

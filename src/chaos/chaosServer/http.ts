@@ -13,6 +13,8 @@ export interface Exchange {
   readonly response: ServerResponse
   /** Set when we break the connection: then it is not the client that has left. */
   isBroken: boolean
+  /** How many pieces of what the model says were sent. */
+  contentSent: number
 }
 
 const close = (server: Server) =>
@@ -30,7 +32,9 @@ export const listen = (options: {
 }): Effect.Effect<{ readonly port: number }, string, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<Server, string>((resume) => {
-      const server = createServer((request, response) => options.onExchange({ request, response, isBroken: false }))
+      const server = createServer((request, response) =>
+        options.onExchange({ request, response, isBroken: false, contentSent: 0 })
+      )
       server.on("connection", options.onConnection)
       // An idle connection closed by us while the client reuses it would be a reset that is in no book.
       server.keepAliveTimeout = 0
@@ -113,7 +117,10 @@ const end = ({ response }: Exchange) => Effect.sync(() => response.end())
 const take = (exchange: Exchange, step: Step): Effect.Effect<void> => {
   switch (step._tag) {
     case "Write":
-      return step.pieces === "whole" ? write(exchange, step.text) : writeBytes(exchange, step.text)
+      return Effect.suspend(() => {
+        if (step.isContent) exchange.contentSent++
+        return step.pieces === "whole" ? write(exchange, step.text) : writeBytes(exchange, step.text)
+      })
     case "Wait":
       return step.millis === undefined ? Effect.never : Effect.sleep(step.millis)
     case "Close":

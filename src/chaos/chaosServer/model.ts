@@ -7,11 +7,11 @@ import { validArguments } from "../shared/arguments.ts"
 import { damage, writeRight, type Written } from "../shared/damage.ts"
 import { type JsonObject, parse, same } from "../shared/json.ts"
 import { isStreamFault, waitMillis } from "../shared/plan.ts"
-import { charge, count, type Ledger, meet, serveRight, spoil, tellToWait } from "./books.ts"
+import { charge, chargeBroken, count, type Ledger, meet, serveRight, spoil, tellToWait } from "./books.ts"
 import { promptTokens } from "./modelRequest.ts"
 import { notJson, type Outcome, page } from "./outcome.ts"
 import type { Completion, Failure, ModelRequest, Protocol, Reply, Tool } from "./protocol.ts"
-import { applies, type Mishap, score } from "./streamScore.ts"
+import { applies, isContent, type Mishap, score } from "./streamScore.ts"
 import { hosts } from "./vendorHeaders.ts"
 
 /** A tool call as the model means it. */
@@ -82,8 +82,22 @@ const isDone = ({ arrival, key, meant, request }: Arrival, seed: number | string
   )
 }
 
-/** What the model says where it calls no tool. */
+/** The beginning of a reply that the model is to go on with: its own last message, or the one before a demand to continue. */
+const begunText = ({ messages }: ModelRequest): string => {
+  const [before, last] = messages.slice(-2)
+  const begun = last?.role === "user" && /\bcontinue\b/i.test(last.text) ? before : last
+  return begun?.role === "assistant" ? begun.text : ""
+}
+
+/** What the model says where it calls no tool. It goes on with a beginning of what it says. */
 const say = (request: ModelRequest, key: string, seed: number | string): string => {
+  const whole = sayWhole(request, key, seed)
+  if (request.output !== undefined) return whole
+  const begun = begunText(request)
+  return begun.length < whole.length && whole.startsWith(begun) ? whole.slice(begun.length) : whole
+}
+
+const sayWhole = (request: ModelRequest, key: string, seed: number | string): string => {
   if (request.output !== undefined) {
     return JSON.stringify(validArguments(request.output, draw(seed, "output", key)) ?? {})
   }
@@ -113,6 +127,8 @@ export interface Answer {
   readonly outcome: Outcome
   /** What the model says, where it was asked; whoever keeps replies keeps this. */
   readonly said: Completion | undefined
+  /** Whether it is paid in full once it is sent; else it breaks, and what was sent of it is paid. */
+  readonly isWhole: boolean
   /** How much later than usual, in milliseconds. */
   readonly late: number
   readonly before: (ledger: Ledger) => Ledger
@@ -126,6 +142,22 @@ const both = (...steps: ReadonlyArray<(ledger: Ledger) => Ledger>) => (ledger: L
   steps.reduce((kept, step) => step(kept), ledger)
 
 const cutText = (text: string, share: number) => text.slice(0, Math.floor(text.length * share))
+
+/**
+ * What a reply costs of which so many pieces of content were sent; `isOver` where nothing kept it from being sent to the end
+ * that it was to have. One that breaks costs nothing before its first piece.
+ */
+export const price =
+  ({ isWhole, outcome, said }: Answer, contentSent: number, isOver: boolean) => (ledger: Ledger): Ledger => {
+    if (said === undefined) return ledger
+    const { completionTokens, promptTokens } = said
+    if (isWhole && isOver) return charge(promptTokens, completionTokens)(ledger)
+    // A reply in one piece is made before any of it is sent.
+    if (outcome._tag !== "Streamed") return chargeBroken(promptTokens, completionTokens)(ledger)
+    return contentSent === 0
+      ? ledger
+      : chargeBroken(promptTokens, Math.ceil(completionTokens * contentSent / outcome.content))(ledger)
+  }
 
 /** The faults that are one reply, whatever the model would have said. */
 type Broken = Exclude<
@@ -221,16 +253,14 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         protocol.errorFrame(kind, said, request, when),
       brokenFrame: () => protocol.brokenFrame(said, request)
     }
-    return { outcome: { _tag: "Streamed", headers, steps: score(materials, mishap, random.fork("stream")) }, said }
+    const steps = score(materials, mishap, random.fork("stream"))
+    return { outcome: { _tag: "Streamed", headers, steps, content: frames.filter(isContent).length }, said }
   }
   const deliver = (said: Completion): Delivery =>
     request.stream ? streamed(said, undefined) : { outcome: inOnePiece(said), said }
   const withoutReply = (outcome: Outcome): Delivery => ({ outcome, said: undefined })
   const whole = speak(right, wantsCalls ? undefined : say(request, key, seed), false, "right")
-  // A reply in the background is paid for when it is finished, whoever reads it.
-  const paid = (said: Completion) =>
-    request.background === undefined ? charge(said.promptTokens, said.completionTokens) : unchanged
-  const servedRight = both(paid(whole), serveRight(wantsCalls ? "toolCalls" : "texts"))
+  const servedRight = serveRight(wantsCalls ? "toolCalls" : "texts")
   const made = (
     { outcome, said }: Delivery,
     sent = unchanged,
@@ -239,6 +269,7 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
   ): Answer => ({
     outcome,
     said,
+    isWhole: true,
     late,
     before: outcome._tag === "Streamed" ? both(count("streams"), before) : before,
     sent,
@@ -260,8 +291,10 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
     const written = right.slice(0, damaged.written.finishReason === "length" ? damagedIndex + 1 : right.length)
       .map((one, index) => index === damagedIndex ? damaged.written : one)
     const reply = speak(written, undefined, cut, isSlip(damaged.applied) ? "slip" : "spoilt")
-    return made(deliver(reply), paid(reply), cut ? unchanged : spoil(planned, damaged.applied))
+    return made(deliver(reply), unchanged, cut ? unchanged : spoil(planned, damaged.applied))
   }
+
+  const breaking = (answered: Answer): Answer => ({ ...answered, isWhole: false })
 
   return Option.match(fate(plan, key, arrival, order), {
     onNone: () => wellServed(),
@@ -273,26 +306,24 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
         case "FinishLength": {
           if (wantsCalls) return met(spoilt("truncated", true))
           const reply = speak([], cutText(whole.text ?? "", 0.2 + 0.6 * random.fraction()), true, "spoilt")
-          return met(made(deliver(reply), paid(reply)))
+          return met(made(deliver(reply)))
         }
         case "SlowReply":
           return met(wellServed(waitMillis(fault.duration)))
         case "EmptyChoices": {
           if (!request.stream) {
-            return met(made({ outcome: inOnePiece(whole, protocol.empty), said: whole }, paid(whole)))
+            return met(made({ outcome: inOnePiece(whole, protocol.empty), said: whole }))
           }
           // Some vendors repeat the whole reply in the event that ends it: it must hold nothing either.
           const silent = { ...whole, text: undefined, toolCalls: [], finishReason: "stop" } as const
-          return met(made(streamed(silent, fault), paid(whole)))
+          return met(made(streamed(silent, fault)))
         }
         case "ResetDuringBody":
-          return met(
-            made(
-              request.stream
-                ? streamed(whole, fault)
-                : { outcome: { _tag: "Reset", after: inOnePiece(whole) }, said: whole }
-            )
-          )
+          return met(breaking(made(
+            request.stream
+              ? streamed(whole, fault)
+              : { outcome: { _tag: "Reset", after: inOnePiece(whole) }, said: whole }
+          )))
         case "RateLimited":
           return met(made(
             withoutReply(broken(protocol, fault, whole, now)),
@@ -310,12 +341,9 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
             return met(made(withoutReply(broken(protocol, fault, whole, now))))
           }
           if (!request.stream || !applies(fault, framesOf(whole).frames, framing)) return spared()
-          const sent = !harms(fault)
-            ? servedRight
-            : fault._tag === "MalformedChunk"
-            ? paid(whole)
-            : unchanged
-          return met(made(streamed(whole, fault), sent))
+          const answered = made(streamed(whole, fault), harms(fault) ? unchanged : servedRight)
+          // A stream with a chunk that cannot be read has come to its end all the same.
+          return met(harms(fault) && fault._tag !== "MalformedChunk" ? breaking(answered) : answered)
         }
       }
     }

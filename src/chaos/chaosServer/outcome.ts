@@ -3,8 +3,13 @@ import type { Reply } from "./protocol.ts"
 
 /** One move of a stream. */
 export type Step =
-  /** `pieces`: in one write, or in a write for each byte. */
-  | { readonly _tag: "Write"; readonly text: string; readonly pieces: "whole" | "bytes" }
+  /** `pieces`: in one write, or in a write for each byte. `isContent`: it is a piece of what the model says. */
+  | {
+    readonly _tag: "Write"
+    readonly text: string
+    readonly pieces: "whole" | "bytes"
+    readonly isContent: boolean
+  }
   /** Without a number of milliseconds: for ever. */
   | { readonly _tag: "Wait"; readonly millis: number | undefined }
   | { readonly _tag: "Close"; readonly how: "clean" | "reset" }
@@ -14,6 +19,8 @@ export interface Streamed {
   readonly _tag: "Streamed"
   readonly headers: Readonly<Record<string, string>>
   readonly steps: ReadonlyArray<Step>
+  /** In how many pieces the model says it, whatever becomes of them. */
+  readonly content: number
 }
 
 /** What the server does with an exchange. */

@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
@@ -17,7 +18,7 @@ import { openAi } from "./batch/openAi.ts"
 import * as Ledger from "./books.ts"
 import { clientGone, type Exchange, headersOf, perform, readBody } from "./http.ts"
 import { admit, full, type Levels } from "./limits.ts"
-import { answer, canSay, meantCalls, seedOf } from "./model.ts"
+import { answer, canSay, meantCalls, price, seedOf } from "./model.ts"
 import { firstUserText, promptTokens } from "./modelRequest.ts"
 import { json } from "./openAi/failures.ts"
 import { chat } from "./openAiChat/protocol.ts"
@@ -161,10 +162,14 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
         }
         yield* change(Background.create(keeping.idOf(made.said), kept, settings.background))
       }
-      yield* perform(exchange, made.outcome, {
+      const sending = perform(exchange, made.outcome, {
         ...standing,
         ...replyHeaders(protocol.name, hex(JSON.stringify([seed, key, arrival.arrival])), made.late + usual)
       })
+      // A reply in the background is paid for when it is finished, whoever reads it.
+      yield* request.background === undefined
+        ? Effect.onExit(sending, (exit) => enter(price(made, exchange.contentSent, Exit.isSuccess(exit))))
+        : sending
       yield* enter(made.sent)
       // Of what went wrong nothing is kept: it is asked anew, under its next fate.
       if (idempotencyKey === undefined || !made.isRight) return

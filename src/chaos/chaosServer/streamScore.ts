@@ -24,7 +24,7 @@ export interface Materials {
 /** A reset overtakes what the client has not read yet: this many milliseconds let it see what was sent. */
 export const beforeReset = 15
 
-const write = (text: string): Step => ({ _tag: "Write", text, pieces: "whole" })
+const write = (text: string, isContent = false): Step => ({ _tag: "Write", text, pieces: "whole", isContent })
 const wait = (millis: number | undefined): Step => ({ _tag: "Wait", millis })
 const stall = (duration: string | undefined): Step => wait(duration === undefined ? undefined : waitMillis(duration))
 const clean: Step = { _tag: "Close", how: "clean" }
@@ -36,12 +36,12 @@ const cut = (how: "clean" | "reset"): ReadonlyArray<Step> =>
 const paced = (frames: ReadonlyArray<Frame>, delay: number): ReadonlyArray<Step> =>
   frames.flatMap(({ isMade, kind, text }, index) =>
     delay > 0 && isMade !== true && kind === "content" && frames[index - 1]?.kind === "content"
-      ? [wait(delay), write(text)]
-      : [write(text)]
+      ? [wait(delay), write(text, true)]
+      : [write(text, kind === "content")]
   )
 
 const isStart = ({ kind }: Frame): boolean => kind === "start"
-const isContent = ({ kind }: Frame): boolean => kind === "content"
+export const isContent = ({ kind }: Frame): boolean => kind === "content"
 
 /** The number of frames up to the middle of the content, one of content at least where there is any. */
 const middle = (frames: ReadonlyArray<Frame>): number =>

@@ -180,6 +180,13 @@ export const start = ({ cell }: CircuitBreaker, ticket: Ticket, now: number): vo
   cell.state = Circuit.start(cell.state, ticket, now)
 }
 
+/** Tells the circuit that the other side has begun to answer such a call, which may go on for long. */
+export const answer = ({ cell }: CircuitBreaker, ticket: Ticket, now: number): void => {
+  if (cell.state._tag === "Closed") return
+  catchUp(cell, now)
+  cell.state = Circuit.answer(cell.state, ticket, now)
+}
+
 /** Whether a ticket is that of a probe which has no result yet. */
 export const isProbe = ({ cell }: CircuitBreaker, ticket: Ticket): boolean => Circuit.isProbe(cell.state, ticket)
 

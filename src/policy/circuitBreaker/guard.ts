@@ -148,6 +148,9 @@ class BehindBreaker implements GatePermit<unknown> {
     Cell.start(this.self, this.ticket, startedAt)
     return inside(effect, this.self, this.ticket, this.outer)
   }
+  answer(now: number): void {
+    Cell.answer(this.self, this.ticket, now)
+  }
   settle(ended: AttemptResult<unknown>): Effect.Effect<void> | undefined {
     const { self, ticket } = this
     const { answeredAt, exit, now, startedAt } = ended

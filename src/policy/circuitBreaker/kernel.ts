@@ -15,6 +15,10 @@
  * | 16 | that probe succeeds after all | nothing: its ticket is of a state that is gone |
  * | 35 | two probes run, and both succeed | closed; the next opening would last 10 s again |
  *
+ * A probe that is a stream may go on for much longer than its limit, and well. What counts then is whether it has begun to
+ * answer: with its first content after 2 s and a limit of 5 s it is a success at 5 s, and its place is free again. If it
+ * breaks before that, it has failed; what becomes of it later says nothing about a break that is long over.
+ *
  * Every call that is let through holds a ticket. A closed circuit gives the same ticket to all its calls, a half-open
  * one a new ticket to each probe; no ticket is given out by two states. So a result that comes late, from a state that
  * is gone, is known by its ticket and decides nothing. Nothing here waits for a timer: what time has brought about is
@@ -53,6 +57,8 @@ export interface Probe {
   readonly ticket: number
   /** When it was sent. It may hold its place before, while it waits for a limiter or in a queue. */
   readonly startedAt: number | undefined
+  /** When it began to answer, where it answers in pieces. */
+  readonly answeredAt?: number | undefined
 }
 
 /** How often a circuit has opened since it was last closed, and the backoff that grows with it. */
@@ -246,14 +252,21 @@ export const advance = (settings: Settings, state: State, now: number): State =>
       // A virtual clock was set back: a probe cannot have started later than now, or its limit would never come.
       const isLater = isLaterThan(now)
       if (state.probes.some(isLater)) {
-        const probes = state.probes.map((probe) => isLater(probe) ? { ...probe, startedAt: now } : probe)
+        const probes = state.probes.map((probe) =>
+          isLater(probe)
+            ? { ...probe, startedAt: now, answeredAt: probe.answeredAt === undefined ? undefined : now }
+            : probe
+        )
         return { ...state, probes }
       }
       const first = earliest(state.probes)
       const at = first + settings.probeLimit
       if (now < at) return state
-      const late = state.probes.findIndex(({ startedAt }) => startedAt === first)
-      return failProbe(settings, state, state.probes.filter((_, i) => i !== late), { isSlow: false, at, hint: 0 })
+      const late = state.probes.find(({ startedAt }) => startedAt === first)
+      if (late === undefined) return state
+      return late.answeredAt === undefined
+        ? failProbe(settings, state, state.probes.filter((probe) => probe !== late), { isSlow: false, at, hint: 0 })
+        : settleProbe(settings, state, late.ticket, "success", late.answeredAt - first, 0, at)
     }
   }
 }
@@ -303,6 +316,13 @@ export const start = (state: State, ticket: number, now: number): State =>
   state._tag !== "HalfOpen" || !isProbe(state, ticket) ? state : {
     ...state,
     probes: state.probes.map((probe) => probe.ticket === ticket ? { ticket, startedAt: now } : probe)
+  }
+
+/** A probe has begun to answer: its limit cannot fail it any more. Of no effect on any other call. */
+export const answer = (state: State, ticket: number, now: number): State =>
+  state._tag !== "HalfOpen" || !isProbe(state, ticket) ? state : {
+    ...state,
+    probes: state.probes.map((probe) => probe.ticket === ticket ? { ...probe, answeredAt: now } : probe)
   }
 
 /** Lets a call through that is sent at once, or not. The state must have been {@link advance}d. */

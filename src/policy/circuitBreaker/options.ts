@@ -45,8 +45,8 @@ export interface Options {
   readonly closeAt?: CloseAt | undefined
   /**
    * A probe that has no result by then has failed, and a later result of it is ignored. The time begins when it is sent,
-   * not while it waits for a limiter or in a queue. It is not interrupted: that is for a time-out. Above zero and finite.
-   * Default: 1 minute.
+   * not while it waits for a limiter or in a queue. It is not interrupted: that is for a time-out. A stream whose first
+   * content has come by then is alive and has succeeded, however long it goes on. Above zero and finite. Default: 1 minute.
    */
   readonly probeLimit?: Duration.DurationInput | undefined
   /**

@@ -56,6 +56,8 @@ export interface GatePermit<in A> {
   readonly settle: (result: AttemptResult<A>) => Effect.Effect<void> | undefined
   /** Wraps the call's effect. It is called once all gates have admitted the attempt. */
   readonly protect?: <B, E, R>(effect: Effect.Effect<B, E, R>, startedAt: number) => Effect.Effect<B, E, R>
+  /** Told when the other side begins to answer an attempt that answers in pieces. */
+  readonly answer?: (now: number) => void
   /** Settled only when the work has really ended, also where a time-out has answered before. */
   readonly isHeldToEnd?: boolean
 }
@@ -162,6 +164,8 @@ export interface AttemptInPieces<out E> extends Deadline<E> {
   readonly isAnswering: boolean
   /** When it began to answer; `now` where it did not. */
   readonly answeredAt: (now: number) => number
+  /** Calls `act` when it begins to answer. */
+  readonly whenAnswering: (act: (now: number) => void) => void
   /** Calls `wake` once when the deadline moves nearer, or has a moment after it had none. */
   readonly watch: (wake: () => void) => void
   readonly end: () => void
@@ -387,7 +391,9 @@ class GuardedAttempt<A, E, R, Refusal> {
     this.pieces = begun?.attempt
     let call: Effect.Effect<A, E, R> = begun === undefined ? this.guarded.effect : begun.effect
     for (let each = this.permits; each !== undefined; each = each.previous) {
-      if (each.permit.protect !== undefined) call = each.permit.protect(call, startedAt)
+      const { permit } = each
+      if (permit.protect !== undefined) call = permit.protect(call, startedAt)
+      if (permit.answer !== undefined) begun?.attempt.whenAnswering((now) => permit.answer?.(now))
     }
     const deadline = begun === undefined ? this.nearerDeadline(startedAt) : begun.attempt
     if (deadline !== undefined || (furtherAttempts !== undefined && furtherAttempts.startAt !== Infinity)) {

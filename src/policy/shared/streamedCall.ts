@@ -178,6 +178,7 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   private isContinuing = false
   private isWhole = false
   private relook: (() => void) | undefined = undefined
+  private readonly listeners: Array<(now: number) => void> = []
 
   constructor(
     call: StreamedCall,
@@ -195,7 +196,14 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
   }
 
   readonly begin = (): boolean => {
-    return this.call.begin(this, elapsedMillis(this.call.clock))
+    const now = elapsedMillis(this.call.clock)
+    const isBegun = this.call.begin(this, now)
+    if (isBegun) { for (const act of this.listeners) act(now) }
+    return isBegun
+  }
+
+  whenAnswering(act: (now: number) => void): void {
+    this.listeners.push(act)
   }
 
   readonly content = (): void => {

@@ -167,7 +167,8 @@ export class Attempt<E> {
       hasContent ||= isContent(part)
     }
     const parts = length === chunk.length ? chunk : Chunk.unsafeFromArray(Chunk.toReadonlyArray(chunk).slice(0, length))
-    if (hasContent) this.signals.content()
+    // Text that is held back until it is known where it joins is content, too.
+    if (hasContent || (continued !== undefined && Chunk.some(came, isContent))) this.signals.content()
     if (this.held !== undefined) return this.hold(Chunk.appendAll(this.held, parts), hasContent, finish)
     if (finish !== undefined) return this.endWith(() => parts, finish)
     if (parts.length > 0) this.reader.give(parts)

@@ -14,6 +14,8 @@ import { type Bounds, EventBuffer } from "./buffer.ts"
 import * as Events from "./events.ts"
 
 export interface Settings extends Bounds {
+  /** Replies that are held at a time. */
+  readonly maxReplies: number
   /** Milliseconds. */
   readonly linger: number
   /** Milliseconds. */
@@ -37,6 +39,11 @@ export class Reply {
 
   constructor(settings: Settings) {
     this.buffer = new EventBuffer(settings)
+  }
+
+  /** Whether it is kept only for clients that may come back. */
+  get isOnlyKept(): boolean {
+    return this.isOver && this.readers === 0
   }
 
   /** Runs the reply to its end, whoever reads it. */

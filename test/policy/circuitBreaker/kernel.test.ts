@@ -168,6 +168,38 @@ describe("a half-open circuit", () => {
     }
   })
 
+  it("takes a probe for a success that has begun to answer and has no result in time, counted from that time", () => {
+    const [one, first] = probe(s, halfOpen(s))
+    const [two, second] = probe(s, one)
+    const answering = Circuit.answer(Circuit.answer(two, first, 11_000), second, 12_000)
+    expect(Circuit.advance(s, answering, 14_999)).toBe(answering)
+    const half = as("HalfOpen", Circuit.advance(s, answering, 60_000))
+    expect(half).toMatchObject({ successes: 1, probes: [{ ticket: second }] })
+    const closed = Circuit.advance(s, half, 60_000)
+    expect(closed._tag).toBe("Closed")
+    // What becomes of them later decides nothing.
+    expect(Circuit.settle(s, closed, first, "failure", 0, 0, 60_001)).toBe(closed)
+  })
+
+  it("opens when a probe fails that has begun to answer, before its time", () => {
+    const [one, ticket] = probe(s, halfOpen(s))
+    const open = Circuit.settle(s, Circuit.answer(one, ticket, 11_000), ticket, "failure", 0, 0, 14_999)
+    expect(open._tag).toBe("Open")
+  })
+
+  it("takes a probe for slow that began to answer slowly, however long it goes on", () => {
+    const slow = settings({ slowerThan: 500 })
+    const [one, ticket] = probe(slow, halfOpen(slow))
+    expect(Circuit.advance(slow, Circuit.answer(one, ticket, 10_501), 15_000)._tag).toBe("Open")
+  })
+
+  it("is not told by an answer of a call that is no probe of it", () => {
+    const [one, ticket] = probe(s, halfOpen(s))
+    expect(Circuit.answer(one, ticket + 1, 11_000)).toBe(one)
+    const open = opened(s)
+    expect(Circuit.answer(open, ticket, 11_000)).toBe(open)
+  })
+
   it("opens again when a probe has no result in time, counted from that time", () => {
     const [one, ticket] = probe(s, halfOpen(s))
     expect(Circuit.advance(s, one, 14_999)).toBe(one)

@@ -5,7 +5,7 @@ import { draw, hex } from "../../../internal/seeded.ts"
 import type { Plan } from "../../Fault.ts"
 import { isRecord, parse } from "../../shared/json.ts"
 import * as Ledger from "../books.ts"
-import { answer, canSay, type MeantCall, meantCalls, seedOf } from "../model.ts"
+import { answer, canSay, type MeantCall, meantCalls, price, seedOf } from "../model.ts"
 import { firstUserText } from "../modelRequest.ts"
 import type { Outcome } from "../outcome.ts"
 import type { Failure } from "../protocol.ts"
@@ -64,7 +64,7 @@ const asked = (terms: Terms, line: Line, now: number, before: Desk): readonly [R
   const made = answer(terms, protocol, { request, key, meant, now, ...arrival })
   return [
     resultOf(made.outcome),
-    { ledger: made.sent(made.before(entered)), meant: HashMap.set(desk.meant, key, meant) }
+    { ledger: made.sent(price(made, 0, true)(made.before(entered))), meant: HashMap.set(desk.meant, key, meant) }
   ]
 }
 

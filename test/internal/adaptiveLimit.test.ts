@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Kernel from "../../../src/policy/concurrencyLimit/kernel.ts"
+import * as Kernel from "../../src/internal/adaptiveLimit.ts"
 
 const aimd: Kernel.Settings = {
   strategy: { kind: "aimd", backoffRatio: 0.9, timeout: 5_000 },
