@@ -40,6 +40,8 @@ const states: Readonly<Record<Status, string>> = {
 
 /** The canonical codes of `google.rpc.Status` by HTTP status. */
 const canonical: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14 }
+/** The same by the reason for which the input of a job was refused; the others are wrong arguments. */
+const jobCodes: Readonly<Record<string, number>> = { token_limit_exceeded: 8, invalid_input_file: 5 }
 const internal = 13
 const cancelledCode = 1
 const expiredCode = 4
@@ -114,7 +116,9 @@ const operation = (terms: Terms, job: Job, now: number) => {
       output
     },
     ...(job.isEnded ? { done: true } : {}),
-    ...(status === "failed" && reason !== undefined ? { error: { code: 3, message: reason.message } } : {}),
+    ...(status === "failed" && reason !== undefined
+      ? { error: { code: jobCodes[reason.code] ?? canonical[400], message: reason.message } }
+      : {}),
     ...(output === undefined ? {} : { response: { "@type": `${kind}Output`, ...output } })
   }
 }

@@ -170,12 +170,12 @@ describe("faults of Gemini's batches", () => {
 
   it.scoped("a job fails as a whole", () =>
     Effect.gen(function*() {
-      const asked = yield* start([[BatchFault.invalidJob("token_limit_exceeded")]])
-      expect(yield* finished(asked)).toMatchObject({
-        done: true,
-        metadata: { state: "BATCH_STATE_FAILED" },
-        error: { code: 3 }
-      })
+      const asked = yield* start([[BatchFault.invalidJob("token_limit_exceeded")], [
+        BatchFault.invalidJob("empty_file")
+      ]])
+      const failed = (code: number) => ({ done: true, metadata: { state: "BATCH_STATE_FAILED" }, error: { code } })
+      expect(yield* finished(asked)).toMatchObject(failed(8))
+      expect(yield* finished(asked)).toMatchObject(failed(3))
     }))
 
   it.scoped("results lack their keys, inline and in files", () =>
