@@ -99,7 +99,13 @@ const open = (
         const header = decodeHeader(text ?? "")
         if (Either.isLeft(header)) {
           return Effect.fail(
-            new JournalError({ reason: "format", path, line: 1, byte: 0, detail: "its first line is no header of version 1" })
+            new JournalError({
+              reason: "format",
+              path,
+              line: 1,
+              byte: 0,
+              detail: "its first line is no header of version 1"
+            })
           )
         }
         id = header.right.id
@@ -107,7 +113,9 @@ const open = (
       }
       const entry = text === undefined ? Either.left("it is longer than 64 MB") : Entry.read(text)
       if (Either.isLeft(entry)) {
-        return Effect.fail(new JournalError({ reason: "damaged", path, line: number, byte: offset, detail: entry.left }))
+        return Effect.fail(
+          new JournalError({ reason: "damaged", path, line: number, byte: offset, detail: entry.left })
+        )
       }
       remember({ offsets, inFlight }, entry.right, offset)
       return Effect.void

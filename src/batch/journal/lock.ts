@@ -99,7 +99,9 @@ class Lock {
       for (const { file, number } of rivals) {
         // One that has left meanwhile cannot be read; it does not have the journal.
         const text = yield* Effect.orElseSucceed(this.fs.readFileString(file), () => "")
-        if (text !== "" || look === mostLooks) return yield* this.inUse(`process ${number} has it; if that is not so, remove ${file}`)
+        if (text !== "" || look === mostLooks) {
+          return yield* this.inUse(`process ${number} has it; if that is not so, remove ${file}`)
+        }
       }
       const stays = rivals.every(({ file }) => own < file)
       if (!stays) yield* this.remove(own)
