@@ -3,6 +3,7 @@
 export * as AnswerError from "./error/AnswerError.ts"
 export * as BatchError from "./error/BatchError.ts"
 export * as InvalidOptions from "./error/InvalidOptions.ts"
+export * as JournalError from "./error/JournalError.ts"
 export * as ModelError from "./error/ModelError.ts"
 export * as PolicyError from "./error/PolicyError.ts"
 export * as RelayError from "./error/RelayError.ts"
@@ -62,4 +63,5 @@ export * as StreamRelay from "./resilience/StreamRelay.ts"
 export * as ToolLoop from "./resilience/ToolLoop.ts"
 
 export * as Batch from "./batch/Batch.ts"
+export * as Journal from "./batch/Journal.ts"
 export * as Progress from "./batch/Progress.ts"

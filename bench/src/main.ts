@@ -3,12 +3,13 @@
  * for a while is busy for all. Times are of the processor, garbage collection included; on a machine that is idle they
  * are those on the wall, which stand beside. `npm run bench -- stack` measures only what has that word in its name;
  * `--rounds 1` is quicker. `streams`, `concurrent`, `lone chunk`,
- * `stream layer` and `toolCall` are names, too.
+ * `stream layer`, `hostile` and `toolCall` are names, too.
  */
 import { cpus, loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import { calls } from "./calls/table.ts"
 import { concurrent } from "./concurrent/table.ts"
+import { hostiles } from "./hostile/table.ts"
 import { loneChunk } from "./loneChunk/table.ts"
 import { policies } from "./policies.ts"
 import { measure, print, ratio, Results, type Wanted } from "./run.ts"
@@ -25,7 +26,7 @@ if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be 1
 
 const wanted: Wanted = (names) => names.filter((name) => words.every((word) => name.includes(word)))
 
-const groups = [policies, calls, streams, toolCalls, concurrent, loneChunk, streamLayer].map((group) => group(wanted))
+const groups = [policies, calls, streams, toolCalls, concurrent, loneChunk, streamLayer, hostiles].map((group) => group(wanted))
 const cells = groups.flatMap((group) => group.cells)
 if (cells.length === 0) throw new Error(`nothing has "${words.join(" ")}" in its name`)
 

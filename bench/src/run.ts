@@ -19,6 +19,7 @@ export type What =
   | "throughput"
   | "loneChunk"
   | "streamLayer"
+  | "hostile"
 
 /** One thing to measure, once in each round. */
 export interface Cell {
@@ -60,6 +61,12 @@ export class Results {
   all(what: What, name: string, size = 0, measure = "processor"): ReadonlyArray<number> {
     const cell = this.cells.find((each) => each.what === what && each.name === name && each.size === size)
     return (cell?.found ?? []).map((found) => found[measure] ?? Number.NaN)
+  }
+
+  /** The names of what the cell measures. */
+  measures(what: What, name: string): ReadonlyArray<string> {
+    const cell = this.cells.find((each) => each.what === what && each.name === name)
+    return Object.keys(cell?.found[0] ?? {})
   }
 
   median(...of: Parameters<Results["all"]>): number {

@@ -2,6 +2,7 @@
 import { throughputs, wholeCalls } from "./calls/client.ts"
 import { concurrency } from "./concurrent/client.ts"
 import { loneChunks } from "./loneChunk/client.ts"
+import { hostile } from "./hostile/client.ts"
 import { bytes, held, millisOf, nanos } from "./measure.ts"
 import type { Found } from "./run.ts"
 import { streamLayers } from "./streamLayer/client.ts"
@@ -43,9 +44,11 @@ const measure = async (): Promise<Found> => {
       return found(loneChunks)(Number(size))
     case "streamLayer":
       return found(streamLayers)()
+    case "hostile":
+      return found(hostile)()
     default:
       throw new Error(
-        `measure nanos, bytes, millis, held, decode, concurrent, call, throughput, loneChunk or streamLayer, not "${what}"`
+        `measure nanos, bytes, millis, held, decode, concurrent, call, throughput, loneChunk, streamLayer or hostile, not "${what}"`
       )
   }
 }

@@ -6,7 +6,9 @@
  * runs on the clock it was made under, so not under TestClock.
  *
  * The Responses API has background responses, too: made at the server's pace whoever reads them, kept for some minutes, gone on
- * with behind a numbered event, polled and cancelled (see `BackgroundFault`).
+ * with behind a numbered event, polled and cancelled (see `BackgroundFault`). The batch services of OpenAI, Anthropic and
+ * Gemini are there with their files: jobs move by the clock, their lines are calls of the same model under the same plan, and
+ * the jobs have faults of their own (see `BatchFault`).
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -38,11 +40,10 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import { found, InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
-import { settle as settleBackground } from "./chaosServer/background.ts"
 import * as Ledger from "./chaosServer/books.ts"
 import { listen } from "./chaosServer/http.ts"
 import type { MeantCall as Meant } from "./chaosServer/model.ts"
-import { initial, serve, type Settings } from "./chaosServer/serving.ts"
+import { initial, serve, type Settings, settled } from "./chaosServer/serving.ts"
 import * as Fault from "./Fault.ts"
 
 /**
@@ -75,7 +76,15 @@ export const defaults = {
   callsPerReply: 1,
   /** Largest request body, in bytes. */
   bodyLimit: 10_000_000,
-  background: { kept: "10 minutes", streamable: "5 minutes", retention: "allowed" }
+  background: { kept: "10 minutes", streamable: "5 minutes", retention: "allowed" },
+  batches: {
+    validating: "50 millis",
+    running: "200 millis",
+    finalizing: "50 millis",
+    cancelling: "50 millis",
+    expiry: "24 hours"
+  },
+  idempotency: "ignored"
 } as const
 
 /**
@@ -111,6 +120,37 @@ export interface Options {
   readonly port?: number | undefined
   /** How responses in the background are kept, which the Responses API has (`background: true`). */
   readonly background?: Background | undefined
+  /** How jobs of the vendors' batch services move, and what they may hold. */
+  readonly batches?: Batches | undefined
+  /**
+   * What an `idempotency-key` does that is asked again, after a reply that was sent right: it makes another call
+   * (`"ignored"`), or gets the kept answer, which is no call and stands in the books as a replay (`"kept"`). The key of a call
+   * that is still running makes another call. Batch services never know such keys. Default: `"ignored"`.
+   */
+  readonly idempotency?: "ignored" | "kept" | undefined
+}
+
+/**
+ * How jobs of the batch services move: by the server's clock, whoever asks. Each duration is zero or more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Batches {
+  /** How long the input of a job is looked at. Default: 50 millis. */
+  readonly validating?: Duration.DurationInput | undefined
+  /** From the begin of a job's first line to the end of its last; the lines are answered evenly within it. Default: 200 millis. */
+  readonly running?: Duration.DurationInput | undefined
+  /** How long the results of a job are gathered. Default: 50 millis. */
+  readonly finalizing?: Duration.DurationInput | undefined
+  /** How long a job goes on after its cancellation was asked for; no further line is run. Default: 50 millis. */
+  readonly cancelling?: Duration.DurationInput | undefined
+  /** From a job's creation until its time has run out. Default: 24 hours. */
+  readonly expiry?: Duration.DurationInput | undefined
+  /** The most requests of a job, 1 or more. Default: what the vendor documents. */
+  readonly requests?: number | undefined
+  /** The most bytes of an uploaded file, or of a job with its requests, 1 or more. Default: what the vendor documents. */
+  readonly bytes?: number | undefined
 }
 
 /**
@@ -172,6 +212,21 @@ const millisOf = (path: string, input: Duration.DurationInput): Either.Either<nu
     onSome: (duration) => Either.right(Duration.toMillis(duration))
   })
 
+const batchTimes = (
+  given: Batches,
+  keep: (checked: Either.Either<number, Issue>, otherwise: number) => number
+): Settings["batches"]["times"] => {
+  const millis = (name: keyof typeof defaults.batches) =>
+    keep(millisOf(`batches.${name}`, given[name] ?? defaults.batches[name]), 0)
+  return {
+    validating: millis("validating"),
+    running: millis("running"),
+    finalizing: millis("finalizing"),
+    cancelling: millis("cancelling"),
+    expiry: millis("expiry")
+  }
+}
+
 const settle = (options: Options): Either.Either<Settings, InvalidOptions> => {
   const issues: Array<Issue> = []
   const wrong = (path: string, value: unknown, allowed: string) => issues.push({ path, found: found(value), allowed })
@@ -223,6 +278,17 @@ const settle = (options: Options): Either.Either<Settings, InvalidOptions> => {
   if (retention !== "allowed" && retention !== "refused") {
     wrong("background.retention", retention, "\"allowed\" or \"refused\"")
   }
+  const times = batchTimes(options.batches ?? {}, keep)
+  for (const name of ["requests", "bytes"] as const) {
+    const limit = options.batches?.[name]
+    if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
+      wrong(`batches.${name}`, limit, "a whole number of 1 or more")
+    }
+  }
+  const idempotency = options.idempotency ?? defaults.idempotency
+  if (idempotency !== "ignored" && idempotency !== "kept") {
+    wrong("idempotency", idempotency, "\"ignored\" or \"kept\"")
+  }
   if (issues.length > 0 || Either.isLeft(plan)) {
     return Either.left(new InvalidOptions({ module: "ChaosServer", issues }))
   }
@@ -237,7 +303,9 @@ const settle = (options: Options): Either.Either<Settings, InvalidOptions> => {
     requestKey: options.requestKey ?? Fault.requestKey,
     port,
     bodyLimit: defaults.bodyLimit,
-    background: { keptMillis, streamableMillis, isRefused: retention === "refused" }
+    background: { keptMillis, streamableMillis, isRefused: retention === "refused" },
+    batches: { times, requests: options.batches?.requests, bytes: options.batches?.bytes },
+    idempotency
   })
 }
 
@@ -273,7 +341,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
     const origin = `http://127.0.0.1:${port}`
     const books = Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Ref.modify(state, (before) => {
-        const after = { ...before, ...settleBackground(settings.background, now)(before) }
+        const after = settled(settings, now)(before)
         return [Ledger.publish(after.ledger), after]
       }))
     return {

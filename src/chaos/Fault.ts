@@ -247,7 +247,8 @@ export const harms = (fault: Fault): boolean => {
  * (default: every form) and `wait` the time they tell (default 1 second). `cuts` resets connections, one half before and
  * one half inside the body. `streams` holds the shares of the faults that only streams have: a stall without a duration
  * lasts for ever, cuts are clean or resets, errors first or late and of any kind unless narrowed. `background` holds those
- * of the faults that only background responses have.
+ * of the faults that only background responses have, `batches` the chances of the faults that only jobs of the batch services
+ * have, each for itself (see `BatchFault`).
  *
  * @since 0.1.0
  * @category models
@@ -258,7 +259,8 @@ export type Storm = typeof Data.Storm.Type
  * Faults by an exact list; null is an arrival that goes well, and so is everything after the list's end. `byRequest`
  * lists the arrivals of one request by its key; `everyRequest` is the list that each other request meets on its own
  * arrivals; `inOrder` lists the server's arrivals, whichever request they belong to, and is meant for one client that
- * sends one request at a time. The first of `byRequest`, `inOrder`, `everyRequest` that is there decides.
+ * sends one request at a time. The first of `byRequest`, `inOrder`, `everyRequest` that is there decides. `jobs` lists the
+ * faults of the first job of a batch service, of the second, and so on (see `BatchFault`).
  *
  * @since 0.1.0
  * @category models

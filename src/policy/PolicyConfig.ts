@@ -25,6 +25,7 @@ import * as Either from "effect/Either"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as Verdict from "../error/Verdict.ts"
 import * as Form from "../internal/form.ts"
+import { readJson } from "../internal/readJson.ts"
 import type * as AdaptiveRetry from "./AdaptiveRetry.ts"
 import type * as AdaptiveThrottle from "./AdaptiveThrottle.ts"
 import type * as Bulkhead from "./Bulkhead.ts"
@@ -154,7 +155,7 @@ export const check = (json: unknown): Effect.Effect<void, InvalidOptions> => Eff
 export const config = (name: string): Config.Config<unknown> =>
   Config.mapOrFail(Config.string(name), (json) =>
     Either.try({
-      try: (): unknown => JSON.parse(json),
+      try: (): unknown => readJson(json),
       catch: () =>
         ConfigError.InvalidData([name], "expected a pipeline as JSON, such as { \"totalTimeout\": \"1 minute\" }")
     }))

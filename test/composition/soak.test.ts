@@ -149,8 +149,8 @@ const always = [
 ]
 
 const forms = [
-  ["everything but a hedge", base, runs(10_000, 100_000), ["RateLimitExceeded"]],
-  ["with hedges, an adaptive limit and client-side rate", more, runs(6_000, 30_000), ["TimedOut queue"]]
+  ["everything but a hedge", base, runs(10_000, 50_000), ["RateLimitExceeded"]],
+  ["with hedges, an adaptive limit and client-side rate", more, runs(6_000, 15_000), ["TimedOut queue"]]
 ] as const
 
 describe.each(forms)("a soak of many calls, %s", (_, options, calls, own) => {

@@ -6,6 +6,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -15,14 +16,14 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Supervisor from "effect/Supervisor"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
-import * as Fault from "../../src/chaos/Fault.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
+import type * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as RetryBudget from "../../src/policy/RetryBudget.ts"
 import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
-import { modelOf as modelOfWire, type WireName, wireNames } from "../integration/chaosWires.ts"
+import { breaksInTheMiddle, modelOf as modelOfWire, type WireName, wireNames } from "../integration/chaosWires.ts"
 import { fail, finish, hang, modelOf, start, text, wait } from "../resilience/scriptedStream.ts"
 import { runs } from "../runs.ts"
 import * as Simulator from "./support/simulator.ts"
@@ -70,8 +71,21 @@ const expectFree = ({ bulkhead, rateLimiter, retryBudget }: Guards, sent: number
     expect(requestsPerMinute - requestsAvailable).toBeLessThanOrEqual(sent)
   })
 
-const drain = (model: LanguageModel.Service, { pipeline }: Guards, index: number) =>
-  Effect.ignore(Stream.runDrain(ResilientStream.strengthen(model, pipeline)({ prompt: `Request ${index}` })))
+const parts = (model: LanguageModel.Service, { pipeline }: Guards, index: number) =>
+  ResilientStream.strengthen(model, pipeline)({ prompt: `Request ${index}` })
+
+const drain = (model: LanguageModel.Service, own: Guards, index: number) =>
+  Effect.ignore(Stream.runDrain(parts(model, own, index)))
+
+/** Interrupts a stream at its first content: the server has more to say then, however slow the machine is. */
+const interruptAtContent = (model: LanguageModel.Service, own: Guards, index: number) =>
+  Effect.gen(function*() {
+    const hasContent = yield* Deferred.make<void>()
+    const look = (part: StreamPart.StreamPart) =>
+      part._tag.endsWith("Delta") ? Deferred.succeed(hasContent, undefined) : Effect.void
+    const read = Effect.ignore(Stream.runDrain(Stream.tap(parts(model, own, index), look)))
+    yield* Effect.raceFirst(read, Deferred.await(hasContent))
+  })
 
 /** Interrupts each of the streams at a moment of its own, in virtual time. */
 const interruptScripted = async (round: number): Promise<void> => {
@@ -113,23 +127,13 @@ const eventually = <A>(look: Effect.Effect<A>, holds: (value: A) => boolean): Ef
     Effect.orDie
   )
 
-// No 429: that empties the limiter's bucket.
-const plan = Fault.storm({
-  seed: 12,
-  streams: {
-    cuts: 0.1,
-    stallsMid: { probability: 0.1 },
-    errors: { probability: 0.1, when: ["late"], kinds: ["overloaded", "server"] }
-  }
-})
-
-/** Interrupts each of the streams of a wire at a moment of its own, in real time. */
+/** Interrupts every other stream of a wire at a moment of its own, in real time, and the others at their first content. */
 const interruptReal = (wire: WireName, count: number) =>
   Effect.gen(function*() {
     const before = resources()
     let sent = 0
     const supervisor = yield* Supervisor.track
-    const server = yield* ChaosServer.make({ plan, tokenDelay: "5 millis" })
+    const server = yield* ChaosServer.make({ plan: breaksInTheMiddle, tokenDelay: "5 millis" })
     const dispatcher = yield* NodeHttpClient.makeDispatcher
     const client = NodeHttpClient.layerUndiciWithoutDispatcher.pipe(
       Layer.provide(Layer.succeed(NodeHttpClient.Dispatcher, dispatcher))
@@ -147,13 +151,16 @@ const interruptReal = (wire: WireName, count: number) =>
       yield* Effect.forEach(
         Array.from({ length: count }, (_, index) => index),
         (index) =>
-          Effect.flatMap(Random.nextIntBetween(1, 200), (millis) =>
-            Effect.timeoutOption(drain(model, own, index), millis)),
+          index % 2 === 0
+            ? interruptAtContent(model, own, index)
+            : Effect.flatMap(
+              Random.nextIntBetween(1, 200),
+              (millis) => Effect.timeoutOption(drain(model, own, index), millis)
+            ),
         { concurrency: 10, discard: true }
       )
     }).pipe(Effect.supervised(supervisor))
-    const books = yield* eventually(server.books, ({ inFlight }) =>
-      inFlight === 0)
+    const books = yield* eventually(server.books, ({ inFlight }) => inFlight === 0)
     // Some were interrupted while the server still had something to say.
     expect(books.aborted).toBeGreaterThan(0)
     expect((yield* supervisor.value).length).toBe(0)

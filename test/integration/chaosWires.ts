@@ -20,6 +20,16 @@ const settings = (server: ChaosServer.Service, baseUrl: string, model: string) =
   apiKey: Redacted.make(server.apiKey)
 })
 
+/** Breaks 30 % of the streams in their middle; a stall has no end. No 429: that empties a limiter's bucket. */
+export const breaksInTheMiddle = Fault.storm({
+  seed: 12,
+  streams: {
+    cuts: 0.1,
+    stallsMid: { probability: 0.1 },
+    errors: { probability: 0.1, when: ["late"], kinds: ["overloaded", "server"] }
+  }
+})
+
 /** How a client writes the schemas of tools: as they are, or as its vendor wants them. */
 export type Spelling = "plain" | "own"
 

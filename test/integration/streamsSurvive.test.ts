@@ -8,7 +8,6 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
-import * as Fault from "../../src/chaos/Fault.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
 import * as StreamPart from "../../src/model/StreamPart.ts"
 import * as ToolCall from "../../src/model/ToolCall.ts"
@@ -16,21 +15,11 @@ import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as OpenAiResponses from "../../src/provider/OpenAiResponses.ts"
 import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
-import { answer, kit, modelOf, wireNames } from "./chaosWires.ts"
+import { answer, breaksInTheMiddle, kit, modelOf, wireNames } from "./chaosWires.ts"
 
 const count = 200
 
 const concurrency = 25
-
-const plan = Fault.storm({
-  seed: 12,
-  streams: {
-    cuts: 0.1,
-    // A stall without an end.
-    stallsMid: { probability: 0.1 },
-    errors: { probability: 0.1, when: ["late"], kinds: ["overloaded", "server"] }
-  }
-})
 
 const strong = (model: LanguageModel.Service, stream: Pipeline.Options["stream"]) =>
   Effect.map(
@@ -147,7 +136,7 @@ for (const wire of wireNames) {
   describe(`${count} streams of ${wire}, 30 % broken in the middle`, () => {
     it.scopedLive("begin anew, and end with exactly the score", () =>
       Effect.gen(function*() {
-        const server = yield* ChaosServer.make({ plan })
+        const server = yield* ChaosServer.make({ plan: breaksInTheMiddle })
         const { model, pipeline } = yield* strong(yield* modelOf(server, wire), { onBreak: "restart" })
         const all = yield* followAll(model)
         for (const [index, followed] of all.entries()) yield* expectWhole(server, followed, index)
@@ -159,7 +148,7 @@ for (const wire of wireNames) {
 
     it.scopedLive("are truncated, and say so", () =>
       Effect.gen(function*() {
-        const server = yield* ChaosServer.make({ plan })
+        const server = yield* ChaosServer.make({ plan: breaksInTheMiddle })
         const { model, pipeline } = yield* strong(yield* modelOf(server, wire), { onBreak: "truncate" })
         const all = yield* followAll(model)
         for (const [index, followed] of all.entries()) {
@@ -172,7 +161,7 @@ for (const wire of wireNames) {
 
     it.scopedLive("fail with all that came", () =>
       Effect.gen(function*() {
-        const server = yield* ChaosServer.make({ plan })
+        const server = yield* ChaosServer.make({ plan: breaksInTheMiddle })
         const { model, pipeline } = yield* strong(yield* modelOf(server, wire), { onBreak: "fail" })
         const all = yield* followAll(model)
         for (const [index, followed] of all.entries()) {
@@ -198,7 +187,7 @@ describe(`${count} streams that the vendor keeps, 30 % of all connections broken
     "go on where they broke: no part twice, and nothing that is gone on with is paid twice",
     () =>
       Effect.gen(function*() {
-        const server = yield* ChaosServer.make({ plan })
+        const server = yield* ChaosServer.make({ plan: breaksInTheMiddle })
         const kept = yield* OpenAiResponses.make({
           model: "gpt-4o-mini",
           baseUrl: server.baseUrls.openAiResponses,

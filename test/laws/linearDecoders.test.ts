@@ -11,6 +11,7 @@ import * as openAiChat from "../../src/provider/openAiChat/stream.ts"
 import * as openAiResponses from "../../src/provider/openAiResponses/stream.ts"
 import * as decode from "../../src/provider/shared/decode.ts"
 import * as portableHistory from "../../src/provider/shared/portableHistory.ts"
+import { collidingTexts } from "../collidingTexts.ts"
 import { growth, steepest } from "../straightLine.ts"
 
 type Decode = (bytes: Stream.Stream<Uint8Array>) => Stream.Stream<StreamPart.StreamPart, ModelError.ModelError>
@@ -48,13 +49,17 @@ const long = (event: (text: string) => unknown): Events => one((size) => event("
 const inTheWay = (index: number, size: number): string | undefined =>
   index < size / 2 ? `call_${index + size / 2}` : undefined
 
+/** More than the largest input asks for. */
+const colliding = collidingTexts(16_384)
+
 /** Ids by what may be hard about them. */
 const ids: ReadonlyArray<readonly [name: string, id: (index: number, size: number) => string | undefined]> = [
   ["all different", (index) => `c${index}`],
   ["all alike", () => "same"],
   ["none", () => undefined],
   ["in the way", inTheWay],
-  ["long and alike at their start", (index) => `${"x".repeat(60)}${index}`]
+  ["long and alike at their start", (index) => `${"x".repeat(60)}${index}`],
+  ["of one hash in Effect's tables", (index) => colliding[index]]
 ]
 
 const keys = (size: number): { readonly [name: string]: number } =>

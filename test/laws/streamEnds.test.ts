@@ -81,3 +81,36 @@ describe("a stream ends with its Finish or with a failure", () => {
     )
   })
 })
+
+/** `Stream.runFold` of effect 3.22 calls itself for each element of a chunk. */
+describe("a stream can be folded by Effect's own sinks", () => {
+  const count = 20_000
+
+  it.each([
+    [
+      "tool calls of a chat completion",
+      OpenAiChat.decodeStream({ maxToolCalls: count }),
+      `${
+        Array.from(
+          { length: count },
+          (_, index) =>
+            `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":${index},"function":{"name":"f"}}]}}]}\n\n`
+        ).join("")
+      }data: [DONE]\n\n`
+    ],
+    [
+      "parts in one event of Gemini",
+      Gemini.decodeStream(),
+      `data: {"candidates":[{"content":{"parts":[${
+        Array.from({ length: count }, () => "{\"text\":\"a\"}").join(",")
+      }]},"finishReason":"STOP"}]}\n\n`
+    ]
+  ])("however many parts come at once: %s", async (_, decode, text) => {
+    const folded = decode(Stream.make(utf8.encode(text))).pipe(
+      Stream.runFold({ parts: 0, last: "" }, ({ parts }, part) => ({ parts: parts + 1, last: part._tag })),
+      Effect.runPromise
+    )
+    await expect(folded).resolves.toMatchObject({ last: "Finish" })
+    expect((await folded).parts).toBeGreaterThan(count)
+  })
+})

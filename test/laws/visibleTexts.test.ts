@@ -127,7 +127,7 @@ const expectVisible = (line: string): void => {
   expect(line).not.toMatch(new RegExp(`\\n\\s*${forged}`))
 }
 
-const numRuns = runs(60, 300)
+const numRuns = runs(60, 150)
 
 describe("what an error shows", () => {
   for (const schema of classes) {

@@ -1,5 +1,5 @@
 /** The traps that a classifier falls into when it looks at the status alone: the same status, and each time another thing to do. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type * as ModelError from "../../src/error/ModelError.ts"
@@ -11,7 +11,32 @@ const judge = (provider: string, status: number, error: unknown) => {
   return `${found._tag}, ${Verdict.of(found).action}`
 }
 
+/** An engine that misreads every document which is not a single text, as Node 24.21 does those with escaped keys. */
+const withMisreadingEngine = <A>(run: () => A): A => {
+  const engine = JSON.parse
+  const parse = vi.spyOn(JSON, "parse").mockImplementation((text: string) =>
+    /^\s*[[{]/.test(text) ? { misread: true } : engine(text)
+  )
+  try {
+    return run()
+  } finally {
+    parse.mockRestore()
+  }
+}
+
 describe("Traps of provider errors", () => {
+  it.each([
+    ["a body", "{\"error\":{\"c\\u006fde\":\"insufficient_quota\",\"message\":\"no\"}}"],
+    [
+      "a body inside of a message",
+      JSON.stringify({ "err\\or": 1, error: { message: "{\"c\\u006fde\":\"insufficient_quota\",\"message\":\"no\"}" } })
+    ],
+    ["an event", "data: {\"error\":{\"c\\u006fde\":\"insufficient_quota\",\"message\":\"no\"}}\n\n"]
+  ])("escaped keys in %s are read as they are written, on every engine", (_, body) => {
+    const error = withMisreadingEngine(() => fromResponse({ provider: "openai", status: 429, body }))
+    expect(error._tag).toBe("QuotaExhausted")
+  })
+
   it.each([
     { status: 404, body: "404 page not found" },
     { status: 405, body: "Method Not Allowed" },

@@ -166,6 +166,7 @@ export const resume = (
     late: 0,
     before: (ledger) => ledger,
     sent: (ledger) => ledger,
+    isRight: false,
     isForgotten: false,
     ...more
   })

@@ -2,6 +2,7 @@
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
+import type { BatchFault } from "../BatchFault.ts"
 import type { DamageClass, Fault } from "../Fault.ts"
 import type { ProtocolName } from "./protocol.ts"
 
@@ -59,6 +60,32 @@ export interface Books {
   readonly brokenTokens: Tokens
   /** Replies that were made in the background, and what was asked about them. */
   readonly background: Background
+  /** Jobs of the batch services, and their lines. Lines that the model was asked are among `admitted`, too. */
+  readonly batches: Batches
+}
+
+/** What became of the jobs of the batch services; what ended by itself is entered when the books are read. */
+export interface Batches {
+  /** Jobs that were made, those included whose client never learnt it. */
+  readonly submitted: number
+  /** Requests for a job that made none. */
+  readonly refused: number
+  readonly completed: number
+  /** Jobs whose input was refused. */
+  readonly invalid: number
+  readonly expired: number
+  readonly cancelled: number
+  /** Lines by what became of them: answered with a reply, answered with an error, not run. */
+  readonly succeeded: number
+  readonly failed: number
+  readonly notRun: number
+  readonly uploads: number
+  readonly polls: number
+  readonly lists: number
+  /** Result files that were read, those included that were cut or refused. */
+  readonly downloads: number
+  /** Faults that jobs met. */
+  readonly faults: Readonly<Partial<Record<BatchFault["_tag"], number>>>
 }
 
 /** What is paid for. */
@@ -109,7 +136,23 @@ export const empty: Ledger = {
     sockets: 0,
     tokens: { prompt: 0, completion: 0 },
     brokenTokens: { prompt: 0, completion: 0 },
-    background: { created: 0, completed: 0, resumed: 0, polled: 0, cancelled: 0, refused: 0 }
+    background: { created: 0, completed: 0, resumed: 0, polled: 0, cancelled: 0, refused: 0 },
+    batches: {
+      submitted: 0,
+      refused: 0,
+      completed: 0,
+      invalid: 0,
+      expired: 0,
+      cancelled: 0,
+      succeeded: 0,
+      failed: 0,
+      notRun: 0,
+      uploads: 0,
+      polls: 0,
+      lists: 0,
+      downloads: 0,
+      faults: {}
+    }
   },
   arrivals: HashMap.empty(),
   faults: HashMap.empty(),
@@ -141,6 +184,20 @@ export const keep = (what: keyof Background) => (ledger: Ledger): Ledger => ({
     background: { ...ledger.totals.background, [what]: ledger.totals.background[what] + 1 }
   }
 })
+
+export const batch = (what: Exclude<keyof Batches, "faults">) => (ledger: Ledger): Ledger => ({
+  ...ledger,
+  totals: {
+    ...ledger.totals,
+    batches: { ...ledger.totals.batches, [what]: ledger.totals.batches[what] + 1 }
+  }
+})
+
+export const meetInJob = (fault: BatchFault["_tag"]) => (ledger: Ledger): Ledger => {
+  const { batches } = ledger.totals
+  const faults = { ...batches.faults, [fault]: (batches.faults[fault] ?? 0) + 1 }
+  return { ...ledger, totals: { ...ledger.totals, batches: { ...batches, faults } } }
+}
 
 export const request = (protocol: ProtocolName) => (ledger: Ledger): Ledger => ({
   ...ledger,
@@ -186,6 +243,9 @@ export const arrive =
     }
     return [{ arrival: Option.getOrElse(HashMap.get(arrivals, key), () => 1), order: next.totals.admitted }, next]
   }
+
+/** An idempotency key was asked again and got the answer that was kept for it. */
+export const replay = (ledger: Ledger): Ledger => ({ ...ledger, replays: ledger.replays + 1 })
 
 export const meet = (fault: Fault["_tag"]) => (ledger: Ledger): Ledger => ({
   ...ledger,

@@ -51,8 +51,15 @@ export const listen = (options: {
     return { port: typeof address === "object" && address !== null ? address.port : options.port }
   }))
 
-/** The whole body as text; `undefined` where it is larger than the limit, in bytes. */
-export const readBody = ({ request }: Exchange, limit: number): Effect.Effect<string | undefined> =>
+/**
+ * The whole body as text; `undefined` where it is larger than the limit, in bytes. `latin1` gives each byte as one unit of the
+ * text, for bodies that may end within a letter.
+ */
+export const readBody = (
+  { request }: Exchange,
+  limit: number,
+  encoding: "utf8" | "latin1" = "utf8"
+): Effect.Effect<string | undefined> =>
   Effect.async<string | undefined>((resume) => {
     const chunks: Array<Buffer> = []
     let size = 0
@@ -60,7 +67,7 @@ export const readBody = ({ request }: Exchange, limit: number): Effect.Effect<st
       size += chunk.length
       if (size <= limit) chunks.push(chunk)
     })
-    request.on("end", () => resume(Effect.succeed(size > limit ? undefined : Buffer.concat(chunks).toString("utf8"))))
+    request.on("end", () => resume(Effect.succeed(size > limit ? undefined : Buffer.concat(chunks).toString(encoding))))
     // Without a listener a reset by the client would end the process.
     request.on("error", () => undefined)
   })

@@ -133,6 +133,8 @@ export interface Answer {
   readonly late: number
   readonly before: (ledger: Ledger) => Ledger
   readonly sent: (ledger: Ledger) => Ledger
+  /** Whether a client can use what is sent as it is. */
+  readonly isRight: boolean
 }
 
 const unchanged = (ledger: Ledger): Ledger => ledger
@@ -270,7 +272,8 @@ export const answer = ({ plan, tokenDelay }: Terms, protocol: Protocol, at: Arri
     isWhole: true,
     late,
     before: outcome._tag === "Streamed" ? both(count("streams"), before) : before,
-    sent
+    sent,
+    isRight: sent === servedRight
   })
   const wellServed = (late = 0): Answer => made(deliver(whole), servedRight, unchanged, late)
   const spared = (): Answer => made(deliver(whole), servedRight, count("spared"))

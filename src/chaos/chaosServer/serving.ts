@@ -5,14 +5,20 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import { draw, hex } from "../../internal/seeded.ts"
 import type { Plan } from "../Fault.ts"
 import * as Background from "./background.ts"
+import { anthropic } from "./batch/anthropic.ts"
+import { gemini } from "./batch/gemini.ts"
+import type { Terms } from "./batch/lines.ts"
+import { type BatchWire, type Office, settleAll } from "./batch/office.ts"
+import { openAi } from "./batch/openAi.ts"
 import * as Ledger from "./books.ts"
 import { clientGone, type Exchange, headersOf, perform, readBody } from "./http.ts"
 import { admit, full, type Levels } from "./limits.ts"
-import { answer, canSay, type MeantCall, meantCalls, price, seedOf } from "./model.ts"
+import { answer, canSay, meantCalls, price, seedOf } from "./model.ts"
 import { firstUserText, promptTokens } from "./modelRequest.ts"
 import { json } from "./openAi/failures.ts"
 import { chat } from "./openAiChat/protocol.ts"
@@ -35,16 +41,20 @@ export interface Settings {
   readonly bodyLimit: number
   /** How long replies in the background are kept, and whether they are made at all. */
   readonly background: Background.Times & { readonly isRefused: boolean }
+  /** How long jobs of the batch services are in each state, and what they may hold. */
+  readonly batches: Terms["batches"]
+  /** Whether an idempotency key that is asked again gets the answer that was kept for it. */
+  readonly idempotency: "ignored" | "kept"
 }
 
-export interface State {
-  readonly ledger: Ledger.Ledger
+export interface State extends Office {
   readonly levels: Levels
-  readonly meant: HashMap.HashMap<string, ReadonlyArray<MeantCall>>
   /** The keys of requests that came as a stream at least once. */
   readonly streamed: HashSet.HashSet<string>
   /** Replies in the background, by their ids. */
   readonly shelf: Background.Shelf
+  /** Answers that are kept, by their idempotency keys. */
+  readonly answers: HashMap.HashMap<string, Outcome>
 }
 
 export const initial: State = {
@@ -52,8 +62,25 @@ export const initial: State = {
   levels: full,
   meant: HashMap.empty(),
   streamed: HashSet.empty(),
-  shelf: HashMap.empty()
+  shelf: HashMap.empty(),
+  answers: HashMap.empty(),
+  jobs: HashMap.empty(),
+  files: HashMap.empty(),
+  uploads: HashMap.empty(),
+  orders: 0,
+  fileOrders: 0
 }
+
+/** Enters what has ended by itself: replies in the background, and jobs. */
+export const settled = (settings: Settings, now: number) => (before: State): State => {
+  const after = settleAll(settings, now)(before)
+  return { ...before, ...after, ...Background.settle(settings.background, now)({ ...before, ...after }) }
+}
+
+const batchWires: ReadonlyArray<BatchWire> = [openAi, anthropic, gemini]
+
+/** Largest body of an upload or of a job, in bytes; each service refuses its own sizes in its own words. */
+const mostBatchBytes = 300_000_000
 
 /** Shows no more of a wrong key than the real service does. */
 const starred = (key: string): string => key.length > 8 ? `${key.slice(0, 3)}${"*".repeat(8)}${key.slice(-4)}` : "***"
@@ -91,6 +118,14 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
       }
       if (request.background !== undefined && settings.background.isRefused && protocol.keeping !== undefined) {
         return yield* refuse("invalid", protocol.keeping.failure({ _tag: "NoRetention" }))
+      }
+      const idempotencyKey = settings.idempotency === "kept" ? headersOf(exchange)["idempotency-key"] : undefined
+      const keptAnswer = idempotencyKey === undefined
+        ? Option.none<Outcome>()
+        : HashMap.get((yield* Ref.get(state)).answers, idempotencyKey)
+      if (Option.isSome(keptAnswer)) {
+        yield* enter(Ledger.replay)
+        return yield* perform(exchange, keptAnswer.value, {})
       }
       const now = yield* Clock.currentTimeMillis
       const tokens = promptTokens(request) + (request.maxTokens ?? 16)
@@ -135,7 +170,13 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
       yield* request.background === undefined
         ? Effect.onExit(sending, (exit) => enter(price(made, exchange.contentSent, Exit.isSuccess(exit))))
         : sending
-      return yield* enter(made.sent)
+      yield* enter(made.sent)
+      // Of what went wrong nothing is kept: it is asked anew, under its next fate.
+      if (idempotencyKey === undefined || !made.isRight) return
+      yield* Ref.update(state, (kept) => ({
+        ...kept,
+        answers: HashMap.set(kept.answers, idempotencyKey, made.outcome)
+      }))
     })
 
   const completions = (exchange: Exchange, { path, protocol }: Asked, query: URLSearchParams) =>
@@ -196,6 +237,23 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
       })
     })
 
+  /** The batch services: jobs, their files and their results. */
+  const batches = (exchange: Exchange, wire: BatchWire, path: string, query: URLSearchParams) =>
+    Effect.gen(function*() {
+      const { headers: { host = "" }, method = "" } = exchange.request
+      const body = yield* readBody(exchange, mostBatchBytes, path.startsWith("/upload/") ? "latin1" : "utf8")
+      const keyless = keyRefusal(wire.protocol, exchange, query)
+      if (keyless !== undefined) return yield* refuse("authentication", keyless)
+      if (body === undefined) return yield* refuse("invalid", failed(wire.protocol, { _tag: "BodyTooLarge" }))
+      const now = yield* Clock.currentTimeMillis
+      const origin = `http://${host}`
+      const call = { method, path, query, headers: headersOf(exchange), body, origin, now }
+      return yield* Ref.modify(state, (before) => {
+        const [outcome, after] = wire.serve(settings, call)(before)
+        return [outcome, { ...before, ...after }]
+      })
+    })
+
   const models = (exchange: Exchange, query: URLSearchParams): Outcome =>
     keyRefusal(chat, exchange, query) ?? json(200, {
       object: "list",
@@ -210,6 +268,8 @@ export const serve = (settings: Settings, state: Ref.Ref<State>) => {
     if (found !== undefined) return completions(exchange, found, query)
     const about = keptAsked(method, path, query)
     if (about !== undefined) return keptReply(exchange, about, query)
+    const wire = batchWires.find((one) => one.route(path))
+    if (wire !== undefined) return batches(exchange, wire, path, query)
     if (method === "GET" && path === "/v1/models") return Effect.succeed(models(exchange, query))
     return Effect.succeed(failed(nearest(path, headersOf(exchange)), { _tag: "UnknownUrl", method, url }))
   }

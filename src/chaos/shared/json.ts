@@ -1,4 +1,5 @@
 /** JSON as data, and valid JSON text as tokens that can be edited. */
+import { readJson } from "../../internal/readJson.ts"
 
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | JsonObject
 export interface JsonObject {
@@ -37,7 +38,7 @@ export const same = (left: unknown, right: unknown): boolean => {
 /** A value parsed from text, or undefined where the text is not JSON. */
 export const parse = (text: string): Json | undefined => {
   try {
-    const value: unknown = JSON.parse(text)
+    const value: unknown = readJson(text)
     return isJson(value) ? value : undefined
   } catch {
     return undefined

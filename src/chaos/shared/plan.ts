@@ -2,26 +2,18 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { JobScript, JobShares } from "./batchPlan.ts"
 import { damageClasses } from "./damageClasses.ts"
+import { DurationText, says, serverStatuses, Share } from "./planFields.ts"
+
+export { serverStatuses }
 
 export const hintForms = ["retry-after", "retry-after-ms", "http-date", "x-ratelimit-reset", "prose", "none"] as const
-export const serverStatuses = [500, 502, 503, 529] as const
 export const closes = ["clean", "reset"] as const
 export const errorTimes = ["first", "late"] as const
 export const errorKinds = ["overloaded", "server", "rate-limit"] as const
 export const repeats = ["one", "all"] as const
 
-const says = (allowed: string) => ({ message: () => ({ message: allowed, override: true }) })
-
-const DurationText = Schema.String.pipe(
-  Schema.filter((text) =>
-    Option.exists(
-      Duration.decodeUnknown(text),
-      (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) > 0
-    ) &&
-    !text.startsWith("-")
-  )
-).annotations(says("a finite duration above zero, such as \"200 millis\" or \"2 seconds\""))
 const Hint = Schema.Literal(...hintForms).annotations(says(`one of ${hintForms.join(", ")}`))
 const Status = Schema.Literal(...serverStatuses).annotations(says("500, 502, 503 or 529"))
 const PageStatus = Schema.Literal(200, 502, 503).annotations(says("200, 502 or 503"))
@@ -32,7 +24,6 @@ const Close = Schema.Literal(...closes).annotations(says("clean or reset"))
 const ErrorTime = Schema.Literal(...errorTimes).annotations(says("first or late"))
 const ErrorKind = Schema.Literal(...errorKinds).annotations(says("overloaded, server or rate-limit"))
 const Repeat = Schema.Literal(...repeats).annotations(says("one or all"))
-const Share = Schema.Number.pipe(Schema.between(0, 1)).annotations(says("a number from 0 to 1"))
 const Seed = Schema.Union(Schema.Int, Schema.String).annotations(says("a whole number or a text"))
 const some = <A, I>(item: Schema.Schema<A, I>) => Schema.optional(Schema.NonEmptyArray(item))
 
@@ -119,7 +110,8 @@ const StormFields = Schema.Struct({
   emptyChoices: Schema.optional(Share),
   finishLength: Schema.optional(Share),
   streams: Schema.optional(StreamShares),
-  background: Schema.optional(BackgroundShares)
+  background: Schema.optional(BackgroundShares),
+  batches: Schema.optional(JobShares)
 })
 
 /** The shares of a storm in the order in which they divide the line from 0 to 1. */
@@ -167,7 +159,8 @@ export const Script = Schema.Struct({
   script: Schema.Struct({
     inOrder: Schema.optional(Schema.Array(Step)),
     everyRequest: Schema.optional(Schema.Array(Step)),
-    byRequest: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Array(Step) }))
+    byRequest: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Array(Step) })),
+    jobs: Schema.optional(JobScript)
   }),
   seed: Schema.optional(Seed)
 })

@@ -184,6 +184,12 @@ const linger = "100 millis"
  */
 const grace = { ended: 2_000, whole: 500 } as const
 
+/**
+ * The most parts of one chunk. Effect's sinks call themselves for each element of a chunk: `Stream.runFold` overflows the
+ * stack with 10 000 of them (measured in effect 3.22), and one event of a server may hold any number of parts.
+ */
+const largestChunk = 1_024
+
 /** What some events lead to: parts to send, and then more, the end, or an error. */
 export interface Turn<S, E> {
   readonly state: S
@@ -305,8 +311,17 @@ const interpret =
     const send = ({ parts, state: after, then }: Turn<S, Failure>, over: Pulled): Pulled => {
       state = after
       next = then === "more" ? more() : then === "over" ? over : Effect.fail(then.error)
-      return parts.length === 0 ? next : Effect.succeed(Either.right(Chunk.unsafeFromArray(parts)))
+      return parts.length <= largestChunk
+        ? parts.length === 0 ? next : Effect.succeed(Either.right(Chunk.unsafeFromArray(parts)))
+        : inChunks(parts, 0, next)
     }
+
+    const inChunks = (parts: ReadonlyArray<StreamPart>, from: number, then: Pulled): Pulled =>
+      Effect.suspend(() => {
+        const end = from + largestChunk
+        next = end < parts.length ? inChunks(parts, end, then) : then
+        return Effect.succeed(Either.right(Chunk.unsafeFromArray(parts.slice(from, end))))
+      })
 
     const onEnd = (last: Turn<S, ModelError.ModelError>): Pulled =>
       send(finish(decoder, last, "end", () => truncated(facts, received.text, noEnd)), ended)

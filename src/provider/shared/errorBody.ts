@@ -4,6 +4,7 @@
  * payloads, bare text and HTML pages. What the facts mean is decided in `classify.ts`.
  */
 import type { Headers } from "../../internal/hints.ts"
+import { readJson } from "../../internal/readJson.ts"
 import { isRecord } from "../../internal/record.ts"
 import * as vendorNumbers from "./vendorNumbers.ts"
 
@@ -55,7 +56,7 @@ export const canonical = (code: string): string => code.toLowerCase().replace(/[
 const parse = (text: string): unknown => {
   if (text.length > sizeLimit || !/^\s*[{["]/.test(text)) return undefined
   try {
-    return JSON.parse(text)
+    return readJson(text)
   } catch {
     return undefined
   }

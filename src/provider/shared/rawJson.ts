@@ -8,9 +8,15 @@ const skipBlank = (text: string, from: number): number => {
 
 /** The offset behind the closing quote of a string that starts at `from`. */
 const skipString = (text: string, from: number): number => {
-  let at = from + 1
-  while (at < text.length && text[at] !== "\"") at += text[at] === "\\" ? 2 : 1
-  return at + 1
+  for (let at = from + 1;;) {
+    const quote = text.indexOf("\"", at)
+    if (quote === -1) return text.length + 1
+    let escapes = quote
+    while (text.charAt(escapes - 1) === "\\") escapes--
+    // `\\"` ends a string, `\"` and `\\\"` do not.
+    if ((quote - escapes) % 2 === 0) return quote + 1
+    at = quote + 1
+  }
 }
 
 /** The offset behind the value that starts at `from`. */
@@ -47,6 +53,7 @@ const membersOf = (text: string, from: number): ReadonlyMap<string | number, num
     let name: string | number = index
     if (isObject) {
       const end = skipString(text, at)
+      // A text by itself is read rightly by every engine, unlike the keys of an object (see `readJson.ts`).
       name = String(JSON.parse(text.slice(at, end)))
       at = skipBlank(text, skipBlank(text, end) + 1)
     }

@@ -26,7 +26,13 @@ export const errorBody = (type: string, message: string, requestId: string) => (
   request_id: requestId
 })
 
-const envelope = (status: number, type: string, message: string, requestId: string, headers: Headers = {}): Reply => ({
+export const envelope = (
+  status: number,
+  type: string,
+  message: string,
+  requestId: string,
+  headers: Headers = {}
+): Reply => ({
   _tag: "Reply",
   status,
   headers: {

@@ -27,7 +27,7 @@ export const jsonHeaders = {
   "x-content-type-options": "nosniff"
 } as const
 
-const failed = (code: Code, message: string, details: ReadonlyArray<unknown> = []): Reply => ({
+export const failed = (code: Code, message: string, details: ReadonlyArray<unknown> = []): Reply => ({
   _tag: "Reply",
   status: code,
   headers: jsonHeaders,
