@@ -43,11 +43,11 @@ export interface Shared {
 }
 
 /** Not ended yet, or for the moment not to be seen. */
-class StillRunning {
+class NotYet {
   [Verdict.symbol](): Verdict.Verdict {
     return Verdict.make("Retry")
   }
-  readonly _tag = "StillRunning"
+  readonly _tag = "NotYet"
 }
 
 const now = Effect.clockWith((clock) => clock.currentTimeMillis)
@@ -68,15 +68,13 @@ const digestOf = (entries: ReadonlyArray<BatchService.Entry>): Effect.Effect<str
     return Encoding.encodeHex(await sha256(all))
   })
 
-/** Before a job that may have been submitted is submitted again, it is looked for so often, so far apart. */
-const looks = { times: 3, apart: "20 seconds" } as const
-
 /** Whether a submit that failed so may have made a job. */
 const mayHaveMade = (error: ModelError.ModelError): boolean =>
   error.billed !== "no" || (error.status !== undefined && (error.status >= 500 || error.status < 300))
 
-/** How often a file without all results is read before they are called missing. */
-const mostReadings = 3
+/** The service has lost the input, which its refusal names; what else it does not know stays unknown. */
+const isInputLost = (error: ModelError.ModelError, { file }: BatchService.Input): boolean =>
+  file !== undefined && (error.status === 404 || error.status === 400) && (error.body ?? "").includes(file)
 
 /** The service's id of a job that the journal knows. */
 export const jobIdIn = (entry: Journal.Entry | undefined): string | undefined => {
@@ -156,18 +154,24 @@ export class Job {
     const marker = this.marker(intended)
     let mayExist = isUncertain
     let input: BatchService.Input | undefined
+    const lost = new WeakSet<object>()
+    const verdict = (error: unknown): Verdict.Verdict =>
+      typeof error === "object" && error !== null && lost.has(error) ? Verdict.make("Retry") : Verdict.of(error)
     const found = Effect.suspend(() => mayExist ? this.found(intended) : Effect.succeed(undefined))
     const create = Effect.gen(this, function*() {
-      input ??= yield* service.upload(this.entries, marker)
-      return yield* Effect.tapError(service.create(input, marker), (error) =>
+      const sent = input ?? (yield* service.upload(this.entries, marker))
+      input = sent
+      return yield* Effect.tapError(service.create(sent, marker), (error) =>
         Effect.sync(() => {
-          if (mayHaveMade(error)) mayExist = true
+          if (isInputLost(error, sent)) lost.add(error)
+          else if (mayHaveMade(error)) mayExist = true
           // The service may have lost what it was sent.
           input = undefined
         }))
     })
-    return Effect.flatMap(found, (job) => job === undefined ? create : Effect.succeed(job)).pipe(
-      Retry.apply(settings.retry),
+    const retry = Effect.orDie(Retry.make({ policy: settings.retry, verdict }))
+    const once = Effect.flatMap(found, (job) => job === undefined ? create : Effect.succeed(job))
+    return Effect.flatMap(retry, (retried) => Retry.apply(once, retried)).pipe(
       // From the job's id to its line in the journal nothing may come between.
       Effect.flatMap(({ id }) => {
         taken.add(id)
@@ -187,24 +191,27 @@ export class Job {
   private found(
     intended: Journal.Started
   ): Effect.Effect<BatchService.Job | undefined, ModelError.ModelError | JobUncertain> {
-    const { service, taken } = this.shared
+    const { service, settings, taken } = this.shared
     const wanted = { marker: this.marker(intended), requests: this.entries.length, since: intended.at }
-    return Effect.gen(function*() {
-      for (let look = 0; look < looks.times; look++) {
-        if (look > 0) yield* Effect.sleep(looks.apart)
-        const jobs = (yield* service.find(wanted)).filter(({ id }) => !taken.has(id))
-        if (jobs.length > 1 && service.foundBy === "timeAndCount") {
-          return yield* new JobUncertain({
-            provider: service.provider,
-            model: service.name,
-            marker: wanted.marker,
-            candidates: jobs.slice(0, 20).map(({ id }) => id)
-          })
-        }
-        if (jobs[0] !== undefined) return jobs[0]
-      }
-      return undefined
+    const uncertain = (jobs: ReadonlyArray<BatchService.Job>): JobUncertain =>
+      new JobUncertain({
+        provider: service.provider,
+        model: service.name,
+        marker: wanted.marker,
+        candidates: jobs.slice(0, 20).map(({ id }) => id)
+      })
+    type Found = Either.Either<BatchService.Job | undefined, ModelError.ModelError | JobUncertain>
+    const look = Effect.flatMap(Effect.either(service.find(wanted)), (told): Effect.Effect<Found, NotYet> => {
+      if (Either.isLeft(told)) return Effect.succeed(Either.left(told.left))
+      const jobs = told.right.filter(({ id }) => !taken.has(id))
+      if (jobs.length > 1 && service.foundBy === "timeAndCount") return Effect.succeed(Either.left(uncertain(jobs)))
+      return jobs[0] === undefined ? Effect.fail(new NotYet()) : Effect.succeed(Either.right(jobs[0]))
     })
+    return look.pipe(
+      Retry.apply(settings.lookAgain),
+      Effect.catchTag("NotYet", () => Effect.succeed(Either.right(undefined))),
+      Effect.flatten
+    )
   }
 
   /** The job when it has ended. What is only out of sight is waited for. */
@@ -218,17 +225,17 @@ export class Job {
       if (Either.isLeft(seen)) {
         const error = seen.left
         const passes = isUnknown(error) ? at - seenAt < defaults.unknownMillis : Verdict.of(error).action === "Retry"
-        return yield* passes ? Effect.fail(new StillRunning()) : Effect.succeed(Either.left(error))
+        return yield* passes ? Effect.fail(new NotYet()) : Effect.succeed(Either.left(error))
       }
       seenAt = at
       const job = seen.right
       if (job.counts !== undefined) onCounts(this, job.counts)
-      return yield* job.state === "running" ? Effect.fail(new StillRunning()) : Effect.succeed(Either.right(job))
+      return yield* job.state === "running" ? Effect.fail(new NotYet()) : Effect.succeed(Either.right(job))
     })
     return look.pipe(
       Retry.apply(settings.poll),
       Effect.flatten,
-      Effect.catchTag("StillRunning", () => Effect.fail(this.unanswered(id, "running"))),
+      Effect.catchTag("NotYet", () => Effect.fail(this.unanswered(id, "running"))),
       Effect.flatMap((job): Effect.Effect<BatchService.Job, JobError | JournalError> =>
         job.failure === undefined ? Effect.succeed(job) : Effect.zipRight(this.forget(job.failure), job.failure)
       )
@@ -262,14 +269,20 @@ export class Job {
     const retry = Effect.orDie(Retry.make({ policy: settings.retry, verdict: judged }))
     return Effect.gen(function*() {
       const retried = yield* retry
-      for (let reading = 1;; reading++) {
-        const ended = yield* Effect.either(Retry.apply(once, retried))
-        // What has come is paid for, and better than nothing.
-        if (Either.isLeft(ended) && collected.outcomes.size === 0) return yield* ended.left
-        const isOver = collected.isWhole || job.unanswered !== undefined || Either.isLeft(ended)
-        if (isOver || reading === mostReadings) break
-        yield* Effect.sleep(looks.apart)
-      }
+      const read = Effect.flatMap(
+        Effect.either(Retry.apply(once, retried)),
+        (ended): Effect.Effect<Either.Either<void, ModelError.ModelError>, NotYet> => {
+          // What has come is paid for, and better than nothing.
+          if (Either.isLeft(ended) && collected.outcomes.size === 0) return Effect.succeed(ended)
+          const isOver = collected.isWhole || job.unanswered !== undefined || Either.isLeft(ended)
+          return isOver ? Effect.succeed(Either.void) : Effect.fail(new NotYet())
+        }
+      )
+      yield* read.pipe(
+        Retry.apply(settings.lookAgain),
+        Effect.catchTag("NotYet", () => Effect.succeed(Either.void)),
+        Effect.flatten
+      )
       if (collected.isForeign && service.foundBy === "timeAndCount") {
         return yield* new JobUncertain({
           provider: service.provider,

@@ -20,6 +20,11 @@ export interface Options<out LE = never> {
    */
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   /**
+   * The looks at what may lag behind: at the list of jobs, for one that may have been made although its reply was lost,
+   * before it is made again; and at results that are not all there yet. Default: 3 looks, 20 seconds apart.
+   */
+  readonly lookAgain?: RetryPolicy.RetryPolicy | undefined
+  /**
    * When a job that the service refused for a reason that passes (a full queue, an input that it lost) is submitted again.
    * Default: 6 attempts, 1 minute doubling to at most 30 minutes.
    */
@@ -55,6 +60,7 @@ export const defaults = {
     RetryPolicy.capped("30 minutes"),
     RetryPolicy.attempts(6)
   ),
+  lookAgain: RetryPolicy.constant("20 seconds").pipe(RetryPolicy.attempts(3)),
   onInterrupt: "leave",
   concurrency: "auto",
   /** How long a job may be unknown to the service that made it, in milliseconds. */
@@ -73,6 +79,7 @@ const form = Form.struct("an object with the options of a batch at a vendor's se
   poll: Form.withDefault(Form.value(policy, "a RetryPolicy"), () => defaults.poll),
   retry: Form.withDefault(Form.value(policy, "a RetryPolicy"), () => defaults.retry),
   resubmit: Form.withDefault(Form.value(policy, "a RetryPolicy"), () => defaults.resubmit),
+  lookAgain: Form.withDefault(Form.value(policy, "a RetryPolicy"), () => defaults.lookAgain),
   journal: Form.optional(Form.value(isJournal, "a journal: yield* Journal.Journal")),
   live: Form.optional(Form.value(isModel, "a language model")),
   concurrency: Form.withDefault(

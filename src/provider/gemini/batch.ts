@@ -4,7 +4,7 @@ import * as Stream from "effect/Stream"
 import type * as ModelError from "../../error/ModelError.ts"
 import { definedFields, type Fields, isRecord, listOf } from "../../internal/record.ts"
 import type * as BatchService from "../../model/BatchService.ts"
-import { type Http, jobFailed, mostPages, type Told, type Wire } from "../shared/batchExchange.ts"
+import { type Http, jobFailed, mostPages, saysFileIsLost, type Told, type Wire } from "../shared/batchExchange.ts"
 import { header } from "../shared/httpExchange.ts"
 import { nonBlank } from "../shared/jsonBody.ts"
 import { endpoint } from "../shared/options.ts"
@@ -97,10 +97,12 @@ const jobOf = (http: Http, operation: Fields): BatchService.Job | undefined => {
     code: nonBlank(told["status"]) ?? (told["code"] === undefined ? undefined : String(told["code"])),
     message: nonBlank(told["message"])
   })
+  const status = statusOf(told)
+  const retryable = passing.has(status) || saysFileIsLost(nonBlank(told["message"]) ?? "")
   return {
     id,
     state: "refused",
-    failure: jobFailed(http.who, id, Object.keys(fault).length === 0 ? [] : [fault], passing.has(statusOf(told)))
+    failure: jobFailed(http.who, id, Object.keys(fault).length === 0 ? [] : [fault], retryable)
   }
 }
 
@@ -118,7 +120,12 @@ const told = (result: Fields, text: string): Told | undefined => {
     return { _tag: "Reply", id, status: 200, text: rawAt(text, ["response"]) ?? "" }
   }
   const error = [result["error"], result["status"]].find(isRecord)
-  return error === undefined ? undefined : { _tag: "Error", id, status: statusOf(error), body: { error } }
+  if (error === undefined) return undefined
+  const status = statusOf(error)
+  // Nobody but the job's owner cancels a request of it.
+  return status === 499
+    ? { _tag: "Unanswered", id, reason: "cancelled" }
+    : { _tag: "Error", id, status, body: { error } }
 }
 
 /** How much of a file is sent at a time; a multiple of 256 KiB, as the protocol of uploads wants. */

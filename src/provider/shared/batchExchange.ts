@@ -114,6 +114,10 @@ export const jobFailed = (
   retryable: boolean
 ): JobFailed => new JobFailed({ provider, model, job, faults, retryable })
 
+/** Whether a refusal says that the service does not see the file it was given; sent again, it may. */
+export const saysFileIsLost = (text: string): boolean =>
+  /no such file|file.{0,100}not.{0,20}found|not found: files\//i.test(text.slice(0, 1_000))
+
 /** A file that is cut off ends within a line: its last line has no end, and is no JSON by itself. */
 const readLine = (
   { bytes }: Line,

@@ -3,14 +3,21 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { definedFields, type Fields, isRecord, listOf } from "../../internal/record.ts"
 import type * as BatchService from "../../model/BatchService.ts"
-import { clockSkewMillis, type Http, jobFailed, mostPages, type Told, type Wire } from "./batchExchange.ts"
+import {
+  clockSkewMillis,
+  type Http,
+  jobFailed,
+  mostPages,
+  saysFileIsLost,
+  type Told,
+  type Wire
+} from "./batchExchange.ts"
 import { count, nonBlank } from "./jsonBody.ts"
 import { endpoint } from "./options.ts"
 import { rawAt } from "./rawJson.ts"
 
-/** Faults that pass: the queue of the account was full, or the service did not see the file that it was given. */
-const passing =
-  /token_limit|rate_limit|too_many_tasks|too_many_batches|file.*not.*found|no such file|internal|server_error/i
+/** Faults that pass: the queue of the account was full, or something went wrong within the service. */
+const passing = /token_limit|rate_limit|too_many_tasks|too_many_batches|internal|server_error/i
 
 const faultsOf = (batch: Fields) => {
   const errors = isRecord(batch["errors"]) ? listOf(batch["errors"]["data"]) : []
@@ -34,7 +41,8 @@ const jobOf = (http: Http, batch: Fields): BatchService.Job | undefined => {
   if (id === undefined || typeof status !== "string") return undefined
   if (status === "failed") {
     const faults = faultsOf(batch)
-    const retryable = faults.length > 0 && faults.every(({ code, message }) => passing.test(`${code} ${message}`))
+    const retryable = faults.length > 0 &&
+      faults.every(({ code, message }) => passing.test(`${code} ${message}`) || saysFileIsLost(message ?? ""))
     return { id, state: "refused", failure: jobFailed(http.who, id, faults, retryable) }
   }
   const counts = definedFields({ counts: countsOf(batch) })
