@@ -306,6 +306,36 @@ describe("time-outs by phase", () => {
       expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { phase: "liveness" } } })
     }))
 
+  describe("where nothing limits the first content, who has text waits no longer than idle for the next attempt", () => {
+    const policy = { idle: "50 millis", onBreak: "restart" } as const
+    const stalls = [[start, text("a"), fail()], [start, hang], [start, wait(49), text("b"), finish()]] as const
+    const cases = [
+      { what: "a stalled attempt is timed out", policy, scripts: stalls, requests: 3, at: 50 + 49 },
+      {
+        what: "a limit of its own holds alone",
+        policy: { ...policy, firstContent: "80 millis" },
+        scripts: stalls,
+        requests: 3,
+        at: 80 + 49
+      },
+      {
+        what: "the first attempt may take its time",
+        policy,
+        scripts: [[start, wait(150), text("a"), finish()]],
+        requests: 1,
+        at: 150
+      }
+    ]
+    for (const { at, policy, requests, scripts, what } of cases) {
+      it.effect(what, () =>
+        Effect.gen(function*() {
+          const { counts, stream } = yield* strong({ stream: policy, retry: atOnce }, ...scripts)
+          expect(yield* played(stream)).toMatchObject({ end: { _tag: "Right" }, at })
+          expect(counts.requests).toBe(requests)
+        }))
+    }
+  })
+
   it.effect("before the first content a time-out is retried without a trace", () =>
     Effect.gen(function*() {
       const { counts, stream } = yield* strong(
