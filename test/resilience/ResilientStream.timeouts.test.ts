@@ -1,5 +1,6 @@
 /** The time-outs of a stream, each to the millisecond of a virtual clock. */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -90,7 +91,7 @@ describe("time-outs by phase", () => {
       { what: "a stalled attempt is timed out", policy, scripts: stalls, requests: 3, at: 50 + 49 },
       {
         what: "a limit of its own holds alone",
-        policy: { ...policy, firstContent: "80 millis" },
+        policy: { ...policy, firstContent: "80 millis" } as const,
         scripts: stalls,
         requests: 3,
         at: 80 + 49
