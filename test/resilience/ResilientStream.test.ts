@@ -18,38 +18,8 @@ import * as RateLimiter from "../../src/policy/RateLimiter.ts"
 import * as Tripping from "../../src/policy/Tripping.ts"
 import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
 import * as ResilientStream from "../../src/resilience/ResilientStream.ts"
-import { type Act, fail, finish, hang, modelOf, part, ping, start, text, usage, wait } from "./scriptedStream.ts"
-
-const request = { prompt: "hello" }
-const atOnce = { backoff: "immediate", attempts: 3 } as const
-
-/** The parts that came, how it ended, and when, in milliseconds of the virtual clock. */
-const watched = <E>(stream: Stream.Stream<StreamPart.StreamPart, E>) =>
-  Effect.gen(function*() {
-    const seen: Array<StreamPart.StreamPart> = []
-    const end = yield* Effect.either(Stream.runForEach(stream, (each) => Effect.sync(() => seen.push(each))))
-    const clock = yield* Effect.clock
-    return { seen, end, at: clock.unsafeCurrentTimeMillis() }
-  })
-
-/** The same while the clock goes on by itself, second by second or in the steps given. */
-const played = <E>(stream: Stream.Stream<StreamPart.StreamPart, E>, stepMillis = 1, steps = 200) =>
-  Effect.gen(function*() {
-    const fiber = yield* Effect.fork(watched(stream))
-    yield* Effect.replicateEffect(TestClock.adjust(Duration.millis(stepMillis)), steps)
-    return yield* Fiber.join(fiber)
-  })
-
-const textOf = (parts: ReadonlyArray<StreamPart.StreamPart>): string =>
-  parts.map((each) => each._tag === "TextDelta" ? each.text : "").join("")
-
-const tags = (parts: ReadonlyArray<StreamPart.StreamPart>): ReadonlyArray<string> => parts.map(({ _tag }) => _tag)
-
-const strong = (options: Pipeline.Options, ...scripts: ReadonlyArray<ReadonlyArray<Act>>) =>
-  Effect.map(Pipeline.make(options), (pipeline) => {
-    const { counts, model } = modelOf(...scripts)
-    return { stream: ResilientStream.strengthen(model, pipeline)(request), counts, pipeline }
-  })
+import { type Act, fail, finish, hang, modelOf, part, start, text, usage, wait } from "./scriptedStream.ts"
+import { atOnce, played, request, strong, tags, textOf, watched } from "./strongStream.ts"
 
 describe("a pipeline guards a stream to its end", () => {
   it.effect("a total time-out ends a stream that fell silent after its content", () =>
@@ -228,94 +198,6 @@ describe("a pipeline guards a stream to its end", () => {
       const { stream } = yield* strong({ circuitBreaker }, [start, text("a"), wait(10_000), text("b"), finish()])
       yield* played(stream, 1_000, 12)
       expect(yield* CircuitBreaker.state(circuitBreaker)).toMatchObject({ _tag: "Closed" })
-    }))
-})
-
-describe("time-outs by phase", () => {
-  const limits = { firstContent: "100 millis", idle: "50 millis", total: "1 second" } as const
-
-  it.effect("the first content: not one millisecond late, and empty deltas are none", () =>
-    Effect.gen(function*() {
-      const late = yield* strong({ stream: limits }, [start, wait(40), text(""), hang])
-      const { at, end } = yield* played(late.stream)
-      expect(end).toMatchObject({ left: { _tag: "TimedOut", phase: "firstContent", limit: Duration.millis(100) } })
-      expect(at).toBe(100)
-      const { stream } = yield* strong({ stream: limits }, [start, wait(99), text("a"), finish()])
-      expect((yield* played(stream)).end._tag).toBe("Right")
-    }))
-
-  it.effect("between contents: thoughts are content, pings are not", () =>
-    Effect.gen(function*() {
-      const thought = part(StreamPart.reasoningDelta("hm"))
-      const { stream } = yield* strong(
-        { stream: limits },
-        [start, text("a"), wait(49), thought, wait(49), text("b"), wait(20), ping, wait(20), ping, hang]
-      )
-      const { at, end, seen } = yield* played(stream)
-      expect(textOf(seen)).toBe("ab")
-      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "idle" } } })
-      expect(at).toBe(98 + 50)
-    }))
-
-  it.effect("any bytes: pings and comments keep a stream alive", () =>
-    Effect.gen(function*() {
-      const { stream } = yield* strong(
-        { stream: { liveness: "30 millis", idle: "1 minute" } },
-        [start, text("a"), wait(29), ping, wait(29), ping, wait(29), text("b"), wait(29), ping, hang]
-      )
-      const { at, end, seen } = yield* played(stream)
-      expect(textOf(seen)).toBe("ab")
-      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "liveness" } } })
-      expect(at).toBe(29 * 4 + 30)
-    }))
-
-  it.effect("all of it", () =>
-    Effect.gen(function*() {
-      const steady: ReadonlyArray<Act> = [start, ...Array.from({ length: 40 }, () => [text("a"), wait(30)]).flat()]
-      const { stream } = yield* strong({ stream: limits }, steady)
-      const { at, end } = yield* played(stream, 1, 1_200)
-      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { _tag: "TimedOut", phase: "total" } } })
-      expect(at).toBe(1_000)
-    }))
-
-  it.effect("the attempt time-out counts to the first content", () =>
-    Effect.gen(function*() {
-      const { stream } = yield* strong({ attemptTimeout: "1 second" }, [start, text("a"), wait(5_000), finish()])
-      expect((yield* played(stream, 1_000, 6)).end._tag).toBe("Right")
-      const late = yield* strong({ attemptTimeout: "1 second" }, [start, hang])
-      expect(yield* played(late.stream, 1_000, 6)).toMatchObject({
-        end: { left: { _tag: "TimedOut", phase: "attempt" } },
-        at: 7_000
-      })
-    }))
-
-  it.effect("a slow consumer never times out, and the time it did not ask is added to every limit", () =>
-    Effect.gen(function*() {
-      const { stream } = yield* strong(
-        { stream: { ...limits, liveness: "40 millis" } },
-        [start, text("a"), wait(10), text("b"), wait(10), text("c"), hang]
-      )
-      const slow = Stream.tap(stream, (each) => each._tag === "TextDelta" ? Effect.sleep("10 minutes") : Effect.void)
-      const fiber = yield* Effect.fork(watched(slow))
-      yield* TestClock.adjust("30 minutes")
-      yield* TestClock.adjust("39 millis")
-      expect(fiber.unsafePoll()).toBe(null)
-      yield* TestClock.adjust("1 millis")
-      const { end, seen } = yield* Fiber.join(fiber)
-      expect(textOf(seen)).toBe("abc")
-      expect(end).toMatchObject({ left: { _tag: "StreamBroken", error: { phase: "liveness" } } })
-    }))
-
-  it.effect("before the first content a time-out is retried without a trace", () =>
-    Effect.gen(function*() {
-      const { counts, stream } = yield* strong(
-        { stream: limits, retry: atOnce },
-        [start, hang],
-        [start, text("a"), finish()]
-      )
-      const { seen } = yield* played(stream)
-      expect(tags(seen)).toEqual(["Start", "TextDelta", "Finish"])
-      expect(counts.requests).toBe(2)
     }))
 })
 

@@ -43,7 +43,7 @@ export interface StreamSignals {
 export interface StreamLimits {
   /** To the first content of an attempt, from its admission. Default: the pipeline's `attemptTimeout`. */
   readonly firstContent?: number | undefined
-  /** From one content to the next. */
+  /** From one content to the next; also to the first content of an attempt that follows another, without `firstContent`. */
   readonly idle?: number | undefined
   /** From bytes to bytes. */
   readonly liveness?: number | undefined
@@ -256,7 +256,9 @@ export class StreamAttempt implements StreamSignals, Deadline<TimedOut> {
     if (contentAt !== undefined) consider(limits.idle, contentAt)
     else {
       consider(limits.first, this.admittedAt)
-      if (this.isContinuing) consider(limits.idle, this.admittedAt)
+      // An attempt before it began to answer: whoever has text of that must not wait for ever for this one.
+      const isNext = limits.first === undefined && call.begun > 0
+      if (this.isContinuing || isNext) consider(limits.idle, this.admittedAt)
     }
     return found
   }

@@ -16,7 +16,10 @@ export interface Options {
    * content. Default: `attemptTimeout`, which for a stream counts to the first content.
    */
   readonly firstContent?: Duration.DurationInput | undefined
-  /** How long the next content may take: above zero, less than `total`. Pings do not count. Default: without end. */
+  /**
+   * How long the next content may take: above zero, less than `total`. Pings do not count. Where nothing limits the first
+   * content, it holds for that of an attempt that follows a broken one, too. Default: without end.
+   */
   readonly idle?: Duration.DurationInput | undefined
   /**
    * How long the next byte of any kind may take, pings and comments too: above zero, and less than `idle` or
