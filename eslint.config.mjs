@@ -94,6 +94,11 @@ export default defineConfig(
     rules: { "no-restricted-globals": "off" }
   },
   {
+    name: "the lock of a journal, which asks whether a process runs, where there are processes",
+    files: ["src/batch/journal/lock.ts"],
+    rules: { "no-restricted-globals": "off" }
+  },
+  {
     name: "the one reading of time that only goes forward",
     files: ["src/internal/elapsed.ts"],
     rules: { "no-restricted-properties": "off" }

@@ -39,6 +39,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { InvalidLine } from "../error/BatchError.ts"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
+import type { JournalError } from "../error/JournalError.ts"
 import * as Monitor from "../telemetry/Monitor.ts"
 import * as Lines from "./batch/jsonLines.ts"
 import { type Options, read, type Settings } from "./batch/options.ts"
@@ -63,6 +64,13 @@ export type {
   LinesOptions
 } from "./batch/jsonLines.ts"
 export type {
+  /**
+   * How a batch remembers what it has done.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  JournalOptions,
   /**
    * How a batch is run; everything may be left out.
    *
@@ -165,8 +173,8 @@ const runOf = <A, B, E, R, E0, R0>(
  * Calls every item and gives one result for each, in their order. It keeps all results; {@link stream} keeps none.
  *
  * An item that fails, or whose call dies, is a `Left` among the results. The batch itself fails only where it cannot go
- * on: with `InvalidOptions` before anything is called, and with the error of a `Stream` of items, once the calls in flight
- * have ended. When it stops before its end, the rest of the input is read and every item in it is `Skipped`.
+ * on: with `InvalidOptions` before anything is called, and with `JournalError` or the error of a `Stream` of items, once the
+ * calls in flight have ended. When it stops before its end, the rest of the input is read and every item in it is `Skipped`.
  *
  * An item that meets a `CircuitOpen` does not fail: the batch pauses until the circuit lets a probe through and calls it
  * again. While the circuit is tried, an item that fails for the provider's sake is called again, up to three times.
@@ -181,7 +189,7 @@ export const run = <A, B, E, R, E0 = never, R0 = never>(
   items: Source.Items<A, E0, R0>,
   call: (item: Callable<A>) => Effect.Effect<B, E, R>,
   options: Options<Callable<NoInfer<A>>, NoInfer<B>> = {}
-): Effect.Effect<Report<A, B, FailureOf<A, E>>, InvalidOptions | E0, R | R0> =>
+): Effect.Effect<Report<A, B, FailureOf<A, E>>, InvalidOptions | JournalError | E0, R | R0> =>
   Effect.gen(function*() {
     const settings = yield* read(options, Source.totalOf(items))
     const results: Array<ItemResult<A, B, FailureOf<A, E>>> = []
@@ -209,19 +217,21 @@ export const stream = <A, B, E, R, E0 = never, R0 = never>(
   items: Source.Items<A, E0, R0>,
   call: (item: Callable<A>) => Effect.Effect<B, E, R>,
   options: Options<Callable<NoInfer<A>>, NoInfer<B>> = {}
-): Stream.Stream<ItemResult<A, B, FailureOf<A, E>>, InvalidOptions | E0, R | R0> =>
+): Stream.Stream<ItemResult<A, B, FailureOf<A, E>>, InvalidOptions | JournalError | E0, R | R0> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const settings = yield* read(options, Source.totalOf(items))
-    const queue = yield* Queue.bounded<ItemResult<A, B, FailureOf<A, E>> | Exit.Exit<void, E0>>(mostWaiting)
+    const queue = yield* Queue.bounded<ItemResult<A, B, FailureOf<A, E>> | Exit.Exit<void, E0 | JournalError>>(
+      mostWaiting
+    )
     // Once nobody takes results any more, the queue is shut down, which interrupts whoever offers.
-    const offer = (result: ItemResult<A, B, FailureOf<A, E>> | Exit.Exit<void, E0>) =>
+    const offer = (result: ItemResult<A, B, FailureOf<A, E>> | Exit.Exit<void, E0 | JournalError>) =>
       Effect.asVoid(Effect.exit(Queue.offer(queue, result)))
     const running = yield* runOf(items, call, settings, offer)
     yield* Effect.acquireRelease(
       Effect.forkDaemon(Effect.interruptible(Effect.flatMap(Effect.exit(running.all), offer))),
       (fiber) => Effect.all([running.abandon, Queue.shutdown(queue), Fiber.interrupt(fiber)], { discard: true })
     )
-    let ended: Exit.Exit<void, E0> | undefined
+    let ended: Exit.Exit<void, E0 | JournalError> | undefined
     // Chunk by chunk: a step for each result takes as long as all the rest of a batch.
     return Stream.repeatEffectChunkOption(Effect.suspend(() => {
       if (ended !== undefined) {

@@ -6,7 +6,7 @@
 export type Coordinate = string | number
 
 /** The two 32-bit lanes of cyrb53 (bryc, public domain): a fast hash with good avalanche for short texts. */
-const lanes = (text: string): readonly [high: number, low: number] => {
+export const lanes = (text: string): readonly [high: number, low: number] => {
   let one = 0xdeadbeef
   let two = 0x41c6ce57
   for (let index = 0; index < text.length; index++) {

@@ -395,7 +395,7 @@ const burst = <E>(reply: Effect.Effect<Response, E>): Stream.Stream<StreamPart.S
 const hex = (word: number): string => word.toString(16).padStart(8, "0")
 
 /**
- * A key for one logical call: 128 bits from Effect's `Random`, in hex.
+ * A key by chance: 128 bits from Effect's `Random`, in hex.
  *
  * @since 0.1.0
  * @category constructors
@@ -406,15 +406,40 @@ export const freshIdempotencyKey: Effect.Effect<string> = Effect.randomWith((ran
   return Effect.zipWith(two, two, (first, second) => first + second)
 })
 
+const byChance = { next: undefined }
+
 /**
- * The request with a key that all its attempts carry: its own, or a fresh one.
+ * Gives the keys of the calls that are made within it, in their order, where they have none of their own: so work that is
+ * done again after a crash asks under the same keys. Default: nothing, and each call has a key by chance.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class CurrentIdempotencyKeys extends Context.Reference<CurrentIdempotencyKeys>()(
+  "effect-llm-resilience/LanguageModel/CurrentIdempotencyKeys",
+  { defaultValue: (): { readonly next: (() => string) | undefined } => byChance }
+) {}
+
+/**
+ * A key for one logical call: the next of {@link CurrentIdempotencyKeys}, or else a fresh one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const nextIdempotencyKey: Effect.Effect<string> = Effect.flatMap(
+  CurrentIdempotencyKeys,
+  ({ next }) => next === undefined ? freshIdempotencyKey : Effect.sync(next)
+)
+
+/**
+ * The request with a key that all its attempts carry: its own, or the next one.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const withIdempotencyKey = (request: Request): Effect.Effect<Request> =>
   request.idempotencyKey === undefined
-    ? Effect.map(freshIdempotencyKey, (idempotencyKey) => ({ ...request, idempotencyKey }))
+    ? Effect.map(nextIdempotencyKey, (idempotencyKey) => ({ ...request, idempotencyKey }))
     : Effect.succeed(request)
 
 /**

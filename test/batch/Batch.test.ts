@@ -398,11 +398,12 @@ describe("options that cannot work", () => {
     ["endless time", { stopWhen: { time: Duration.infinity } }, "stopWhen.time"]
   ])("%s", ([, options, path]) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Batch.run([1, 2, 3], () => Effect.die("was called"), options))
-      expect(error._tag).toBe("InvalidOptions")
-      expect(error.issues.map((issue) => issue.path)).toEqual([path])
+      const error = yield* Effect.flip(
+        Batch.run([1, 2, 3], (): Effect.Effect<number> => Effect.die("was called"), options)
+      )
+      expect(error).toMatchObject({ _tag: "InvalidOptions", issues: [{ path }] })
       const streamed = yield* Effect.flip(
-        Stream.runDrain(Batch.stream([1, 2, 3], () => Effect.die("was called"), options))
+        Stream.runDrain(Batch.stream([1, 2, 3], (): Effect.Effect<number> => Effect.die("was called"), options))
       )
       expect(streamed).toEqual(error)
     }))

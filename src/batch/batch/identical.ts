@@ -1,6 +1,6 @@
 /** Items that are identical share one call: the first leads, the others follow and get its outcome. */
 import * as Either from "effect/Either"
-import { isRecord } from "../../internal/record.ts"
+import { canonicalJson } from "../shared/canonicalJson.ts"
 
 type Place<Outcome> =
   /** Nobody was there: it is called, and {@link Identical.leave} must follow. */
@@ -11,8 +11,14 @@ type Place<Outcome> =
 export class Identical<Item, Outcome> {
   private readonly following = new Map<string, Array<Item>>()
   private readonly known = new Map<string, Outcome>()
+  private readonly keepsOutcomes: boolean
   /** How many follow. */
   waiting = 0
+
+  /** Whether the outcomes are kept for items that come later. */
+  constructor(keepsOutcomes: boolean) {
+    this.keepsOutcomes = keepsOutcomes
+  }
 
   enter(key: string, item: Item): Place<Outcome> {
     const outcome = this.known.get(key)
@@ -31,15 +37,11 @@ export class Identical<Item, Outcome> {
   leave(key: string, outcome: Outcome): ReadonlyArray<Item> {
     const followers = this.following.get(key) ?? []
     this.following.delete(key)
-    this.known.set(key, outcome)
+    if (this.keepsOutcomes) this.known.set(key, outcome)
     this.waiting -= followers.length
     return followers
   }
 }
-
-/** The order in which an object's fields were written does not count. */
-const inOrder = (_: string, value: unknown): unknown =>
-  isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1)) : value
 
 /** What makes an item identical to another, or what the user's function threw. */
 export const identityOf = (
@@ -50,7 +52,7 @@ export const identityOf = (
   const content = key as ((item: unknown) => unknown) | undefined
   return Either.try({
     // `undefined` has no JSON: as a text it cannot be taken for the text "undefined", whose JSON has quotes.
-    try: () => String(JSON.stringify(content === undefined ? item : content(item), inOrder)),
+    try: () => canonicalJson(content === undefined ? item : content(item)),
     catch: (error) => error
   })
 }

@@ -2,10 +2,14 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import * as Form from "../../internal/form.ts"
+import { isRecord } from "../../internal/record.ts"
 import type { Usage } from "../../model/Usage.ts"
+import type * as Journal from "../Journal.ts"
 import type { Progress } from "../Progress.ts"
+import type * as Kernel from "./kernel.ts"
 
 /** When a batch stops by itself. Whichever holds first counts; calls in flight are finished, the rest is `Skipped`. */
 export interface StopWhen {
@@ -20,7 +24,20 @@ export interface StopWhen {
   readonly time?: Duration.DurationInput | undefined
 }
 
-export interface Options<in A = never, in B = never> {
+/** How a batch remembers what it has done, beyond its process. */
+export interface JournalOptions<in out B> {
+  /** The journal: `yield* Journal.Journal`. */
+  readonly journal: Journal.Service
+  /** How values are written into it and read from it; its encoded side must be JSON. */
+  readonly value: Schema.Schema.AnyNoContext & { readonly Type: B }
+  /**
+   * What matters for the outcome beside the item, as JSON: the model, the version of the prompt. An item that was done with
+   * other settings is called anew. Default: nothing.
+   */
+  readonly settings?: unknown
+}
+
+export interface Options<in A = never, in out B = never> {
   /**
    * Items that are called at a time: 1 to 100 000; or `"auto"`, which begins with 20 and finds the number: a throttled
    * call (429) lowers it, once for all that were in flight with it; while a quarter of the calls fail for other reasons of the
@@ -43,6 +60,12 @@ export interface Options<in A = never, in B = never> {
    * Default: `"separate"`, each item has its own call.
    */
   readonly identical?: "separate" | "share" | undefined
+  /**
+   * Remembers what was done: a rerun calls only what is missing, and what failed. The items that were in flight are called
+   * again under the same idempotency keys. Items of the same content (`key`) have one entry, so they share one call; tell
+   * them apart by `key` where each is to have its own. Default: nothing is remembered.
+   */
+  readonly journal?: JournalOptions<B> | undefined
   /** What a value cost. Default: its `usageOfAll` or `usage`, where that is a `Usage`; a failure is read likewise. */
   readonly usage?: ((value: B) => Usage) | undefined
   /** What tokens of a model cost, in a unit of yours. The model is the value's `model`, or that of its `response`. */
@@ -106,6 +129,18 @@ const isEffect = (value: unknown): value is Effect.Effect<unknown, unknown> =>
 
 const isProgress = (value: unknown): value is Progress => typeof value === "object" && value !== null
 
+/** Whether it needs services is known to the compiler alone: the options' type allows none. */
+const isPlainSchema = (value: unknown): value is Schema.Schema.AnyNoContext => Schema.isSchema(value)
+
+const isJournal = (value: unknown): value is Journal.Service =>
+  isRecord(value) && "lookup" in value && "append" in value && "inFlight" in value
+
+const journal = Form.struct("an object with a journal and the schema of its values", {
+  journal: Form.value(isJournal, "a journal: yield* Journal.Journal"),
+  value: Form.value(isPlainSchema, "a schema of the values"),
+  settings: Form.optional(Form.value((value): value is unknown => value !== undefined, "JSON"))
+})
+
 const form = Form.struct(
   "an object with the options of a batch",
   {
@@ -122,6 +157,7 @@ const form = Form.struct(
     onInterrupt: Form.withDefault(Form.oneOf("finish", "interrupt"), () => defaults.onInterrupt),
     key: Form.optional(Form.fn<(item: never) => unknown>("a function from an item to its content", "read items")),
     identical: Form.withDefault(Form.oneOf("separate", "share"), () => defaults.identical),
+    journal: Form.optional(journal),
     usage: Form.optional(Form.fn<(value: never) => Usage>("a function from a value to its usage", "read values")),
     price: Form.optional(
       Form.fn<(usage: Usage, model: string) => number>("a function from usage and model to a number", "price tokens")
@@ -151,4 +187,25 @@ export const read = (given: unknown, total: number | undefined): Either.Either<S
       found: minimum,
       allowed: `at most ${total}, the number of items, or it can never hold`
     }])
+}
+
+/** What the kernel needs of them. */
+export const kernelSettings = (settings: Settings, total: number | undefined): Kernel.Settings => {
+  const { failureRate, spend, time } = settings.stopWhen
+  const { ceiling, floor, initial } = defaults.auto
+  return {
+    limit: settings.concurrency === "auto"
+      ? {
+        bounds: { strategy: { kind: "aimd", backoffRatio: 0.9, timeout: Number.POSITIVE_INFINITY }, floor, ceiling },
+        initial
+      }
+      : settings.concurrency,
+    failureRate: failureRate === undefined ? undefined : {
+      share: failureRate.share,
+      minimum: failureRate.minimum ?? Math.max(1, Math.min(defaults.minimum, total ?? defaults.minimum))
+    },
+    maxTokens: spend?.tokens ?? Number.POSITIVE_INFINITY,
+    maxCost: spend?.cost ?? Number.POSITIVE_INFINITY,
+    maxMillis: time ?? Number.POSITIVE_INFINITY
+  }
 }

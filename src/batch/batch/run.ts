@@ -10,39 +10,22 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { InvalidLine, ItemDied, Skipped } from "../../error/BatchError.ts"
+import { InvalidLine, Skipped } from "../../error/BatchError.ts"
+import type { JournalError } from "../../error/JournalError.ts"
 import { CircuitOpen } from "../../error/PolicyError.ts"
-import * as Verdict from "../../error/Verdict.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
-import { describeCause } from "../../internal/redact.ts"
 import * as Usage from "../../model/Usage.ts"
-import { errorTag, type Event } from "../../telemetry/Event.ts"
+import type { Event } from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import * as Progress from "../Progress.ts"
 import { Identical, identityOf } from "./identical.ts"
 import * as Kernel from "./kernel.ts"
 import { measure } from "./measure.ts"
-import { defaults, type Settings } from "./options.ts"
+import { kernelSettings, type Settings } from "./options.ts"
+import { died, healthOf, kindOf, Pending } from "./pending.ts"
+import { Remembered } from "./remembered.ts"
 import type { Callable, FailureOf, ItemResult, StopReason, Summary } from "./results.ts"
 import * as Source from "./source.ts"
-
-/** An item on its way to its outcome. */
-class Pending<A> {
-  readonly index: number
-  readonly item: A
-  key: string | undefined = undefined
-  attempts = 0
-  /** How often it was called because a circuit was tried with it. */
-  trials = 0
-  epoch = 0
-  /** When it was called first. */
-  startedAt = 0
-
-  constructor(index: number, item: A) {
-    this.index = index
-    this.item = item
-  }
-}
 
 type Restore = <X, F, S>(effect: Effect.Effect<X, F, S>) => Effect.Effect<X, F, S>
 
@@ -53,31 +36,6 @@ const leastMillis = 50
 
 /** How many items may wait for another one that is identical before no more are read. */
 const mostFollowers = 10_000
-
-const kernelSettings = (settings: Settings, total: number | undefined): Kernel.Settings => {
-  const { failureRate, spend, time } = settings.stopWhen
-  const { ceiling, floor, initial } = defaults.auto
-  return {
-    limit: settings.concurrency === "auto"
-      ? {
-        bounds: { strategy: { kind: "aimd", backoffRatio: 0.9, timeout: Number.POSITIVE_INFINITY }, floor, ceiling },
-        initial
-      }
-      : settings.concurrency,
-    failureRate: failureRate === undefined ? undefined : {
-      share: failureRate.share,
-      minimum: failureRate.minimum ?? Math.max(1, Math.min(defaults.minimum, total ?? defaults.minimum))
-    },
-    maxTokens: spend?.tokens ?? Number.POSITIVE_INFINITY,
-    maxCost: spend?.cost ?? Number.POSITIVE_INFINITY,
-    maxMillis: time ?? Number.POSITIVE_INFINITY
-  }
-}
-
-const healthOf = (error: unknown): Kernel.Health => {
-  const { throttled, weighs } = Verdict.of(error)
-  return throttled ? "throttled" : weighs ? "ailing" : "unknown"
-}
 
 export class Run<A, B, E, R, E0, R0> {
   private readonly settings: Settings
@@ -98,6 +56,9 @@ export class Run<A, B, E, R, E0, R0> {
   private readonly again: Array<Pending<A>> = []
   private readonly identical: Identical<Pending<A>, Either.Either<B, FailureOf<A, E>>> | undefined
   private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private readonly remembered: Remembered<B> | undefined
+  /** The journal cannot be used any more: nothing further is called. */
+  private journalError: JournalError | undefined
   /** Wakes the fiber that takes items. */
   private wake: (() => void) | undefined
   private hasNews = false
@@ -119,7 +80,10 @@ export class Run<A, B, E, R, E0, R0> {
     this.outer = options.outer
     this.kernel = kernelSettings(options.settings, this.total)
     this.state = Kernel.start(this.kernel, this.now())
-    this.identical = options.settings.identical === "share" ? new Identical() : undefined
+    const { identical, journal } = options.settings
+    this.remembered = journal === undefined ? undefined : new Remembered(journal)
+    // The journal has the outcomes of what succeeded; what failed is called again.
+    this.identical = identical === "share" || journal !== undefined ? new Identical(journal === undefined) : undefined
   }
 
   private now(): number {
@@ -138,7 +102,7 @@ export class Run<A, B, E, R, E0, R0> {
   }
 
   /** All items, to the end. Interrupted, it ends when no call is in flight any more. */
-  readonly all: Effect.Effect<void, E0, R | R0> = Effect.uninterruptibleMask((restore) =>
+  readonly all: Effect.Effect<void, E0 | JournalError, R | R0> = Effect.uninterruptibleMask((restore) =>
     Effect.gen(this, function*() {
       const { progress, stopOn } = this.settings
       if (progress !== undefined) yield* Progress.begin(progress, () => this.counts())
@@ -161,17 +125,20 @@ export class Run<A, B, E, R, E0, R0> {
       if (Exit.isFailure(exit)) yield* this.close
       yield* Effect.forEach(beside, Fiber.interruptFork, { discard: true })
       if (progress !== undefined) yield* Progress.end(progress)
+      if (this.journalError !== undefined) return yield* this.journalError
       const failure = this.source.failure()
       return yield* (Exit.isSuccess(exit) && failure !== undefined ? Effect.failCause(failure) : exit)
     })
   )
 
   private isOver(): boolean {
-    return this.isInputOver && this.state.inFlight === 0 && this.again.length === 0
+    return this.state.inFlight === 0 &&
+      (this.journalError !== undefined || (this.isInputOver && this.again.length === 0))
   }
 
   /** One step: an item is called or told, or something is waited for. */
   private turn(restore: Restore): Effect.Effect<void, never, R> {
+    if (this.journalError !== undefined) return restore(this.news(Number.POSITIVE_INFINITY))
     const decision = Kernel.decide(this.kernel, this.state, this.now())
     if (decision._tag === "Wait") return restore(this.news(decision.millis))
     if (decision._tag === "Stop") this.move({ _tag: "Stopped", reason: decision.reason })
@@ -219,15 +186,46 @@ export class Run<A, B, E, R, E0, R0> {
       // An item that is such an error has it among its errors.
       return restore(this.tell(pending, Either.left(item as FailureOf<A, E>), "run"))
     }
-    if (this.identical !== undefined && pending.key === undefined) {
-      const key = identityOf(this.settings.key, item)
-      if (Either.isLeft(key)) return restore(this.tell(pending, Either.left(died(pending, key.left)), "run"))
-      pending.key = key.right
-      const place = this.identical.enter(key.right, pending)
-      if (place._tag === "Known") return restore(this.tell(pending, place.outcome, "shared"))
-      if (place._tag === "Follows") return Effect.void
-    }
-    return this.begin(pending)
+    if (this.identical === undefined || pending.key !== undefined) return this.begin(pending)
+    const { identical, remembered } = this
+    const content = identityOf(this.settings.key, item)
+    if (Either.isLeft(content)) return restore(this.tell(pending, Either.left(died(pending, content.left)), "run"))
+    return remembered === undefined
+      ? this.beginAmong(identical, pending, content.right, restore)
+      : Effect.flatMap(remembered.keyOf(content.right), (key) => this.beginAmong(identical, pending, key, restore))
+  }
+
+  /** Begins an item unless another one, or the journal, has its outcome. */
+  private beginAmong(
+    identical: Identical<Pending<A>, Either.Either<B, FailureOf<A, E>>>,
+    pending: Pending<A>,
+    key: string,
+    restore: Restore
+  ): Effect.Effect<void, never, R> {
+    pending.key = key
+    const place = identical.enter(key, pending)
+    if (place._tag === "Known") return restore(this.tell(pending, place.outcome, "shared"))
+    if (place._tag === "Follows") return Effect.void
+    if (this.remembered === undefined) return this.begin(pending)
+    return Effect.matchEffect(this.remembered.lookup(key), {
+      onFailure: (error) => this.giveUp(error),
+      onSuccess: (known) => {
+        if (known._tag === "Missing") {
+          pending.round = known.round
+          return this.begin(pending)
+        }
+        const outcome = Either.right(known.value)
+        return restore(Effect.zipRight(this.tell(pending, outcome, "journal"), this.tellFollowers(pending, outcome)))
+      }
+    })
+  }
+
+  /** The journal failed: what is in flight is brought to its end, and nothing further is called. */
+  private giveUp(error: JournalError): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.journalError ??= error
+      this.changed()
+    })
   }
 
   /** Counts the item as called from now on. */
@@ -275,10 +273,25 @@ export class Run<A, B, E, R, E0, R0> {
   private callOf(pending: Pending<A>): Effect.Effect<void, never, R> {
     // Whoever takes items has told those that are lines.
     const item = pending.item as Callable<A>
-    return Effect.flatMap(
-      Effect.exit(Effect.interruptible(Effect.suspend(() => this.call(item)))),
-      (exit) => this.settle(pending, exit)
-    )
+    const called = Effect.suspend(() => this.call(item))
+    const { remembered } = this
+    const { key, round } = pending
+    if (remembered === undefined || key === undefined || round === undefined) {
+      return Effect.flatMap(Effect.exit(Effect.interruptible(called)), (exit) => this.settle(pending, exit))
+    }
+    const begun = pending.isBegun ? Effect.void : remembered.begun(key, round, this.clock.unsafeCurrentTimeMillis())
+    return Effect.matchEffect(begun, {
+      onFailure: (error) =>
+        Effect.zipRight(
+          this.giveUp(error),
+          this.finish(pending, Either.left(new Skipped({ reason: "interrupted" })), "unknown")
+        ),
+      onSuccess: () => {
+        pending.isBegun = true
+        const exit = Effect.exit(Effect.interruptible(remembered.withKeys(called, key, round)))
+        return Effect.flatMap(exit, (ended) => this.settle(pending, ended))
+      }
+    })
   }
 
   /** The item that a fiber goes on with; nothing where it is for whoever takes items to say what comes next. */
@@ -345,7 +358,7 @@ export class Run<A, B, E, R, E0, R0> {
     const told = this.result(pending, outcome, "run", usage)
     // It counts as in flight until it has been told: whoever is slow to take results slows the batch down.
     return Effect.zipRight(
-      this.isClosing ? Effect.void : this.emit(told),
+      Effect.zipRight(this.remember(pending, outcome), this.isClosing ? Effect.void : this.emit(told)),
       Effect.map(this.tellFollowers(pending, outcome), () =>
         this.move({
           _tag: "Ended",
@@ -356,6 +369,21 @@ export class Run<A, B, E, R, E0, R0> {
           tokens: usage.totalTokens,
           cost
         }))
+    )
+  }
+
+  /** Writes the outcome down before anybody is told. What was left out stays as it was: called, without an outcome. */
+  private remember(pending: Pending<A>, outcome: Either.Either<B, FailureOf<A, E>>): Effect.Effect<void> {
+    const { remembered } = this
+    const { key, round } = pending
+    if (remembered === undefined || key === undefined || round === undefined) return Effect.void
+    if (Either.isLeft(outcome) && outcome.left instanceof Skipped) return Effect.void
+    const at = this.clock.unsafeCurrentTimeMillis()
+    return Effect.catchAll(
+      Either.isRight(outcome)
+        ? remembered.succeeded(key, outcome.right, at)
+        : remembered.failed(key, round, outcome.left, at),
+      (error) => this.giveUp(error)
     )
   }
 
@@ -372,7 +400,7 @@ export class Run<A, B, E, R, E0, R0> {
   private tell(
     pending: Pending<A>,
     outcome: Either.Either<B, FailureOf<A, E>>,
-    source: "run" | "shared"
+    source: "run" | "journal" | "shared"
   ): Effect.Effect<void> {
     this.move({ _tag: "Told", outcome: kindOf(outcome), isJudged: source === "run" })
     this.changed()
@@ -387,7 +415,7 @@ export class Run<A, B, E, R, E0, R0> {
   private result(
     pending: Pending<A>,
     outcome: Either.Either<B, FailureOf<A, E>>,
-    source: "run" | "shared",
+    source: "run" | "journal" | "shared",
     usage: Usage.Usage
   ): ItemResult<A, B, FailureOf<A, E>> {
     const { attempts, index, item, key, startedAt } = pending
@@ -458,13 +486,3 @@ export class Run<A, B, E, R, E0, R0> {
     }
   }
 }
-
-const died = (pending: Pending<unknown>, error: unknown): ItemDied =>
-  new ItemDied({ index: pending.index, reason: describeCause(error).message })
-
-const kindOf = (outcome: Either.Either<unknown, unknown>): Kernel.Outcome =>
-  Either.isRight(outcome)
-    ? { _tag: "Succeeded" }
-    : outcome.left instanceof Skipped
-    ? { _tag: "Skipped" }
-    : { _tag: "Failed", tag: errorTag(outcome.left) }

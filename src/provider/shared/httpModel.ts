@@ -238,7 +238,7 @@ export const make = <S>(
           }
         })
         return request.idempotencyKey === undefined
-          ? Effect.map(LanguageModel.freshIdempotencyKey, sentWith)
+          ? Effect.map(LanguageModel.nextIdempotencyKey, sentWith)
           : Effect.succeed(sentWith(request.idempotencyKey))
       })
     }

@@ -169,7 +169,7 @@ const elapsedNow = Effect.map(Effect.clock, elapsedMillis)
 export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, model: Model) =>
   Effect.gen(function*() {
     const service = yield* LanguageModel.LanguageModel
-    const key = question.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
+    const key = question.idempotencyKey ?? (yield* LanguageModel.nextIdempotencyKey)
     let asksNatively = isNative(mode, service)
     const seen = new Set<string>()
     const refusals: Array<Refused> = []

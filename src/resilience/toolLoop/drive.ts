@@ -64,7 +64,7 @@ interface Accepted {
 export const make = (settings: Settings, host: Host) =>
   Effect.gen(function*() {
     const { limits, name, request, toolkit } = settings
-    const key = request.idempotencyKey ?? (yield* LanguageModel.freshIdempotencyKey)
+    const key = request.idempotencyKey ?? (yield* LanguageModel.nextIdempotencyKey)
     const cell = yield* Ref.make(settings.state ?? Loop.start(key, Prompt.make(request.prompt)))
     const refusals = yield* Ref.make<ReadonlyArray<Refusals.RefusedError>>([])
     const failures = new Map<string, number>()

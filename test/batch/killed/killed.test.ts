@@ -1,0 +1,174 @@
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import { build } from "esbuild"
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as Journal from "../../../src/batch/Journal.ts"
+import * as ChaosServer from "../../../src/chaos/ChaosServer.ts"
+import { runs } from "../../runs.ts"
+
+const source = fileURLToPath(new URL("child.ts", import.meta.url))
+const bundled = mkdtempSync(join(tmpdir(), "killed-"))
+const child = join(bundled, "child.mjs")
+
+// In one file a process is there several times as soon, and many are begun.
+beforeAll(() =>
+  build({
+    entryPoints: [source],
+    outfile: child,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    logLevel: "silent",
+    banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url);" }
+  })
+)
+afterAll(() => rmSync(bundled, { recursive: true, force: true }))
+
+interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly lines: ReadonlyArray<string>
+}
+
+/** A batch in a process of its own; `ready` when it begins, `ended` when the process is gone. */
+const start = (args: ReadonlyArray<string>) => {
+  const started: ChildProcess = spawn(process.execPath, [child, ...args], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  let out = ""
+  const ended = new Promise<Ended>((resolve) => {
+    started.on("close", (code, signal) => resolve({ code, signal, lines: out.split("\n").slice(0, -1) }))
+  })
+  const ready = new Promise<void>((resolve) => {
+    started.stdout?.on("data", (bytes: Buffer) => {
+      out += bytes.toString()
+      if (out.includes("\n")) resolve()
+    })
+    started.on("close", () => resolve())
+  })
+  return {
+    kill: (signal: "SIGKILL" | "SIGINT") => Effect.sync(() => started.kill(signal)),
+    ready: Effect.promise(() => ready),
+    ended: Effect.promise(() => ended)
+  }
+}
+
+const serve = ChaosServer.make({
+  latency: { least: "5 millis", most: "25 millis" },
+  requestKey: (text) => text
+})
+
+const inFlightOf = (path: string) =>
+  Effect.scoped(Effect.flatMap(Journal.makeFile({ path }), ({ inFlight }) => inFlight))
+
+const withFolder = <A, E, R>(body: (folder: string) => Effect.Effect<A, E, R>) =>
+  Effect.scoped(Effect.flatMap(
+    Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped()),
+    body
+  )).pipe(Effect.provide(NodeFileSystem.layer))
+
+const itemsOf = (line: string | undefined): unknown => JSON.parse(line ?? "null")
+
+describe("a process that is killed", () => {
+  it.live("at any moment: every item has one result, and only what was in flight is asked again", () =>
+    withFolder((folder) =>
+      Effect.gen(function*() {
+        const kills = runs(5, 50)
+        const count = kills * 60
+        const server = yield* serve
+        const path = `${folder}/run.journal`
+        const listed = new Map<string, number>()
+        for (let kill = 0; kill < kills; kill++) {
+          const batch = start([server.baseUrl, path, String(count)])
+          yield* batch.ready
+          yield* Effect.sleep(yield* Random.nextIntBetween(1, 60))
+          yield* batch.kill("SIGKILL")
+          const { signal } = yield* batch.ended
+          expect(signal).toBe("SIGKILL")
+          for (const { key } of yield* inFlightOf(path)) listed.set(key, (listed.get(key) ?? 0) + 1)
+        }
+        const last = yield* start([server.baseUrl, path, String(count)]).ended
+        expect(last.code).toBe(0)
+        expect(yield* inFlightOf(path)).toEqual([])
+
+        const books = yield* server.books
+        const mostAsked = new Map<string, number>()
+        for (let index = 0; index < count; index++) {
+          // An item's content is its JSON.
+          const key = yield* Journal.keyOf(JSON.stringify(`item ${index}`))
+          mostAsked.set(`item ${index}`, 1 + (listed.get(key) ?? 0))
+        }
+        const tooOften = Object.entries(books.arrivals).filter(([item, asked]) => asked > (mostAsked.get(item) ?? 0))
+        expect(tooOften).toEqual([])
+        expect(Object.keys(books.arrivals).length).toBe(count)
+        // What is asked again has the key that it had.
+        expect(books.idempotency).toEqual({ keys: count, replays: books.admitted - count })
+        const asked = [...listed.values()].reduce((sum, times) => sum + times, 0)
+        expect(asked).toBeGreaterThan(0)
+        expect(books.right.texts).toBeGreaterThanOrEqual(count)
+        expect(books.right.texts).toBeLessThanOrEqual(count + asked)
+
+        const calm = yield* serve
+        const undisturbed = yield* start([calm.baseUrl, `${folder}/undisturbed.journal`, String(count)]).ended
+        expect(itemsOf(last.lines[1])).toEqual(itemsOf(undisturbed.lines[1]))
+      }).pipe(Effect.withRandom(Random.make("killed")))
+    ))
+})
+
+describe("a process that is interrupted (Ctrl-C)", () => {
+  for (const onInterrupt of ["finish", "interrupt"] as const) {
+    it.live(`${onInterrupt}: keeps the journal and exits with 130`, () =>
+      withFolder((folder) =>
+        Effect.gen(function*() {
+          const server = yield* serve
+          const path = `${folder}/run.journal`
+          const batch = start([server.baseUrl, path, "5000", onInterrupt])
+          yield* batch.ready
+          yield* Effect.sleep("150 millis")
+          yield* batch.kill("SIGINT")
+          expect((yield* batch.ended).code).toBe(130)
+          const left = yield* inFlightOf(path)
+          const { admitted, right } = yield* server.books
+          expect(admitted).toBeGreaterThan(0)
+          if (onInterrupt === "finish") {
+            expect(left).toEqual([])
+            expect(right.texts).toBe(admitted)
+          } else {
+            expect(left.length).toBeLessThanOrEqual(8)
+          }
+        })
+      ))
+  }
+})
+
+describe("two processes on one journal", () => {
+  it.live("the second is told that it is in use; the first loses nothing", () =>
+    withFolder((folder) =>
+      Effect.gen(function*() {
+        const server = yield* serve
+        const path = `${folder}/run.journal`
+        const first = start([server.baseUrl, path, "5000"])
+        yield* first.ready
+        const second = yield* start([server.baseUrl, path, "5000"]).ended
+        expect(second).toEqual({ code: 3, signal: null, lines: ["locked"] })
+        yield* first.kill("SIGINT")
+        expect((yield* first.ended).code).toBe(130)
+        const { arrivals } = yield* server.books
+        for (const item of Object.keys(arrivals)) {
+          const key = yield* Journal.keyOf(JSON.stringify(item))
+          const entry = yield* Effect.scoped(
+            Effect.flatMap(Journal.makeFile({ path }), (journal) => journal.lookup(key))
+          )
+          expect(Option.map(entry, ({ _tag }) => _tag)).toEqual(Option.some("Succeeded"))
+        }
+      })
+    ))
+})
