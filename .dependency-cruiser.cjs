@@ -12,9 +12,9 @@ const rank = {
   resilience: 5,
   batch: 6,
   chaos: 6,
-  testing: 6,
   adapter: 6,
-  cli: 7
+  testing: 7,
+  cli: 8
 }
 
 // Neighbours that must not meet although their ranks would allow it.

@@ -10,8 +10,8 @@
  * `{"format":"effect-llm-resilience/journal","version":1,"id":"…"}`; `id` is the journal's own name. Every further line is an
  * entry: `{"_tag":"Started","key","round","at"}`, `{"_tag":"Succeeded","key","value","at"}` or
  * `{"_tag":"Failed","key","round","tag","message","at"}`; the last entry of a key counts. `at` is in epoch milliseconds. A
- * last line without its line end was torn by a crash and is cut off when the file is opened. Beside the file stands
- * `….lock`, which holds the number of the process that has it.
+ * last line without its line end was torn by a crash and is cut off when the file is opened. While a process has the file,
+ * `….lock.<number of the process>.<chance>` stands beside it; that of a process that is gone does not count.
  *
  * @example
  * import * as Effect from "effect/Effect"
@@ -37,17 +37,17 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { JournalError } from "../error/JournalError.ts"
+import { freshIdempotencyKey } from "../model/LanguageModel.ts"
 import type * as Entries from "./journal/entry.ts"
 import * as File from "./journal/file.ts"
 import * as KeyValue from "./journal/keyValue.ts"
-import { makeMemory } from "./journal/memory.ts"
+import type * as Parts from "./journal/service.ts"
 import { canonicalJson } from "./shared/canonicalJson.ts"
 
 /**
@@ -88,16 +88,7 @@ export type Entry = Entries.Entry
  * @since 0.1.0
  * @category models
  */
-export interface Service {
-  /** The journal's own name, made when it was begun: idempotency keys are made of it, so no two journals share them. */
-  readonly id: string
-  /** The last entry of a key. */
-  readonly lookup: (key: string) => Effect.Effect<Option.Option<Entry>, JournalError>
-  /** Remembers an entry. It is kept, as the journal's own rules say, when this succeeds. */
-  readonly append: (entry: Entry) => Effect.Effect<void, JournalError>
-  /** The items that were called and have no outcome. */
-  readonly inFlight: Effect.Effect<ReadonlyArray<Started>, JournalError>
-}
+export type Service = Parts.Service
 
 /**
  * The journal of an application.
@@ -113,16 +104,7 @@ export class Journal extends Context.Tag("effect-llm-resilience/Journal")<Journa
  * @since 0.1.0
  * @category models
  */
-export interface FileOptions {
-  /** The file; it is begun where there is none. Its folder must exist. */
-  readonly path: string
-  /**
-   * When the file system is told to put what was written on the disk: with every write (`"always"`; writes that come together
-   * share one), after so much time, or never. A process that is killed loses nothing in any case; a machine that loses its
-   * power may lose what was not put on the disk. Default: `"always"`.
-   */
-  readonly fsync?: "always" | "never" | Duration.DurationInput | undefined
-}
+export type FileOptions = Parts.FileOptions
 
 /**
  * Keeps a journal in memory: for tests, and for batches that are run again in the same process.
@@ -130,7 +112,24 @@ export interface FileOptions {
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<Journal> = Layer.effect(Journal, makeMemory)
+export const layerMemory: Layer.Layer<Journal> = Layer.effect(
+  Journal,
+  Effect.map(freshIdempotencyKey, (id) => {
+    const entries = new Map<string, Entry>()
+    const inFlight = new Map<string, Started>()
+    return {
+      id,
+      lookup: (key) => Effect.sync(() => Option.fromNullable(entries.get(key))),
+      append: (entry) =>
+        Effect.sync(() => {
+          entries.set(entry.key, entry)
+          if (entry._tag === "Started") inFlight.set(entry.key, entry)
+          else inFlight.delete(entry.key)
+        }),
+      inFlight: Effect.sync(() => [...inFlight.values()])
+    }
+  })
+)
 
 /**
  * A journal in a file, for as long as the scope lasts. Fails with `JournalError`: it is no journal, is damaged in its

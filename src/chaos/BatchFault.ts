@@ -75,12 +75,12 @@ export const unknownJob = (
 ): BatchFault => ({ _tag: "UnknownJob", when, duration: durationText(duration) })
 
 /**
- * The request that is to make a job is answered with an error of the server, and no job is made. Default: 503.
+ * The request that is to make a job is answered with an error of the server or a 429, and no job is made. Default: 503.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const refusedJob = (status: (typeof Batch.serverStatuses)[number] = 503): BatchFault => ({
+export const refusedJob = (status: (typeof Batch.refusals)[number] = 503): BatchFault => ({
   _tag: "RefusedJob",
   status
 })

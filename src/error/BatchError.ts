@@ -96,10 +96,104 @@ export class InvalidLine extends scrubbed(
   }
 }
 
+const unansweredWords = {
+  expired: "its time was over before the service came to it",
+  cancelled: "the job was cancelled before the service came to it",
+  missing: "the job has ended without a result for it",
+  running: "the job still runs, and was waited for long enough"
+} as const
+
+/**
+ * A vendor's batch service ended a job without an answer to this request. Nothing was paid for what expired or was
+ * cancelled; of what is missing nobody knows, and what is still running may be paid for.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Unanswered extends scrubbed(
+  Schema.TaggedError<Unanswered>()("Unanswered", {
+    provider: Schema.String,
+    model: Schema.optional(Schema.String),
+    /** The service's id of the job. */
+    job: Schema.String,
+    reason: Schema.Literal("expired", "cancelled", "missing", "running")
+  })
+) {
+  override get message(): string {
+    return `${this.provider} gave no answer in the job ${this.job}: ${
+      unansweredWords[this.reason]
+    }. Run the item again, or give a live model.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Retry", { billed: this.reason === "missing" || this.reason === "running" ? "maybe" : "no" })
+  }
+}
+
+/**
+ * A vendor's batch service refused a whole job after it had taken it. Nothing of it was run.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JobFailed extends scrubbed(
+  Schema.TaggedError<JobFailed>()("JobFailed", {
+    provider: Schema.String,
+    model: Schema.optional(Schema.String),
+    job: Schema.String,
+    /** What the service says is wrong; `line` counts from 1. */
+    faults: Schema.Array(Schema.Struct({
+      code: Schema.optional(Schema.String),
+      line: Schema.optional(Count),
+      message: Schema.optional(Schema.String)
+    })),
+    /** Whether the same job may be taken later: the account's queue was full, or the service lost its input. */
+    retryable: Schema.Boolean
+  })
+) {
+  override get message(): string {
+    const told = this.faults.slice(0, 3).map(({ code, line, message }) =>
+      [line === undefined ? "" : `line ${line}`, code ?? "", message ?? ""].filter((word) => word !== "").join(": ")
+    ).join("; ")
+    return `${this.provider} refused the job ${this.job}${told === "" ? "" : ` (${told})`}. ${
+      this.retryable ? "Run the batch again later." : "Mend the requests and run the batch again."
+    }`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make(this.retryable ? "Retry" : "Fail")
+  }
+}
+
+/**
+ * It cannot be told whether a job was submitted: several jobs of the account could be it. It is not submitted again, as
+ * that could pay for it twice.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JobUncertain extends scrubbed(
+  Schema.TaggedError<JobUncertain>()("JobUncertain", {
+    provider: Schema.String,
+    model: Schema.optional(Schema.String),
+    /** What the journal calls the job. */
+    marker: Schema.String,
+    /** The jobs that could be it. */
+    candidates: Schema.Array(Schema.String)
+  })
+) {
+  override get message(): string {
+    return `It is not known which job of ${this.provider} is ${this.marker}: ${
+      this.candidates.slice(0, 5).join(", ")
+    } could be it. Look at them, and write the right id into the journal or cancel them.`
+  }
+  [Verdict.symbol](): Verdict.Verdict {
+    return Verdict.make("Fail", { billed: "maybe" })
+  }
+}
+
 /**
  * Every error that a batch adds to those of the calls.
  *
  * @since 0.1.0
  * @category errors
  */
-export type BatchError = Skipped | ItemDied | InvalidLine
+export type BatchError = Skipped | ItemDied | InvalidLine | Unanswered | JobFailed | JobUncertain

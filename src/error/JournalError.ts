@@ -4,10 +4,10 @@
  * @example
  * import * as JournalError from "effect-llm-resilience/error/JournalError"
  *
- * const error = new JournalError.JournalError({ reason: "damaged", path: "run.journal", line: 3, detail: "no JSON" })
+ * const error = new JournalError.JournalError({ reason: "damaged", path: "run.journal", line: 3, byte: 187, detail: "no JSON" })
  *
  * console.log(error.message)
- * // The journal run.journal is damaged at line 3: no JSON. Nothing was changed. Repair or remove that line, or begin another journal.
+ * // The journal run.journal is damaged at line 3 (byte 187): no JSON. Nothing was changed. Repair or remove that line, or begin another journal.
  *
  * @since 0.1.0
  */
@@ -40,6 +40,8 @@ export class JournalError extends scrubbed(
     path: Schema.optional(Schema.String),
     /** The line, from 1. */
     line: Schema.optional(Count),
+    /** The byte that the line begins at, from 0. */
+    byte: Schema.optional(Count),
     /** The key of the entry. */
     key: Schema.optional(Schema.String),
     /** What happened, in words. */
@@ -47,7 +49,7 @@ export class JournalError extends scrubbed(
   })
 ) {
   override get message(): string {
-    const { detail, key, line, path, reason } = this
+    const { byte, detail, key, line, path, reason } = this
     const what = {
       unreadable: "cannot be read",
       unwritable: "cannot be written",
@@ -56,7 +58,8 @@ export class JournalError extends scrubbed(
       format: "cannot be used",
       mismatch: "holds another kind of value"
     }[reason]
-    const where = (line === undefined ? "" : ` at line ${line}`) + (key === undefined ? "" : ` under the key ${key}`)
+    const where = (line === undefined ? "" : ` at line ${line}`) + (byte === undefined ? "" : ` (byte ${byte})`) +
+      (key === undefined ? "" : ` under the key ${key}`)
     return `The journal${path === undefined ? "" : ` ${path}`} ${what}${where}: ${detail}. ${remedies[reason]}`
   }
   [Verdict.symbol](): Verdict.Verdict {

@@ -61,6 +61,9 @@ export const errorTags: ReadonlyArray<string> = [
   "Skipped",
   "ItemDied",
   "InvalidLine",
+  "Unanswered",
+  "JobFailed",
+  "JobUncertain",
   // Effect and @effect/platform
   "TimeoutException",
   "RequestError",

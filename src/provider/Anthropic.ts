@@ -41,8 +41,10 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions, Issue } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
 import type { Fields } from "../internal/record.ts"
+import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
+import * as anthropicBatch from "./anthropic/batch.ts"
 import * as anthropicReply from "./anthropic/reply.ts"
 import * as anthropicStream from "./anthropic/stream.ts"
 import * as anthropicWire from "./anthropic/wire.ts"
@@ -230,6 +232,7 @@ const provider = vendor.provider<Options, anthropicStream.State>({
       decoder: (facts) => anthropicStream.decoder(facts, "nothing")
     }
   },
+  batch: (_, baseUrl) => anthropicBatch.wire(checks.endpoint(baseUrl, `${path(baseUrl)}/batches`)),
   variableNames: { apiKey: ["ANTHROPIC_API_KEY"], baseUrl: "ANTHROPIC_BASE_URL", model: "ANTHROPIC_MODEL" },
   variables: {
     apiKey: {
@@ -288,6 +291,21 @@ const provider = vendor.provider<Options, anthropicStream.State>({
 export const make: (
   options: Options
 ) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
+
+/**
+ * Anthropic's Message Batches as a `BatchService`: many requests in one job, for `VendorBatch.run`. The options are those of {@link make};
+ * requests and replies are written and read as those of live calls are.
+ * At most 100 000 requests and 256 MB a job. The service keeps nothing of ours by which a job could be found, so one whose id
+ * was lost is found by its time and the number of its requests.
+ *
+ * Fails with `InvalidOptions`, as {@link make} does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBatchService: (
+  options: Options
+) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchService
 
 /**
  * {@link make} as a layer of `LanguageModel`.

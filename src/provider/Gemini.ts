@@ -37,8 +37,10 @@ import type * as Stream from "effect/Stream"
 import { found, type InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
 import type { Fields } from "../internal/record.ts"
+import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
+import * as geminiBatch from "./gemini/batch.ts"
 import * as geminiReply from "./gemini/reply.ts"
 import * as geminiStream from "./gemini/stream.ts"
 import * as geminiWire from "./gemini/wire.ts"
@@ -117,6 +119,11 @@ export interface Options {
    * fails the request before it is sent; `SchemaDialect.forToolkit` tells it when the tools are registered.
    */
   readonly dialects?: Dialects | undefined
+  /**
+   * How {@link makeBatchService} sends the requests of a job: as a file, or `"inline"` within the request that makes the job,
+   * for servers without files; then a job takes 19 MB. Default: `"file"`.
+   */
+  readonly batchInput?: "file" | "inline" | undefined
 }
 
 /**
@@ -129,6 +136,7 @@ export const defaults = {
   baseUrl: "https://generativelanguage.googleapis.com/v1beta",
   provider: "google",
   dialects: { tools: "plain", output: "plain" },
+  batchInput: "file",
   ...checks.defaults
 } as const
 
@@ -178,9 +186,10 @@ const provider = vendor.provider<Options, geminiStream.State>({
     isNeeded: host === "generativelanguage.googleapis.com",
     remedy: `a key of ${keyPlace}, as Redacted; or the baseUrl of a server that needs none`
   }),
-  issues: ({ model, thinking }) => [
+  issues: ({ batchInput, model, thinking }) => [
     ...modelPathIssues(model),
     ...budgetIssues(thinking?.budgetTokens),
+    ...checks.oneOf("batchInput", batchInput, ["file", "inline"]),
     ...checks.textIssues("thinking.level", thinking?.level),
     ...checks.oneOf("thinking.thoughts", thinking?.thoughts, ["include", "leave-out"])
   ],
@@ -202,6 +211,7 @@ const provider = vendor.provider<Options, geminiStream.State>({
       decoder: geminiStream.decoder
     }
   },
+  batch: (options, baseUrl) => geminiBatch.wire(baseUrl, options.model, options.batchInput ?? defaults.batchInput),
   variableNames: { apiKey: ["GEMINI_API_KEY", "GOOGLE_API_KEY"], baseUrl: "GEMINI_BASE_URL", model: "GEMINI_MODEL" },
   variables: {
     apiKey: {
@@ -255,6 +265,21 @@ const provider = vendor.provider<Options, geminiStream.State>({
 export const make: (
   options: Options
 ) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
+
+/**
+ * Gemini's batch mode as a `BatchService`: many requests in one job, for `VendorBatch.run`. The options are those of {@link make};
+ * requests and replies are written and read as those of live calls are.
+ * Requests and results go as files, up to 200 MB a job: results within the job's own reply lose their keys now and then, and
+ * large ones cannot be read at all.
+ *
+ * Fails with `InvalidOptions`, as {@link make} does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBatchService: (
+  options: Options
+) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchService
 
 /**
  * {@link make} as a layer of `LanguageModel`.

@@ -32,12 +32,14 @@ import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
+import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as openAiChatReply from "./openAiChat/reply.ts"
 import * as openAiChatStream from "./openAiChat/stream.ts"
 import * as openAiChatWire from "./openAiChat/wire.ts"
 import * as decode from "./shared/decode.ts"
+import * as openAiBatch from "./shared/openAiBatch.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
 import { nineLetters, plainIds } from "./shared/portableHistory.ts"
@@ -214,6 +216,7 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
       decoder: (facts, request) => openAiChatStream.decoder(facts, expectedOf(request))
     }
   },
+  batch: (_, baseUrl) => openAiBatch.wire("openai-chat-batch", baseUrl, path),
   variableNames: openAi.variableNames,
   variables: openAi.variables,
   configured: (options, configured) => ({ ...options, ...configured })
@@ -250,6 +253,20 @@ const provider = vendor.provider<Options, openAiChatStream.State>({
 export const make: (
   options: Options
 ) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
+
+/**
+ * OpenAI's Batch API for chat completions as a `BatchService`: many requests in one job, for `VendorBatch.run`. The options are those of {@link make};
+ * requests and replies are written and read as those of live calls are.
+ * At most 50 000 requests and 200 MB a job.
+ *
+ * Fails with `InvalidOptions`, as {@link make} does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBatchService: (
+  options: Options
+) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchService
 
 /**
  * {@link make} as a layer of `LanguageModel`.

@@ -41,6 +41,7 @@ import type * as Stream from "effect/Stream"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import { found, type Issue } from "../error/InvalidOptions.ts"
 import type * as ModelError from "../error/ModelError.ts"
+import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { StreamPart } from "../model/StreamPart.ts"
 import * as background from "./openAiResponses/background.ts"
@@ -49,6 +50,7 @@ import type { State } from "./openAiResponses/state.ts"
 import * as openAiResponsesStream from "./openAiResponses/stream.ts"
 import * as openAiResponsesWire from "./openAiResponses/wire.ts"
 import * as decode from "./shared/decode.ts"
+import * as openAiBatch from "./shared/openAiBatch.ts"
 import * as openAi from "./shared/openAiOptions.ts"
 import * as checks from "./shared/options.ts"
 import { plainIds } from "./shared/portableHistory.ts"
@@ -233,6 +235,7 @@ const provider = vendor.provider<Options, State>({
       keeps: hasBackground ? background.keeps(url) : undefined
     }
   },
+  batch: (_, baseUrl) => openAiBatch.wire("openai-responses-batch", baseUrl, path),
   variableNames: openAi.variableNames,
   variables: openAi.variables,
   configured: (options, configured) => ({ ...options, ...configured })
@@ -283,6 +286,20 @@ const provider = vendor.provider<Options, State>({
 export const make: (
   options: Options
 ) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient> = provider.make
+
+/**
+ * OpenAI's Batch API for responses as a `BatchService`: many requests in one job, for `VendorBatch.run`. The options are those of {@link make};
+ * requests and replies are written and read as those of live calls are.
+ * At most 50 000 requests and 200 MB a job.
+ *
+ * Fails with `InvalidOptions`, as {@link make} does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBatchService: (
+  options: Options
+) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchService
 
 /**
  * {@link make} as a layer of `LanguageModel`.

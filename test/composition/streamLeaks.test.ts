@@ -6,6 +6,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -16,6 +17,7 @@ import * as Stream from "effect/Stream"
 import * as Supervisor from "effect/Supervisor"
 import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import type * as LanguageModel from "../../src/model/LanguageModel.ts"
+import type * as StreamPart from "../../src/model/StreamPart.ts"
 import * as Bulkhead from "../../src/policy/Bulkhead.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import * as RateLimiter from "../../src/policy/RateLimiter.ts"
@@ -69,8 +71,21 @@ const expectFree = ({ bulkhead, rateLimiter, retryBudget }: Guards, sent: number
     expect(requestsPerMinute - requestsAvailable).toBeLessThanOrEqual(sent)
   })
 
-const drain = (model: LanguageModel.Service, { pipeline }: Guards, index: number) =>
-  Effect.ignore(Stream.runDrain(ResilientStream.strengthen(model, pipeline)({ prompt: `Request ${index}` })))
+const parts = (model: LanguageModel.Service, { pipeline }: Guards, index: number) =>
+  ResilientStream.strengthen(model, pipeline)({ prompt: `Request ${index}` })
+
+const drain = (model: LanguageModel.Service, own: Guards, index: number) =>
+  Effect.ignore(Stream.runDrain(parts(model, own, index)))
+
+/** Interrupts a stream at its first content: the server has more to say then, however slow the machine is. */
+const interruptAtContent = (model: LanguageModel.Service, own: Guards, index: number) =>
+  Effect.gen(function*() {
+    const hasContent = yield* Deferred.make<void>()
+    const look = (part: StreamPart.StreamPart) =>
+      part._tag.endsWith("Delta") ? Deferred.succeed(hasContent, undefined) : Effect.void
+    const read = Effect.ignore(Stream.runDrain(Stream.tap(parts(model, own, index), look)))
+    yield* Effect.raceFirst(read, Deferred.await(hasContent))
+  })
 
 /** Interrupts each of the streams at a moment of its own, in virtual time. */
 const interruptScripted = async (round: number): Promise<void> => {
@@ -112,7 +127,7 @@ const eventually = <A>(look: Effect.Effect<A>, holds: (value: A) => boolean): Ef
     Effect.orDie
   )
 
-/** Interrupts each of the streams of a wire at a moment of its own, in real time. */
+/** Interrupts every other stream of a wire at a moment of its own, in real time, and the others at their first content. */
 const interruptReal = (wire: WireName, count: number) =>
   Effect.gen(function*() {
     const before = resources()
@@ -136,13 +151,16 @@ const interruptReal = (wire: WireName, count: number) =>
       yield* Effect.forEach(
         Array.from({ length: count }, (_, index) => index),
         (index) =>
-          Effect.flatMap(Random.nextIntBetween(1, 200), (millis) =>
-            Effect.timeoutOption(drain(model, own, index), millis)),
+          index % 2 === 0
+            ? interruptAtContent(model, own, index)
+            : Effect.flatMap(
+              Random.nextIntBetween(1, 200),
+              (millis) => Effect.timeoutOption(drain(model, own, index), millis)
+            ),
         { concurrency: 10, discard: true }
       )
     }).pipe(Effect.supervised(supervisor))
-    const books = yield* eventually(server.books, ({ inFlight }) =>
-      inFlight === 0)
+    const books = yield* eventually(server.books, ({ inFlight }) => inFlight === 0)
     // Some were interrupted while the server still had something to say.
     expect(books.aborted).toBeGreaterThan(0)
     expect((yield* supervisor.value).length).toBe(0)

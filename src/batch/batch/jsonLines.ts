@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import { InvalidLine } from "../../error/BatchError.ts"
 import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import * as Form from "../../internal/form.ts"
+import { type Line, LineCutter } from "../../internal/lineCutter.ts"
 import { excerpt } from "../../internal/redact.ts"
 import * as StrictJson from "../../internal/strictJson.ts"
 
@@ -22,79 +23,6 @@ export interface LinesOptions<in out A = Json, in out I = A, out Mode extends "r
 }
 
 export const mostLineBytes = 16_777_216
-
-const newline = 0x0a
-
-interface Line {
-  /** From 1. */
-  readonly number: number
-  /** The byte it begins with. */
-  readonly offset: number
-  /** Nothing where it is too long. */
-  readonly bytes: Uint8Array | undefined
-}
-
-/** Cuts bytes into lines. No more than the longest line is kept. */
-class Cutter {
-  private readonly most: number
-  private parts: Array<Uint8Array> = []
-  private length = 0
-  private offset = 0
-  private number = 1
-
-  constructor(most: number) {
-    this.most = most
-  }
-
-  feed(bytes: Uint8Array): ReadonlyArray<Line> {
-    const lines: Array<Line> = []
-    let from = 0
-    for (;;) {
-      const end = bytes.indexOf(newline, from)
-      if (end === -1) break
-      this.add(bytes.subarray(from, end))
-      lines.push(this.line())
-      this.offset += 1
-      from = end + 1
-    }
-    this.add(bytes.subarray(from))
-    return lines
-  }
-
-  /** What stands behind the last newline. */
-  rest(): ReadonlyArray<Line> {
-    return this.length === 0 ? [] : [this.line()]
-  }
-
-  private add(bytes: Uint8Array): void {
-    this.length += bytes.length
-    if (this.length > this.most) this.parts = []
-    // Copied, since whoever gave the bytes may write over them.
-    else if (bytes.length > 0) this.parts.push(bytes.slice())
-  }
-
-  private line(): Line {
-    const { length, number, offset } = this
-    const bytes = length > this.most ? undefined : joined(this.parts, length)
-    this.parts = []
-    this.length = 0
-    this.offset += length
-    this.number += 1
-    return { number, offset, bytes }
-  }
-}
-
-const joined = (parts: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  const [first] = parts
-  if (parts.length === 1 && first !== undefined) return first
-  const all = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -168,7 +96,7 @@ export const items = <E, R, A, I, Mode extends "result" | "fail">(
   }
   const { maxLineBytes, onInvalid } = settings.right
   const lines = Stream.suspend(() => {
-    const cutter = new Cutter(maxLineBytes)
+    const cutter = new LineCutter(maxLineBytes)
     const read = reader(maxLineBytes, options.schema)
     const readAll = (all: ReadonlyArray<Line>): Effect.Effect<ReadonlyArray<A | InvalidLine>, InvalidLine> => {
       const found: Array<A | InvalidLine> = []

@@ -16,11 +16,11 @@ import { JournalError } from "../../error/JournalError.ts"
 import * as Form from "../../internal/form.ts"
 import { describeCause } from "../../internal/redact.ts"
 import { freshIdempotencyKey } from "../../model/LanguageModel.ts"
-import type { FileOptions, Service } from "../Journal.ts"
 import * as Entry from "./entry.ts"
 import * as Lock from "./lock.ts"
 import { Offsets } from "./offsets.ts"
 import * as Scan from "./scan.ts"
+import type { FileOptions, Service } from "./service.ts"
 
 const form = Form.of<FileOptions>()(Form.struct("an object with the options of a journal's file", {
   path: Form.text(),
@@ -99,7 +99,13 @@ const open = (
         const header = decodeHeader(text ?? "")
         if (Either.isLeft(header)) {
           return Effect.fail(
-            new JournalError({ reason: "format", path, line: 1, detail: "its first line is no header of version 1" })
+            new JournalError({
+              reason: "format",
+              path,
+              line: 1,
+              byte: 0,
+              detail: "its first line is no header of version 1"
+            })
           )
         }
         id = header.right.id
@@ -107,7 +113,9 @@ const open = (
       }
       const entry = text === undefined ? Either.left("it is longer than 64 MB") : Entry.read(text)
       if (Either.isLeft(entry)) {
-        return Effect.fail(new JournalError({ reason: "damaged", path, line: number, detail: entry.left }))
+        return Effect.fail(
+          new JournalError({ reason: "damaged", path, line: number, byte: offset, detail: entry.left })
+        )
       }
       remember({ offsets, inFlight }, entry.right, offset)
       return Effect.void
@@ -124,6 +132,7 @@ const open = (
           reason: "format",
           path,
           line: 1,
+          byte: 0,
           detail: "its first line is no header of version 1"
         })
       }

@@ -14,6 +14,8 @@ export const validationCodes = [
   "too_many_tasks"
 ] as const
 export const lineErrorForms = ["status", "zero", "unanswered"] as const
+/** What a job may be refused with. */
+export const refusals = [429, ...serverStatuses] as const
 export const jobPhases = ["created", "running", "results"] as const
 export const missingInputTimes = ["create", "validation"] as const
 
@@ -21,12 +23,13 @@ const oneOf = <const A extends ReadonlyArray<string>>(words: A) =>
   Schema.Literal(...words).annotations(says(`one of ${words.join(", ")}`))
 const Times = Schema.Int.pipe(Schema.between(1, 1_000_000)).annotations(says("a whole number from 1 to 1 000 000"))
 const Status = Schema.Literal(...serverStatuses).annotations(says("500, 502, 503 or 529"))
+const Refusal = Schema.Literal(...refusals).annotations(says("429, 500, 502, 503 or 529"))
 const Close = Schema.Literal("clean", "reset").annotations(says("clean or reset"))
 
 /** What goes wrong with a job of a batch service, and only there. */
 export const BatchFault = Schema.Union(
   Schema.TaggedStruct("UnknownJob", { when: oneOf(jobPhases), duration: DurationText }),
-  Schema.TaggedStruct("RefusedJob", { status: Status }),
+  Schema.TaggedStruct("RefusedJob", { status: Refusal }),
   Schema.TaggedStruct("LostJobReply", {}),
   Schema.TaggedStruct("MissingInput", { when: oneOf(missingInputTimes) }),
   Schema.TaggedStruct("InvalidJob", { code: oneOf(validationCodes) }),

@@ -239,7 +239,10 @@ export const encode = (model: string, prepared: PreparedRequest, thinkingConfig:
 }
 
 /** Where a model is asked: `gemini-2.5-flash` and `tunedModels/mine` alike. */
-export const path = (model: string, method: "generateContent" | "streamGenerateContent"): string => {
+export const path = (
+  model: string,
+  method: "generateContent" | "streamGenerateContent" | "batchGenerateContent"
+): string => {
   const name = model.includes("/") ? model : `models/${model}`
   return `/${name.split("/").map(encodeURIComponent).join("/")}:${method}`
 }

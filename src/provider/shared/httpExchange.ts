@@ -29,14 +29,20 @@ export interface Who {
   readonly model: string
 }
 
+/** Bytes with their content type. */
+export interface TypedBytes {
+  readonly type: string
+  readonly bytes: Uint8Array
+}
+
 export interface Outgoing extends requestRegion.Settings {
   /** Default: `"POST"`. */
   readonly method?: "GET" | undefined
   readonly url: string
   /** Names in lower case. */
   readonly headers: { readonly [name: string]: string }
-  /** JSON text; absent where the address says it all. */
-  readonly body: string | undefined
+  /** JSON text, or what an upload sends; absent where the address says it all. */
+  readonly body: string | FormData | TypedBytes | undefined
   readonly maxBodyBytes: number
 }
 
@@ -223,7 +229,11 @@ const isRedirect = (status: number): boolean => status === 0 || (status >= 300 &
 
 const requestOf = ({ body, headers, method, url }: Outgoing): HttpClientRequest.HttpClientRequest => {
   const request = HttpClientRequest.setHeaders(HttpClientRequest.make(method ?? "POST")(url), headers)
-  return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+  if (body === undefined) return request
+  if (typeof body === "string") return HttpClientRequest.bodyText(request, body, "application/json")
+  return body instanceof FormData
+    ? HttpClientRequest.bodyFormData(request, body)
+    : HttpClientRequest.bodyUint8Array(request, body.bytes, body.type)
 }
 
 /** A client whose requests are aborted when the scope is closed. */

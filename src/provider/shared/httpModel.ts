@@ -95,7 +95,7 @@ export interface Settings {
 }
 
 /** What of a request is sent, and what has to be known to read the reply. */
-interface Encoded {
+export interface Encoded {
   readonly body: string
   /** Absent where all is plain. */
   readonly dialects: Dialects | undefined
@@ -103,7 +103,7 @@ interface Encoded {
 }
 
 /** The body as JSON text. What cannot be written is the request's fault, and is said before anything is sent. */
-const encodeBody = <S>(
+export const encodeBody = <S>(
   request: LanguageModel.Request,
   kind: preparedRequest.Kind,
   { dialects, model, provider }: Settings,
@@ -157,6 +157,12 @@ const ownCalls = (response: Response, restoreCall: preparedRequest.RestoreCall):
     )
   }, { disableValidation: true })
 
+/** A reply that was read without its request, as the request makes it. */
+export const restored = ({ dialects, restoreCall }: Encoded) => (response: Response): Response => {
+  const whole = complete(response, beside(undefined, dialects))
+  return restoreCall === undefined ? whole : ownCalls(whole, restoreCall)
+}
+
 /** The same of one part of a stream; deltas of arguments show progress only, and stay as they came. */
 const ownCall = (part: StreamPart.StreamPart, restoreCall: preparedRequest.RestoreCall): StreamPart.StreamPart =>
   part._tag === "ToolCall"
@@ -195,6 +201,24 @@ const limitsOf = (headers: { readonly [name: string]: string }, now: DateTime.Ut
   return Object.keys(info).length === 0 ? undefined : info
 }
 
+/** The response in a reply, or the error that it is. */
+export const readReply = <S>(
+  { maxToolCalls, model, provider }: Settings,
+  protocol: Protocol<S>,
+  incoming: httpExchange.Incoming,
+  now: DateTime.Utc
+): Either.Either<Response, ModelError.ModelError> => {
+  const { headers, status, text } = incoming
+  const who = { provider, model }
+  return status >= 200 && status <= 299
+    ? Either.filterOrLeft(
+      protocol.reply(incoming, who, now),
+      ({ toolCalls }) => toolCalls.length <= maxToolCalls,
+      () => new ModelError.MalformedResponse({ ...who, status, reason: decode.tooManyCalls(maxToolCalls) })
+    )
+    : Either.left(ProviderError.fromResponse({ provider, model, status, headers, body: text, now }))
+}
+
 /**
  * The model. Each request carries the header `idempotency-key`: the request's own, or 128 random bits from Effect's `Random`.
  */
@@ -205,7 +229,7 @@ export const make = <S>(
   Effect.gen(function*() {
     const client = httpExchange.abortable(yield* HttpClient.HttpClient)
     const requestInit = Option.getOrUndefined(yield* Effect.serviceOption(FetchHttpClient.RequestInit))
-    const { maxBodyBytes, maxToolCalls, model, provider, secretHeaders } = settings
+    const { maxBodyBytes, model, provider, secretHeaders } = settings
     const who = { provider, model }
     const secrets = [
       ...ownSecrets.ofHeaders(settings.headers, secretHeaders),
@@ -244,19 +268,11 @@ export const make = <S>(
     }
 
     const read = (incoming: httpExchange.Incoming, dialects: Dialects | undefined) =>
-      Effect.flatMap(DateTime.now, (now): Either.Either<Response, ModelError.ModelError> => {
-        const { headers, status, text } = incoming
-        return status >= 200 && status <= 299
-          ? Either.filterOrLeft(
-            Either.map(
-              protocol.reply(incoming, who, now),
-              (response) => complete(response, beside(limitsOf(headers, now), dialects))
-            ),
-            ({ toolCalls }) => toolCalls.length <= maxToolCalls,
-            () => new ModelError.MalformedResponse({ ...who, status, reason: decode.tooManyCalls(maxToolCalls) })
-          )
-          : Either.left(ProviderError.fromResponse({ provider, model, status, headers, body: text, now }))
-      })
+      Effect.flatMap(DateTime.now, (now) =>
+        Either.map(
+          readReply(settings, protocol, incoming, now),
+          (response) => complete(response, beside(limitsOf(incoming.headers, now), dialects))
+        ))
 
     const started = (part: StreamPart.StreamPart, more: Beside): StreamPart.StreamPart =>
       part._tag === "Start" ? { ...part, ...more } : part

@@ -10,9 +10,11 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import { InvalidOptions, type Issue } from "../../error/InvalidOptions.ts"
 import type * as ModelError from "../../error/ModelError.ts"
+import type * as BatchService from "../../model/BatchService.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import type { Dialects } from "../../model/Response.ts"
 import type { Dialect } from "../../model/SchemaDialect.ts"
+import * as batchExchange from "./batchExchange.ts"
 import * as httpModel from "./httpModel.ts"
 import * as checks from "./options.ts"
 
@@ -65,6 +67,8 @@ export interface Vendor<O extends Common, S> {
   readonly capabilities?: (options: O) => Partial<LanguageModel.Capabilities> | undefined
   /** Of options without an issue. */
   readonly protocol: (options: O, baseUrl: string) => httpModel.Protocol<S>
+  /** The vendor's batch service. */
+  readonly batch: (options: O, baseUrl: string) => batchExchange.Wire
   readonly variableNames: { readonly apiKey: ReadonlyArray<string>; readonly baseUrl: string; readonly model: string }
   readonly variables: { readonly [option: string]: checks.Variable }
   readonly configured: (options: Partial<O>, configured: Configured) => O
@@ -75,6 +79,9 @@ export interface Provider<O> {
   readonly make: (
     options: O
   ) => Effect.Effect<LanguageModel.Service<ModelError.ModelError>, InvalidOptions, HttpClient.HttpClient>
+  readonly makeBatchService: (
+    options: O
+  ) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient>
   readonly layer: (options: O) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient>
   readonly makeConfig: (
     options?: Partial<O>
@@ -144,6 +151,12 @@ export const provider = <O extends Common, S>(vendor: Vendor<O, S>): Provider<O>
     )
   return {
     make,
+    makeBatchService: (options) =>
+      Effect.flatMap(
+        settle(options, vendor),
+        ([settings, protocol]) =>
+          batchExchange.make(settings, protocol, vendor.batch(options, options.baseUrl ?? vendor.defaults.baseUrl))
+      ),
     makeConfig,
     layer: (options) => Layer.effect(LanguageModel.LanguageModel, make(options)),
     layerConfig: (options) => Layer.effect(LanguageModel.LanguageModel, makeConfig(options))

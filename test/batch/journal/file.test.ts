@@ -95,14 +95,14 @@ describe("a file that cannot be used is left as it is", () => {
   ]
   for (const [name, spoil, expected] of cases) {
     it.effect(name, () =>
-      withJournal(({ fs, path }) =>
+      withJournal(({ folder, fs, path }) =>
         Effect.gen(function*() {
           const spoilt = spoil((yield* fs.readFileString(path)).split("\n")).join("\n")
           yield* fs.writeFileString(path, spoilt)
           const error = yield* refused(path)
           expect(error).toMatchObject({ _tag: "JournalError", path, ...expected })
           expect(yield* fs.readFileString(path)).toBe(spoilt)
-          expect(yield* fs.exists(`${path}.lock`)).toBe(false)
+          expect(yield* fs.readDirectory(folder)).toEqual(["run.journal"])
         })
       ))
   }
@@ -128,16 +128,46 @@ describe("two on one journal", () => {
         }))
     ))
 
-  it.effect("the lock of a process that is gone is taken over; one that cannot be read is not", () =>
-    withJournal(({ fs, path }) =>
+  it.effect("a file of a process that is gone does not count, and is removed", () =>
+    withJournal(({ folder, fs, path }) =>
       Effect.gen(function*() {
-        // No process has so high a number.
-        yield* fs.writeFileString(`${path}.lock`, "999999999\n")
+        // No process has so high a number. One that was killed before it had the journal leaves an empty file.
+        yield* fs.writeFileString(`${path}.lock.999999999.ab`, "has the journal\n")
+        yield* fs.writeFileString(`${path}.lock.999999998.cd`, "")
+        // An earlier process with the number of this one.
+        yield* fs.writeFileString(`${path}.lock.${process.pid}.ef`, "has the journal\n")
+        const found = yield* use(path, (journal) => Effect.zip(journal.lookup("a"), fs.readDirectory(folder)))
+        expect(found[0]).toEqual(Option.some(done("a", "value a")))
+        expect(found[1].length).toBe(2)
+        expect(yield* fs.readDirectory(folder)).toEqual(["run.journal"])
+      })
+    ))
+
+  it.effect("that of a process that has it counts, and so does that of another journal not", () =>
+    withJournal(({ folder, fs, path }) =>
+      Effect.gen(function*() {
+        // The process that began this one lives.
+        yield* fs.writeFileString(`${folder}/run.lock.${process.ppid}.ab`, "has the journal\n")
+        yield* fs.writeFileString(`${path}.lock`, "somebody's own\n")
         expect(yield* use(path, (journal) => journal.lookup("a"))).toEqual(Option.some(done("a", "value a")))
-        yield* fs.writeFileString(`${path}.lock`, "1\n")
-        expect(yield* refused(path)).toMatchObject({ reason: "locked" })
-        yield* fs.writeFileString(`${path}.lock`, "")
-        expect(yield* refused(path)).toMatchObject({ reason: "locked" })
+        const lock = `${path}.lock.${process.ppid}.ab`
+        yield* fs.writeFileString(lock, "has the journal\n")
+        const error = yield* refused(path)
+        expect(error).toMatchObject({ _tag: "JournalError", reason: "locked" })
+        expect(error.message).toContain(`process ${process.ppid} has it; if that is not so, remove ${lock}`)
+        expect(yield* fs.exists(lock)).toBe(true)
+      })
+    ))
+
+  it.effect("of many fibers that open it at once, one has it", () =>
+    withJournal(({ path }) =>
+      Effect.gen(function*() {
+        const opened = yield* Effect.scoped(
+          Effect.all(Array.from({ length: 10 }, () => Effect.either(Journal.makeFile({ path }))), {
+            concurrency: "unbounded"
+          })
+        )
+        expect(opened.filter(Either.isRight).length).toBe(1)
       })
     ))
 })

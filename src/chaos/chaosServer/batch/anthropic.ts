@@ -104,7 +104,7 @@ const create = (terms: Terms, call: Office.Call) => (before: Office.Office): Off
     "InlineResults",
     "MissingKeys"
   ])(before)
-  const failure = Office.refusedOrder(messages, faults)
+  const failure = Office.refusedOrder(messages, faults, call.now)
   if (failure !== undefined) return refused(failure, office)
   const order = { vendor: "anthropic", lines: read.lines, invalid: undefined, asked: {} } as const
   const [job, after] = Office.create(terms, order, faults, call.now)(office)

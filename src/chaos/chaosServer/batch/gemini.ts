@@ -178,7 +178,7 @@ const create = (terms: Terms, call: Office.Call, model: string) => (before: Offi
     ...(typeof file === "string" ? [] : ["MissingInput"] as const)
   ] as const
   const [faults, office] = Office.faultsOf(terms, spared)(before)
-  const failure = Office.refusedOrder(generate, faults)
+  const failure = Office.refusedOrder(generate, faults, call.now)
   if (failure !== undefined) return refused(failure, office)
   const missing = met({ faults }, "MissingInput")
   const stored = typeof file === "string" ? HashMap.get(office.files, file) : undefined

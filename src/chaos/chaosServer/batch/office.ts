@@ -98,11 +98,15 @@ export const faultsOf = (
 }
 
 /** The refusal of an order by an error of the server, where its faults say so. */
-export const refusedOrder = (protocol: Protocol, faults: Job["faults"]): Reply | undefined => {
+export const refusedOrder = (protocol: Protocol, faults: Job["faults"], now: number): Reply | undefined => {
   const refused = met({ faults }, "RefusedJob")
-  return refused === undefined
-    ? undefined
-    : protocol.failure({ _tag: "ServerError", status: refused.status, id: hex(JSON.stringify(faults)) })
+  if (refused === undefined) return undefined
+  const { status } = refused
+  return protocol.failure(
+    status === 429
+      ? { _tag: "RateLimited", model: "batch", hint: "none", wait: 0, now }
+      : { _tag: "ServerError", status, id: hex(JSON.stringify(faults)) }
+  )
 }
 
 export const create =

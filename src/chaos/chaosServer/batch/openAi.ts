@@ -205,7 +205,7 @@ const create = (terms: Terms, call: Office.Call) => (before: Office.Office): Off
     )
   }
   const [faults, office] = Office.faultsOf(terms, ["InlineResults", "MissingKeys"])(before)
-  const failure = Office.refusedOrder(chat, faults)
+  const failure = Office.refusedOrder(chat, faults, call.now)
   if (failure !== undefined) return refused(failure, office)
   const missing = met({ faults }, "MissingInput")
   const stored = HashMap.get(office.files, input)
