@@ -361,6 +361,9 @@ export const excess = (limits: Limits, state: State, cost: Cost, now: number): E
 export const available = (credit: number, perMinute: number): number =>
   Number.isFinite(perMinute) ? credit * perMinute / minute : Infinity
 
+/** The credit that an amount is worth. */
+export const creditOf = refillMillis
+
 /** Whether the state holds nothing that a new one would not: it is full and not paused. */
 export const isFull = (limits: Limits, given: State, now: number): boolean => {
   const state = refill(limits, given, now)

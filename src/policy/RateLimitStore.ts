@@ -134,6 +134,24 @@ export interface Learned {
   readonly tokensPerMinute?: number | undefined
   readonly requestsRemaining?: number | undefined
   readonly tokensRemaining?: number | undefined
+  /**
+   * The moment at which the call was sent whose reply this is (see `RateLimiter.moment`): what was taken since is not in what
+   * remains. Default: not known, and what remains is taken as it is.
+   */
+  readonly sent?: Moment | undefined
+}
+
+/**
+ * How much had been taken of a key until a moment. Plain data.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Moment {
+  /** Milliseconds on the store's own clock. */
+  readonly at: number
+  readonly requests: number
+  readonly tokens: number
 }
 
 /**
@@ -202,6 +220,8 @@ export interface RateLimitStore {
    * expires after {@link defaults}.learnedLimits unless a reply gives it again.
    */
   readonly learn: (key: string, limits: Limits, learned: Learned) => Effect.Effect<boolean>
+  /** How much has been taken of the key by now. A store that does not know leaves it out. */
+  readonly moment?: ((key: string, limits: Limits) => Effect.Effect<Moment>) | undefined
   /** How the key stands. */
   readonly state: (key: string, limits: Limits) => Effect.Effect<Snapshot>
   /** How many keys are held: those idle for {@link defaults}.idle are forgotten within as long again. */
@@ -271,7 +291,7 @@ const unsafeMakeMemory = (): RateLimitStore => {
       const waits = bucket.canSaveUp(limits, plan, request, maxWait)
       const start = bucket.earliest(limits, plan, waits ? request : bucket.withinBurst(limits, plan, request))
       if (cell.queue.first === undefined && bucket.isDue(start, now)) {
-        cell.state = bucket.take(limits, plan, request, start)
+        Queue.take(cell, request, start)
         return { _tag: "Granted", key, limits, requests, tokens, id: ++cell.lastId }
       }
       const wait = bucket.until(start, now)
@@ -313,7 +333,9 @@ const unsafeMakeMemory = (): RateLimitStore => {
     settle: (reservation, tokens) => withNow((now) => local.settle(reservation, tokens, now)),
     pause: (key, limits, millis) => withNow((now) => local.pause(key, limits, millis, now)),
     resume: (key, limits) => withNow((now) => Queue.resume(cellOf(key, limits, now), now)),
-    learn: (key, limits, learned) => withNow((now) => Queue.learn(cellOf(key, limits, now), learned, now)),
+    learn: (key, limits, learned) =>
+      withNow((now) => Queue.learn(cellOf(key, limits, now), learned, learned.sent, now)),
+    moment: (key, limits) => withNow((now) => ({ at: now, ...cellOf(key, limits, now).taken })),
     state: (key, limits) =>
       withNow((now) => {
         const cell = cellOf(key, limits, now)

@@ -285,6 +285,16 @@ export const learn = (
   })
 
 /**
+ * The moment at which a call is sent, for {@link learn} to know what was taken since: read it when the call has been
+ * admitted, and give it as `sent`. Nothing where the store does not tell.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const moment = (self: RateLimiter): Effect.Effect<RateLimitStore.Moment | undefined> =>
+  self.store.moment?.(self.key, self.limits) ?? Effect.succeed(undefined)
+
+/**
  * Lets no caller of the key start for a time, also those who wait already. A shorter pause than the one that runs
  * changes nothing. A failure whose verdict is throttled and has a `retryAfter` does this by itself, for `longestHint` at
  * most. After the pause calls go at the limit's rate, not as one burst. {@link resume} ends it.

@@ -33,7 +33,7 @@ import type { Response } from "../model/Response.ts"
 import * as StreamPart from "../model/StreamPart.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import * as ResilientStream from "./ResilientStream.ts"
-import { costOf, learn } from "./shared/limits.ts"
+import { costOf, learning } from "./shared/limits.ts"
 
 /** Through the pipeline, which is told what the call will probably cost, and then what it did cost. */
 const guarded = <E>(
@@ -72,7 +72,10 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
       given.via === "stream"
         ? StreamPart.collect(stream(given), { provider: model.provider, model: model.name })
         : Effect.flatMap(Effect.zipRight(ownTurn, LanguageModel.withIdempotencyKey(given)), (request) => {
-          const call = Effect.tap(model.generate(request), (response) => learn(pipeline, response.rateLimit))
+          const call = Effect.flatMap(
+            learning(pipeline),
+            (learn) => Effect.tap(model.generate(request), (response) => learn(response.rateLimit))
+          )
           return guarded(call, pipeline, request)
         }),
     stream,

@@ -59,7 +59,7 @@ import * as LanguageModel from "../model/LanguageModel.ts"
 import type * as StreamPart from "../model/StreamPart.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import { Run } from "./resilientStream/run.ts"
-import { costOf, learn } from "./shared/limits.ts"
+import { costOf, learning } from "./shared/limits.ts"
 
 /**
  * What a strengthened stream can fail with: the model's own errors, the refusals of the pipeline, `StreamBroken` where the
@@ -88,5 +88,5 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
     pipeline,
     policy: Pipeline.policies(pipeline).stream,
     cost: costOf(pipeline, request),
-    learn: (limits) => learn(pipeline, limits)
+    learning: learning(pipeline)
   })))

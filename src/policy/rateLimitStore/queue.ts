@@ -11,6 +11,7 @@ import * as bucket from "../../internal/bucket.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { longestTimer } from "../shared/region.ts"
 import * as waiters from "../shared/waiters.ts"
+import * as told from "./told.ts"
 
 /** Why a waiter was removed from the queue without a grant. Times are milliseconds. */
 export type Refusal = {
@@ -44,6 +45,12 @@ export interface Cell {
   readonly queue: waiters.Waiters<Waiter>
   /** The bucket after every waiter has started; absent when that has to be worked out again. */
   planned: bucket.State | undefined
+  /** All that was taken, less what was given back unsent. */
+  taken: { readonly requests: number; readonly tokens: number }
+  /** What a reply told last of the tokens that are left. */
+  told: told.Told | undefined
+  /** Tokens that calls gave back and replies do not show yet. */
+  withheld: number
   /** Whether there has been a waiter with a deadline. */
   hasDeadlines: boolean
   usedAt: number
@@ -61,6 +68,17 @@ const endWait = (cell: Cell, entry: QueueEntry, turn: "granted" | Refusal): void
   wake(entry.value)
 }
 
+/** Takes the cost of a call that starts at that moment. */
+export const take = (cell: Cell, cost: bucket.Cost, start: number): void => {
+  cell.state = bucket.take(cell.limits, cell.state, cost, start)
+  count(cell, cost, 1)
+}
+
+const count = (cell: Cell, cost: bucket.Cost, sign: 1 | -1): void => {
+  const { requests, tokens } = cell.taken
+  cell.taken = { requests: requests + sign * cost.requests, tokens: tokens + sign * cost.tokens }
+}
+
 /** Grants the waiters whose time has come, refills the bucket, and wakes the first waiter if it may start earlier. */
 export const advance = (cell: Cell, now: number): void => {
   let head = cell.queue.first
@@ -68,7 +86,7 @@ export const advance = (cell: Cell, now: number): void => {
     const start = bucket.earliest(cell.limits, cell.state, head.value)
     if (!bucket.isDue(start, now)) break
     // Taken at the moment it was due, not when a late timer fired: late timers cost no throughput.
-    cell.state = bucket.take(cell.limits, cell.state, head.value, start)
+    take(cell, head.value, start)
     endWait(cell, head, "granted")
     head = cell.queue.first
   }
@@ -144,6 +162,9 @@ export const makeCell = (limits: bucket.Limits, now: number): Cell => ({
   state: bucket.make(limits, now),
   queue: waiters.make(),
   planned: undefined,
+  taken: { requests: 0, tokens: 0 },
+  told: undefined,
+  withheld: 0,
   hasDeadlines: false,
   usedAt: now,
   lastId: 0
@@ -190,13 +211,32 @@ const setState = (cell: Cell, state: bucket.State, now: number): void => {
 /** Gives back what was taken for a call that was not sent. */
 export const giveBack = (cell: Cell, cost: bucket.Cost, now: number): void => {
   advance(cell, now)
+  count(cell, cost, -1)
   setState(cell, bucket.giveBack(cell.limits, cell.state, cost, cell.queue.first?.value), now)
 }
 
-/** Corrects the tokens that were reserved to those that were used. */
+/**
+ * Corrects the tokens that were reserved to those that were used. Where replies tell what is left, no more is given back than
+ * they show; the remainder is withheld until they do.
+ */
 export const settle = (cell: Cell, reserved: number, used: number, now: number): void => {
   advance(cell, now)
-  setState(cell, bucket.settle(cell.limits, cell.state, reserved, used, cell.queue.first?.value), now)
+  const settled = bucket.settle(cell.limits, cell.state, reserved, used, cell.queue.first?.value)
+  const perMinute = settled.tokensPerMinute
+  const left = told.follow(cell.told, perMinute, cell.taken.tokens, now)
+  const most = left === undefined ? Infinity : Math.max(cell.state.tokens, bucket.creditOf(left, perMinute))
+  if (settled.tokens <= most) return setState(cell, settled, now)
+  cell.withheld = Math.min(perMinute, cell.withheld + bucket.available(settled.tokens - most, perMinute))
+  setState(cell, { ...settled, tokens: most }, now)
+}
+
+/** Gives back what was withheld, as far as replies show that it is there. */
+const giveWithheld = (cell: Cell, left: number, now: number): void => {
+  const { state, withheld } = cell
+  const amount = Math.min(withheld, left - bucket.available(state.tokens, state.tokensPerMinute))
+  if (!(amount > 0)) return
+  cell.withheld = withheld - amount
+  setState(cell, bucket.settle(cell.limits, state, amount, 0, cell.queue.first?.value), now)
 }
 
 export const pause = (cell: Cell, until: number, now: number): boolean => {
@@ -217,18 +257,45 @@ export const resume = (cell: Cell, now: number): boolean => {
   return true
 }
 
-/** True if the limits in force changed. */
-export const learn = (cell: Cell, learned: bucket.Learned, now: number): boolean => {
+/** What a reply tells, with what remains brought up to now. */
+const upToNow = (cell: Cell, learned: bucket.Learned, sent: told.Moment, now: number): bucket.Learned => {
+  const { requestsRemaining, tokensRemaining } = learned
+  const left = (
+    unit: "requests" | "tokens",
+    remaining: number | undefined,
+    configured: number,
+    given: number | undefined
+  ): number | undefined =>
+    remaining === undefined ? undefined : told.leftNow({
+      left: remaining,
+      perMinute: Math.min(configured, given ?? Infinity),
+      sentAt: sent.at,
+      takenSince: cell.taken[unit] - sent[unit],
+      now
+    })
+  return {
+    ...learned,
+    requestsRemaining: left("requests", requestsRemaining, cell.state.requestsPerMinute, learned.requestsPerMinute),
+    tokensRemaining: left("tokens", tokensRemaining, cell.state.tokensPerMinute, learned.tokensPerMinute)
+  }
+}
+
+/** True if the limits in force changed. `sent` is the moment at which the call was sent whose reply this is. */
+export const learn = (cell: Cell, reply: bucket.Learned, sent: told.Moment | undefined, now: number): boolean => {
   advance(cell, now)
+  const learned = sent === undefined ? reply : upToNow(cell, reply, sent, now)
   const before = cell.state
   const after = bucket.learn(cell.limits, before, learned)
   const changed = after.requestsPerMinute !== before.requestsPerMinute ||
     after.tokensPerMinute !== before.tokensPerMinute
   const lowered = after.requests !== before.requests || after.tokens !== before.tokens
   cell.state = after
+  const left = sent === undefined ? undefined : learned.tokensRemaining
+  if (left !== undefined) cell.told = { at: now, left, taken: cell.taken.tokens }
   // Every reply comes here, so the queue is walked through only when a waiter may be refused.
   if (changed || (lowered && cell.hasDeadlines)) refuseLateWaiters(cell, now)
   else if (lowered) cell.planned = undefined
+  if (left !== undefined) giveWithheld(cell, left, now)
   return changed
 }
 

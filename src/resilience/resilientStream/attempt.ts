@@ -14,9 +14,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Truncated } from "../../error/ModelError.ts"
 import { definedFields } from "../../internal/record.ts"
-import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
 import type * as StreamPart from "../../model/StreamPart.ts"
 import type * as Pipeline from "../../policy/Pipeline.ts"
+import type { Learn } from "../shared/limits.ts"
 import type { ContinuedParts } from "./continuation.ts"
 
 export type Parts = Chunk.Chunk<StreamPart.StreamPart>
@@ -40,8 +40,8 @@ export interface Reader<E> {
   /** The first parts go to the consumer: what stands before them, and they. */
   readonly open: (parts: Parts, attempt: Attempt<E>) => Parts
   readonly give: (parts: Parts) => void
-  /** What the reply says of the limits. */
-  readonly learn: (limits: RateLimitInfo) => Effect.Effect<void>
+  /** What becomes of what the reply says of the limits, for an attempt that is sent now. */
+  readonly learning: Effect.Effect<Learn>
 }
 
 /** Whether a part brings the reply on, so that the wait for the next one begins. */
@@ -86,7 +86,7 @@ export class Attempt<E> {
   private held: Parts | undefined
   private start: StreamPart.Start | undefined = undefined
   private hasContent = false
-  private hasLearnt = false
+  private learn: Learn | undefined = undefined
   private isOver = false
   private timer: Fiber.Fiber<void> | undefined = undefined
   /** Whether the other side has sent anything. */
@@ -119,7 +119,9 @@ export class Attempt<E> {
   run(stream: Stream.Stream<StreamPart.StreamPart, E>): Effect.Effect<Ending, E | Truncated> {
     if (this.isContinuing && this.continued === undefined) this.signals.continuing()
     // `Stream.toPull` wraps each pull in two more effects.
-    return Effect.flatMap(Scope.extend(Channel.toPull(Stream.toChannel(stream)), this.scope), (pull) => {
+    const pulling = Scope.extend(Channel.toPull(Stream.toChannel(stream)), this.scope)
+    return Effect.flatMap(Effect.zip(this.reader.learning, pulling), ([learn, pull]) => {
+      this.learn = learn
       this.pull = pull
       this.next = Effect.matchEffect(pull, {
         onFailure: (error) => this.failWith(error),
@@ -184,9 +186,10 @@ export class Attempt<E> {
     this.held = held
     const then = this.thenAfter(hasContent, finish)
     const limits = this.start?.rateLimit
-    if (limits === undefined || this.hasLearnt) return then
-    this.hasLearnt = true
-    return Effect.zipRight(this.reader.learn(limits), then)
+    const { learn } = this
+    if (limits === undefined || learn === undefined) return then
+    this.learn = undefined
+    return Effect.zipRight(learn(limits), then)
   }
 
   private thenAfter(

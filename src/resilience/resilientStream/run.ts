@@ -19,11 +19,11 @@ import * as Verdict from "../../error/Verdict.ts"
 import { describeCause } from "../../internal/redact.ts"
 import { derivedKey } from "../../internal/seeded.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
-import type { RateLimitInfo } from "../../model/RateLimitInfo.ts"
 import * as StreamPart from "../../model/StreamPart.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
 import type * as StreamPolicy from "../../policy/StreamPolicy.ts"
+import type { Learn } from "../shared/limits.ts"
 import { Attempt, type Ending, type Parts, type Place, type Reader } from "./attempt.ts"
 import { type Continuation, continuationOf } from "./continuation.ts"
 import { Handover } from "./handover.ts"
@@ -40,7 +40,8 @@ export interface Settings<E> {
   readonly policy: StreamPolicy.Settings | undefined
   /** What the call costs, before it is known and once it is. */
   readonly cost: { readonly tokens: number; readonly actual: (usage: Usage.Usage) => number } | undefined
-  readonly learn: (limits: RateLimitInfo) => Effect.Effect<void>
+  /** What becomes of what the reply of an attempt says of the limits, as the attempt is sent. */
+  readonly learning: Effect.Effect<Learn>
 }
 
 /** A reply that the provider keeps, with what came of it and was not shown. */
@@ -130,8 +131,8 @@ export class Run<E> implements Reader<E> {
   get peek(): number {
     return this.settings.policy?.peek ?? 0
   }
-  get learn(): Settings<E>["learn"] {
-    return this.settings.learn
+  get learning(): Settings<E>["learning"] {
+    return this.settings.learning
   }
   asked(): Effect.Effect<void> {
     return this.handover.asked

@@ -10,15 +10,19 @@ import type { Usage } from "../../model/Usage.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
 import * as RateLimiter from "../../policy/RateLimiter.ts"
 
-/** What a reply told about the limits is told to the limiter, so that it need not find out by being refused. */
-export const learn = (
-  pipeline: Pipeline.Pipeline,
-  rateLimit: RateLimitInfo.RateLimitInfo | undefined
-): Effect.Effect<void> => {
+/** Tells the limiter what a reply told about the limits, so that it need not find out by being refused. */
+export type Learn = (rateLimit: RateLimitInfo.RateLimitInfo | undefined) => Effect.Effect<void>
+
+const learnNothing: Learn = () => Effect.void
+
+/** For a call that is sent now, since what remains is told as of then. */
+export const learning = (pipeline: Pipeline.Pipeline): Effect.Effect<Learn> => {
   const { rateLimiter } = Pipeline.policies(pipeline)
-  return rateLimiter === undefined || rateLimit === undefined
-    ? Effect.void
-    : RateLimiter.learn(rateLimiter, RateLimitInfo.perMinute(rateLimit))
+  if (rateLimiter === undefined) return Effect.succeed(learnNothing)
+  return Effect.map(RateLimiter.moment(rateLimiter), (sent): Learn => (rateLimit) => {
+    const learned = rateLimit === undefined ? {} : RateLimitInfo.perMinute(rateLimit)
+    return Object.keys(learned).length === 0 ? Effect.void : RateLimiter.learn(rateLimiter, { ...learned, sent })
+  })
 }
 
 /** Tokens before they are known, and once they are. */
