@@ -1,70 +1,20 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as FileSystem from "@effect/platform/FileSystem"
-import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
-import { build } from "esbuild"
-import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Journal from "../../../src/batch/Journal.ts"
 import * as ChaosServer from "../../../src/chaos/ChaosServer.ts"
 import * as LanguageModel from "../../../src/model/LanguageModel.ts"
 import * as OpenAiChat from "../../../src/provider/OpenAiChat.ts"
+import { bundledChild } from "../../childProcess.ts"
 import { runs } from "../../runs.ts"
 
-const source = fileURLToPath(new URL("child.ts", import.meta.url))
-const bundled = mkdtempSync(join(tmpdir(), "killed-"))
-const child = join(bundled, "child.mjs")
-
-// In one file a process is there several times as soon, and many are begun.
-beforeAll(() =>
-  build({
-    entryPoints: [source],
-    outfile: child,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    logLevel: "silent",
-    banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url);" }
-  })
-)
-afterAll(() => rmSync(bundled, { recursive: true, force: true }))
-
-interface Ended {
-  readonly code: number | null
-  readonly signal: string | null
-  readonly lines: ReadonlyArray<string>
-}
-
-/** A batch in a process of its own; `ready` when it begins, `ended` when the process is gone. */
-const start = (args: ReadonlyArray<string>) => {
-  const started: ChildProcess = spawn(process.execPath, [child, ...args], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  let out = ""
-  const ended = new Promise<Ended>((resolve) => {
-    started.on("close", (code, signal) => resolve({ code, signal, lines: out.split("\n").slice(0, -1) }))
-  })
-  const ready = new Promise<void>((resolve) => {
-    started.stdout?.on("data", (bytes: Buffer) => {
-      out += bytes.toString()
-      if (out.includes("\n")) resolve()
-    })
-    started.on("close", () => resolve())
-  })
-  return {
-    kill: (signal: "SIGKILL" | "SIGINT") => Effect.sync(() => started.kill(signal)),
-    ready: Effect.promise(() => ready),
-    ended: Effect.promise(() => ended)
-  }
-}
+const start = bundledChild(new URL("child.ts", import.meta.url))
 
 const serve = ChaosServer.make({
   latency: { least: "5 millis", most: "25 millis" },
@@ -107,7 +57,7 @@ describe("a process that is killed", () => {
         const listed = new Map<string, number>()
         for (let kill = 0; kill < kills; kill++) {
           const batch = start([server.baseUrl, path, String(count)])
-          yield* batch.ready
+          yield* batch.line("ready")
           // The first one is killed while it calls, so that something is in flight; others at any moment.
           if (kill === 0) yield* Effect.repeat(Effect.delay(server.books, "2 millis"), { until: hasArrivals })
           yield* Effect.sleep(yield* Random.nextIntBetween(1, 60))
@@ -150,7 +100,7 @@ describe("a process that is interrupted (Ctrl-C)", () => {
           const server = yield* serve
           const path = `${folder}/run.journal`
           const batch = start([server.baseUrl, path, "5000", onInterrupt])
-          yield* batch.ready
+          yield* batch.line("ready")
           yield* Effect.sleep("150 millis")
           yield* batch.kill("SIGINT")
           expect((yield* batch.ended).code).toBe(130)
