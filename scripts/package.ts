@@ -18,8 +18,8 @@ import ts from "typescript"
 import { publicModules, root } from "./modules.ts"
 
 const name = "effect-llm-resilience"
-/** Bytes unpacked. */
-const largestPackage = 3_000_000
+/** Bytes unpacked: about two thirds of it are types and docstrings; the command line is one file of its own. */
+const largestPackage = 4_500_000
 const work = mkdtempSync(join(tmpdir(), `${name}-`))
 const problems: Array<string> = []
 

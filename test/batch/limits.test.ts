@@ -27,7 +27,9 @@ const minutes = runs(2, 6)
 
 describe("a batch against limits a minute", () => {
   for (
-    const { latency: [quickest, slowest], least, longestReply, most, name } of runs(workloads.slice(2, 3), workloads)
+    const { latency: [quickest, slowest], least, longestReply, most, name } of runs(workloads.slice(2, 3), [
+      ...workloads
+    ])
   ) {
     it.effect(
       `uses 95 % of them, is refused less than 1 % of its calls and loses nothing: ${name}`,

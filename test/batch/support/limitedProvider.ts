@@ -106,7 +106,7 @@ export const make = (habits: Habits): { readonly model: LanguageModel.Service; r
     model: {
       name,
       provider: "test",
-      capabilities: {},
+      capabilities: { tools: true, images: false },
       generate,
       stream: () => Stream.empty,
       check: () => Effect.void
