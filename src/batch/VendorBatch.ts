@@ -33,22 +33,22 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { type BatchError, type JobFailed, type JobUncertain, Unanswered } from "../error/BatchError.ts"
+import type { JobFailed, JobUncertain, Unanswered } from "../error/BatchError.ts"
 import type { InvalidOptions } from "../error/InvalidOptions.ts"
 import type { JournalError } from "../error/JournalError.ts"
 import * as ModelError from "../error/ModelError.ts"
-import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
-import * as Usage from "../model/Usage.ts"
-import * as Batch from "./Batch.ts"
+import type * as Batch from "./Batch.ts"
 import * as Journal from "./Journal.ts"
 import * as Progress from "./Progress.ts"
 import { split } from "./vendorBatch/entries.ts"
 import { Job, jobIdIn, type Shared } from "./vendorBatch/job.ts"
+import * as Live from "./vendorBatch/live.ts"
 import { type Options, read, type Settings } from "./vendorBatch/options.ts"
+import { Outcomes } from "./vendorBatch/outcomes.ts"
 
 export type {
   /**
@@ -99,23 +99,6 @@ export interface Report<LE = never> extends Batch.Report<LanguageModel.Request, 
   /** Lines of results that cannot be read. */
   readonly unreadable: number
 }
-
-/** A state of a request before the live model. */
-type Outcome = Either.Either<Response, Exclude<BatchError, { readonly _tag: "InvalidLine" }> | ModelError.ModelError>
-
-interface Told {
-  readonly outcome: Outcome
-  readonly source: "run" | "journal"
-  readonly elapsedMillis: number
-  readonly attempts: number
-}
-
-const usageOf = (outcome: Either.Either<Response, unknown>): Usage.Usage =>
-  Either.isRight(outcome) ? outcome.right.usage : Usage.zero
-
-/** Whether the live model may do better: what is wrong with the request itself stays wrong. */
-const isWorthAsking = ({ outcome }: Told): boolean =>
-  Either.isLeft(outcome) && Verdict.of(outcome.left).action !== "Fail"
 
 const tooLarge = (service: BatchService.Service, requested: number, limit: number): ModelError.ModelError =>
   new ModelError.RequestTooLarge({ provider: service.provider, model: service.name, requested, limit })
@@ -186,7 +169,8 @@ const tagOf = (error: unknown): string =>
  *
  * A request that the provider would refuse fails without being sent. What the service failed, or did not come to before the
  * job expired or was cancelled, stays failed, or is asked of the `live` model, where asking again is sensible; what is done
- * is kept. Results are known by their ids alone: one that nobody knows is told in the report, and a request without one is
+ * is kept. The live model is not asked what the service may still have answered: a job that was not waited for to its end, or
+ * results that could not be read. The journal keeps its answers, too. Results are known by their ids alone: one that nobody knows is told in the report, and a request without one is
  * `Unanswered`. A file of results that was cut short is read again whole.
  *
  * A job that was just made may be unknown to its own service: for ten minutes that is waited out. A job is made again only
@@ -210,7 +194,7 @@ export const run = <LE = never>(
     const since = () => Math.max(0, elapsedMillis(clock) - startedAt)
     const journal = settings.journal ?? (yield* withoutJournal)
     const items = [...requests]
-    const told: Array<Told> = []
+    const outcomes = new Outcomes({ items, service, elapsedMillis: since })
     const counts = new Counts(items.length)
     const { progress } = settings
     if (progress !== undefined) yield* Progress.begin(progress, () => counts.snapshot)
@@ -229,101 +213,51 @@ export const run = <LE = never>(
     // Ids of this journal alone, so that the results of a job of somebody else are never taken for ours.
     const name = (yield* Journal.keyOf(journal.id)).slice(0, 12)
     const indexOf = (id: string): number => Number(id.slice(name.length + 1))
-    const tell = (index: number, outcome: Outcome, source: Told["source"], attempts: number): void => {
-      told[index] = { outcome, source, attempts, elapsedMillis: since() }
-    }
 
     const entries: Array<BatchService.Entry> = []
     for (const [index, item] of items.entries()) {
       const written = yield* Effect.either(service.write(item, `${name}-${index}`))
-      if (Either.isLeft(written)) tell(index, Either.left(written.left), "run", 0)
+      if (Either.isLeft(written)) outcomes.unsent(index, item, written.left)
       else {
         const size = written.right.bytes.byteLength + 1
         if (size <= limits.bytes) entries.push(written.right)
-        else tell(index, Either.left(tooLarge(service, size, limits.bytes)), "run", 0)
+        else outcomes.unsent(index, item, tooLarge(service, size, limits.bytes))
       }
     }
 
     const jobs = yield* Effect.forEach(split(entries, limits), (each) => Job.make(shared, each))
-    // All known ids first, so that a job that is looked for is not taken for one of them.
-    yield* Effect.forEach(jobs, (job) =>
-      Effect.map(journal.lookup(job.key), (known) => {
-        const id = jobIdIn(Option.getOrUndefined(known))
-        if (id !== undefined) shared.taken.add(id)
-      }), { discard: true })
+    const toRun: Array<Job> = []
+    for (const job of jobs) {
+      const known = Option.getOrUndefined(yield* journal.lookup(job.key))
+      const id = jobIdIn(known)
+      // All known ids first, so that a job that is looked for is not taken for one of them.
+      if (id !== undefined) shared.taken.add(id)
+      const wasReplaced = known !== undefined && id === undefined && settings.live !== undefined &&
+        (yield* Live.wasAskedFor(job, journal))
+      if (wasReplaced) outcomes.replaced(job, indexOf)
+      else toRun.push(job)
+    }
     // Made one after the other: two that are looked for at a time could be taken for each other.
     const gate = yield* Effect.makeSemaphore(1)
-    const ended = yield* Effect.forEach(jobs, (job) =>
+    const ended = yield* Effect.forEach(toRun, (job) =>
       Effect.map(
         Effect.either(job.run(gate)),
         (outcome) => [job, outcome] as const
       ), { concurrency: "unbounded" })
-
-    const unknownIds: Array<string> = []
-    const ids: Array<string> = []
-    let unreadable = 0
     for (const [job, outcome] of ended) {
-      if (Either.isLeft(outcome)) {
-        const error = outcome.left
-        if (error._tag === "JournalError") return yield* error
-        for (const { id } of job.entries) tell(indexOf(id), Either.left(error), "run", 1)
-        continue
-      }
-      const { collected, id: jobId, source, unanswered } = outcome.right
-      ids.push(jobId)
-      unknownIds.push(...collected.unknownIds)
-      unreadable += collected.unreadable
-      const missing = new Unanswered({
-        provider: service.provider,
-        model: service.name,
-        job: jobId,
-        reason: unanswered
-      })
-      for (const { id } of job.entries) {
-        tell(indexOf(id), collected.outcomes.get(id) ?? Either.left(missing), source, 1)
-      }
+      if (Either.isRight(outcome)) outcomes.ended(job, outcome.right, indexOf)
+      else if (outcome.left._tag === "JournalError") return yield* outcome.left
+      else outcomes.failed(job, outcome.left, indexOf)
     }
-
-    const results: Array<ItemResult<LE>> = items.map((item, index) => {
-      const each = told[index]
-      const outcome: Outcome = each === undefined ? Either.left(tooLarge(service, 0, 0)) : each.outcome
-      return {
-        index,
-        item,
-        outcome,
-        attempts: each?.attempts ?? 0,
-        elapsed: Duration.millis(each?.elapsedMillis ?? 0),
-        usage: usageOf(outcome),
-        source: each?.source ?? "run"
-      }
-    })
 
     const { live } = options
-    const rest = live === undefined ? [] : results.filter(({ index }) => {
-      const each = told[index]
-      return each !== undefined && isWorthAsking(each)
-    })
-    if (live !== undefined && rest.length > 0) {
-      const asked = yield* Batch.run(rest.map(({ item }) => item), (item) => live.generate(item), {
-        concurrency: settings.concurrency
-      })
-      for (const [at, answer] of asked.results.entries()) {
-        const before = rest[at]
-        if (before === undefined) continue
-        results[before.index] = {
-          ...answer,
-          index: before.index,
-          attempts: before.attempts + answer.attempts,
-          elapsed: Duration.sum(before.elapsed, answer.elapsed)
-        }
-      }
-    }
+    const results = outcomes.results(live === undefined ? [] : yield* Live.ask(outcomes.questions, live, settings))
     if (progress !== undefined) yield* Progress.end(progress)
     return {
       results,
       summary: summaryOf(results, settings.price, Duration.millis(since())),
-      jobs: ids,
-      unknownIds,
-      unreadable
+      jobs: outcomes.jobs,
+      unknownIds: outcomes.unknownIds,
+      unreadable: outcomes.unreadable
     }
   })

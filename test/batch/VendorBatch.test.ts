@@ -1,61 +1,24 @@
-import * as HttpClient from "@effect/platform/HttpClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
-import * as Redacted from "effect/Redacted"
-import * as TestClock from "effect/TestClock"
 import * as Journal from "../../src/batch/Journal.ts"
 import * as VendorBatch from "../../src/batch/VendorBatch.ts"
-import type * as BatchService from "../../src/model/BatchService.ts"
 import * as LanguageModel from "../../src/model/LanguageModel.ts"
-import * as Prompt from "../../src/model/Prompt.ts"
-import { Response } from "../../src/model/Response.ts"
-import * as Usage from "../../src/model/Usage.ts"
-import * as Anthropic from "../../src/provider/Anthropic.ts"
 import * as Gemini from "../../src/provider/Gemini.ts"
-import * as OpenAiChat from "../../src/provider/OpenAiChat.ts"
 import { anthropic, type Fake, gemini, openAi, type Script } from "./fakeVendors.ts"
-
-const apiKey = Redacted.make("sk-test-1234567890abcdefghij")
-
-type Made = Effect.Effect<BatchService.Service, unknown, HttpClient.HttpClient>
-
-const chat: Made = OpenAiChat.makeBatchService({ apiKey, model: "gpt-4o-mini" })
-const messages: Made = Anthropic.makeBatchService({ apiKey, model: "claude-sonnet-4-5" })
-const content: Made = Gemini.makeBatchService({ apiKey, model: "gemini-2.5-flash" })
-
-const requestsOf = (count: number): ReadonlyArray<LanguageModel.Request> =>
-  Array.from({ length: count }, (_, at) => ({ prompt: `question ${at}` }))
-
-/** Lets the virtual clock go on until the effect has ended; digests come from outside of it. */
-const inTime = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.gen(function*() {
-    const fiber = yield* Effect.fork(effect)
-    while ((yield* Fiber.poll(fiber))._tag === "None") {
-      yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
-      yield* TestClock.adjust("10 seconds")
-    }
-    return yield* Fiber.join(fiber)
-  })
-
-const runOn = <LE = never>(
-  fake: Fake,
-  made: Made,
-  count = 3,
-  options: VendorBatch.Options<LE> = {}
-) =>
-  inTime(Effect.flatMap(
-    Effect.orDie(Effect.provideService(made, HttpClient.HttpClient, fake.client)),
-    (service) => VendorBatch.run(requestsOf(count), service, options)
-  ))
-
-const told = <LE extends { readonly _tag: string }>(report: VendorBatch.Report<LE>): ReadonlyArray<string> =>
-  report.results.map(({ outcome }) =>
-    Either.match(outcome, { onLeft: (error) => error._tag, onRight: (response) => response.text })
-  )
-
-const answers = (count: number) => Array.from({ length: count }, (_, at) => `answer ${at}`)
+import {
+  answers,
+  apiKey,
+  chat,
+  content,
+  type Made,
+  messages,
+  requestsOf,
+  response,
+  runOn,
+  serviceOf,
+  told
+} from "./support/vendorRuns.ts"
 
 const vendors: ReadonlyArray<readonly [string, Made, (script?: Script) => Fake]> = [
   ["OpenAI", chat, openAi],
@@ -66,10 +29,7 @@ const vendors: ReadonlyArray<readonly [string, Made, (script?: Script) => Fake]>
 const live = LanguageModel.make({
   name: "live",
   provider: "zoo",
-  generate: () =>
-    Effect.succeed(
-      new Response({ model: "live", parts: [Prompt.text("live")], finishReason: "stop", usage: Usage.zero })
-    )
+  generate: () => Effect.succeed(response("live"))
 })
 
 const created = (fake: Fake) => fake.jobs.length
@@ -136,7 +96,7 @@ describe.each(vendors)("VendorBatch at %s", (_, made, fakeOf) => {
     Effect.gen(function*() {
       const fake = fakeOf({ looks: 1_000 })
       const journal = yield* Journal.Journal
-      const service = yield* Effect.orDie(Effect.provideService(made, HttpClient.HttpClient, fake.client))
+      const service = yield* serviceOf(fake, made)
       // Interrupted while the job runs.
       const first = yield* Effect.fork(VendorBatch.run(requestsOf(3), service, { journal }))
       while (created(fake) === 0) {
@@ -173,7 +133,7 @@ describe.each(vendors)("VendorBatch at %s", (_, made, fakeOf) => {
   it.effect("stops the job of an interrupted run where it is told to", () =>
     Effect.gen(function*() {
       const fake = fakeOf({ looks: 1_000 })
-      const service = yield* Effect.orDie(Effect.provideService(made, HttpClient.HttpClient, fake.client))
+      const service = yield* serviceOf(fake, made)
       const running = yield* Effect.fork(VendorBatch.run(requestsOf(3), service, { onInterrupt: "cancel" }))
       while (fake.jobs[0] === undefined || fake.jobs[0].looks === 0) {
         yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))

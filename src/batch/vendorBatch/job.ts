@@ -8,14 +8,14 @@ import { type JobFailed, JobUncertain, Unanswered } from "../../error/BatchError
 import type { JournalError } from "../../error/JournalError.ts"
 import type * as ModelError from "../../error/ModelError.ts"
 import * as Verdict from "../../error/Verdict.ts"
-import { isRecord } from "../../internal/record.ts"
+import { definedFields, isRecord } from "../../internal/record.ts"
 import type * as BatchService from "../../model/BatchService.ts"
 import * as Retry from "../../policy/Retry.ts"
 import * as Journal from "../Journal.ts"
 import { Collected } from "./entries.ts"
 import { defaults, type Settings } from "./options.ts"
 
-type JobError = ModelError.ModelError | JobFailed | JobUncertain | Unanswered
+export type JobError = ModelError.ModelError | JobFailed | JobUncertain | Unanswered
 
 /** What a job came to. */
 export interface Ended {
@@ -23,6 +23,8 @@ export interface Ended {
   readonly source: "run" | "journal"
   readonly collected: Collected
   readonly unanswered: Unanswered["reason"]
+  /** Why the results could not be read to their end; the rest of them is there, and paid for. */
+  readonly unread?: ModelError.ModelError
 }
 
 /** A job whose id is known. */
@@ -87,6 +89,8 @@ export class Job {
   private readonly shared: Shared
   /** What the journal calls it. */
   readonly key: string
+  /** The service has it, or may have it: a later run may read the answers that are missing in this one. */
+  mayAnswer = false
 
   private constructor(shared: Shared, entries: ReadonlyArray<BatchService.Entry>, key: string) {
     this.shared = shared
@@ -106,6 +110,7 @@ export class Job {
   run(gate: Effect.Semaphore): Effect.Effect<Ended, JobError | JournalError> {
     const { onInterrupt, resubmit } = this.shared.settings
     const once = Effect.flatMap(gate.withPermits(1)(this.submitted), (job) => {
+      this.mayAnswer = true
       const watched = Effect.flatMap(this.awaited(job), (ended) => this.read(job, ended))
       return onInterrupt === "leave" ? watched : Effect.onInterrupt(
         watched,
@@ -152,19 +157,19 @@ export class Job {
   ): Effect.Effect<Submitted, ModelError.ModelError | JobUncertain | JournalError> {
     const { journal, service, settings, taken } = this.shared
     const marker = this.marker(intended)
-    let mayExist = isUncertain
+    this.mayAnswer = isUncertain
     let input: BatchService.Input | undefined
     const lost = new WeakSet<object>()
     const verdict = (error: unknown): Verdict.Verdict =>
       typeof error === "object" && error !== null && lost.has(error) ? Verdict.make("Retry") : Verdict.of(error)
-    const found = Effect.suspend(() => mayExist ? this.found(intended) : Effect.succeed(undefined))
+    const found = Effect.suspend(() => this.mayAnswer ? this.found(intended) : Effect.succeed(undefined))
     const create = Effect.gen(this, function*() {
       const sent = input ?? (yield* service.upload(this.entries, marker))
       input = sent
       return yield* Effect.tapError(service.create(sent, marker), (error) =>
         Effect.sync(() => {
           if (isInputLost(error, sent)) lost.add(error)
-          else if (mayHaveMade(error)) mayExist = true
+          else if (mayHaveMade(error)) this.mayAnswer = true
           // The service may have lost what it was sent.
           input = undefined
         }))
@@ -224,7 +229,9 @@ export class Job {
       const seen = yield* Effect.either(service.poll(id))
       if (Either.isLeft(seen)) {
         const error = seen.left
-        const passes = isUnknown(error) ? at - seenAt < defaults.unknownMillis : Verdict.of(error).action === "Retry"
+        const isGone = isUnknown(error) && at - seenAt >= defaults.unknownMillis
+        if (isGone) this.mayAnswer = false
+        const passes = isUnknown(error) ? !isGone : Verdict.of(error).action === "Retry"
         return yield* passes ? Effect.fail(new NotYet()) : Effect.succeed(Either.left(error))
       }
       seenAt = at
@@ -245,6 +252,7 @@ export class Job {
   /** A refused job ran nothing, so that the next run may make another. */
   private forget({ _tag: tag, message }: JobFailed): Effect.Effect<void, JournalError> {
     const { journal } = this.shared
+    this.mayAnswer = false
     return Effect.flatMap(now, (at) =>
       // A marker of its own for each job: rounds are counted by the time, as the last one is no longer known.
       journal.append({ _tag: "Failed", key: this.key, round: Math.floor(at / 1000), tag, message, at }))
@@ -262,6 +270,7 @@ export class Job {
   ): Effect.Effect<Ended, ModelError.ModelError | JobUncertain> {
     const { service, settings } = this.shared
     const collected = new Collected(this.entries)
+    let unread: ModelError.ModelError | undefined
     const once = Effect.suspend(() => {
       collected.again()
       return Stream.runForEach(service.results(id), (result) => Effect.sync(() => collected.add(result)))
@@ -274,6 +283,7 @@ export class Job {
         (ended): Effect.Effect<Either.Either<void, ModelError.ModelError>, NotYet> => {
           // What has come is paid for, and better than nothing.
           if (Either.isLeft(ended) && collected.outcomes.size === 0) return Effect.succeed(ended)
+          unread = Either.isLeft(ended) ? ended.left : undefined
           const isOver = collected.isWhole || job.unanswered !== undefined || Either.isLeft(ended)
           return isOver ? Effect.succeed(Either.void) : Effect.fail(new NotYet())
         }
@@ -291,7 +301,7 @@ export class Job {
           candidates: [id]
         })
       }
-      return { id, source, collected, unanswered: job.unanswered ?? "missing" as const }
+      return { id, source, collected, unanswered: job.unanswered ?? "missing", ...definedFields({ unread }) }
     })
   }
 }

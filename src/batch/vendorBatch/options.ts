@@ -29,9 +29,15 @@ export interface Options<out LE = never> {
    * Default: 6 attempts, 1 minute doubling to at most 30 minutes.
    */
   readonly resubmit?: RetryPolicy.RetryPolicy | undefined
-  /** Remembers the jobs, so that a run after a crash finds them again. Default: nothing is remembered. */
+  /**
+   * Remembers the jobs and what the live model answered, so that a run after a crash pays for neither again. Default: nothing
+   * is remembered.
+   */
   readonly journal?: Journal.Service | undefined
-  /** Answers what the service failed or did not come to, where asking again is sensible. Default: it stays failed. */
+  /**
+   * Answers what the service failed or did not come to, where asking again is sensible and nothing is paid for twice.
+   * Default: it stays failed.
+   */
   readonly live?: LanguageModel.Service<LE> | undefined
   /** Live calls at a time: 1 to 100 000; or `"auto"`. Default: `"auto"`. */
   readonly concurrency?: number | "auto" | undefined
