@@ -1,20 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import * as Batch from "../../src/batch/Batch.ts"
-import { runs, turn } from "../runs.ts"
-
-setFlagsFromString("--expose-gc")
-const collect: unknown = runInNewContext("gc")
-
-const heapUsed = Effect.promise(async () => {
-  // What was let go of in this turn of the loop is still held by it.
-  await turn()
-  if (typeof collect === "function") collect()
-  return process.memoryUsage().heapUsed / 1_048_576
-})
+import { heldMegabytes } from "../heap.ts"
+import { runs } from "../runs.ts"
 
 describe("Batch.stream", () => {
   it.live("needs no more memory for a million items than for a few", () =>
@@ -28,7 +17,7 @@ describe("Batch.stream", () => {
       yield* Stream.runForEach(results, () => {
         read++
         return read % (items / 4) === 0
-          ? Effect.map(heapUsed, (megabytes) => samples.push(megabytes))
+          ? Effect.map(heldMegabytes, (megabytes) => samples.push(megabytes))
           : Effect.void
       })
       expect(read).toBe(items)
