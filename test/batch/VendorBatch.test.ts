@@ -15,13 +15,15 @@ import {
   messages,
   requestsOf,
   response,
+  responses,
   runOn,
   serviceOf,
   told
 } from "./support/vendorRuns.ts"
 
 const vendors: ReadonlyArray<readonly [string, Made, (script?: Script) => Fake]> = [
-  ["OpenAI", chat, openAi],
+  ["OpenAI (chat)", chat, (script) => openAi(script)],
+  ["OpenAI (responses)", responses, (script) => openAi(script, "/v1/responses")],
   ["Anthropic", messages, anthropic],
   ["Gemini", content, (script) => gemini(script)]
 ]

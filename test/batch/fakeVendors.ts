@@ -85,8 +85,35 @@ const fileOf = (job: Job, script: Script, line: (id: string, at: number) => obje
   return file
 }
 
+const textOf = (id: string): string => `answer ${id.split("-").at(-1)}`
+
+/** OpenAI's two endpoints that have batches: the body of a reply in each. */
+const openAiReplies = {
+  "/v1/chat/completions": (id: string) => ({
+    id: "c",
+    object: "chat.completion",
+    model: "gpt-4o-mini",
+    choices: [{ index: 0, message: { role: "assistant", content: textOf(id) }, finish_reason: "stop" }],
+    usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
+  }),
+  "/v1/responses": (id: string) => ({
+    id: "resp_1",
+    object: "response",
+    status: "completed",
+    model: "gpt-4o-mini",
+    output: [{
+      id: "msg_1",
+      type: "message",
+      role: "assistant",
+      status: "completed",
+      content: [{ type: "output_text", text: textOf(id), annotations: [] }]
+    }],
+    usage: { input_tokens: 3, output_tokens: 2, total_tokens: 5 }
+  })
+}
+
 /** The text of every answer holds the place of its request, so that a mix-up is seen. */
-export const openAi = (script: Script = {}): Fake =>
+export const openAi = (script: Script = {}, endpoint: keyof typeof openAiReplies = "/v1/chat/completions"): Fake =>
   fake(({ cancelled, jobs }) => {
     const files: Array<ReadonlyArray<string>> = []
     const view = (job: Job, state: string) => ({
@@ -102,11 +129,19 @@ export const openAi = (script: Script = {}): Fake =>
     })
     return (path, body, _, at) => {
       if (path === "POST /v1/files") {
-        files.push(body.trim().split("\n").map((line) => String(JSON.parse(line).custom_id)))
+        const lines = body.trim().split("\n").map((line) => JSON.parse(line))
+        // The service refuses a file whose lines are for another endpoint, or for several models.
+        if (
+          lines.some(({ body, method, url }) => method !== "POST" || url !== endpoint || body.model !== "gpt-4o-mini")
+        ) {
+          return new globalThis.Response("url_mismatch", { status: 400 })
+        }
+        files.push(lines.map(({ custom_id: id }) => String(id)))
         return json({ id: `file-${files.length - 1}` })
       }
       if (path === "POST /v1/batches") {
-        const { input_file_id: file, metadata } = JSON.parse(body)
+        const { endpoint: asked, input_file_id: file, metadata } = JSON.parse(body)
+        if (asked !== endpoint) return new globalThis.Response("invalid endpoint", { status: 400 })
         const ids = files[Number(String(file).slice(5))] ?? []
         const job: Job = { id: `batch_${jobs.length}`, marker: metadata.marker, ids, at, looks: 0, readings: 0 }
         jobs.push(job)
@@ -128,17 +163,7 @@ export const openAi = (script: Script = {}): Fake =>
           response: {
             status_code: 200,
             request_id: "r",
-            body: {
-              id: "c",
-              object: "chat.completion",
-              model: "gpt-4o-mini",
-              choices: [{
-                index: 0,
-                message: { role: "assistant", content: `answer ${id.split("-").at(-1)}` },
-                finish_reason: "stop"
-              }],
-              usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
-            }
+            body: openAiReplies[endpoint](id)
           },
           error: null
         })))
@@ -186,7 +211,7 @@ export const anthropic = (script: Script = {}): Fake =>
               type: "message",
               role: "assistant",
               model: "claude-sonnet-4-5",
-              content: [{ type: "text", text: `answer ${id.split("-").at(-1)}` }],
+              content: [{ type: "text", text: textOf(id) }],
               stop_reason: "end_turn",
               usage: { input_tokens: 3, output_tokens: 2, service_tier: "batch" }
             }
@@ -203,7 +228,7 @@ export const gemini = (script: Script = {}, output: "file" | "inline" = "file"):
     let file = ""
     const answer = (id: string) => ({
       candidates: [{
-        content: { role: "model", parts: [{ text: `answer ${id.split("-").at(-1)}` }] },
+        content: { role: "model", parts: [{ text: textOf(id) }] },
         finishReason: "STOP"
       }],
       usageMetadata: { promptTokenCount: 3, candidatesTokenCount: 2, totalTokenCount: 5 },

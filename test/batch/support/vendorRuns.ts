@@ -14,6 +14,7 @@ import * as Usage from "../../../src/model/Usage.ts"
 import * as Anthropic from "../../../src/provider/Anthropic.ts"
 import * as Gemini from "../../../src/provider/Gemini.ts"
 import * as OpenAiChat from "../../../src/provider/OpenAiChat.ts"
+import * as OpenAiResponses from "../../../src/provider/OpenAiResponses.ts"
 import type { Fake } from "../fakeVendors.ts"
 
 export const apiKey = Redacted.make("sk-test-1234567890abcdefghij")
@@ -21,6 +22,7 @@ export const apiKey = Redacted.make("sk-test-1234567890abcdefghij")
 export type Made = Effect.Effect<BatchService.Service, unknown, HttpClient.HttpClient>
 
 export const chat: Made = OpenAiChat.makeBatchService({ apiKey, model: "gpt-4o-mini" })
+export const responses: Made = OpenAiResponses.makeBatchService({ apiKey, model: "gpt-4o-mini" })
 export const messages: Made = Anthropic.makeBatchService({ apiKey, model: "claude-sonnet-4-5" })
 export const content: Made = Gemini.makeBatchService({ apiKey, model: "gemini-2.5-flash" })
 
