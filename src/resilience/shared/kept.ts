@@ -34,11 +34,12 @@ const ask = (
         Effect.map((opened) => ({ opened, reply }))
       ))
 
-/** `answer` asks the steps in turn. */
+/** `answer` asks the models in turn, for a reply that is held in the scope. */
 export const keptReply = (
   provider: string,
   answer: (
-    ask: (model: LanguageModel.Service, request: LanguageModel.Request) => Effect.Effect<Answered, Failure>
+    ask: (model: LanguageModel.Service, request: LanguageModel.Request) => Effect.Effect<Answered, Failure>,
+    scope: Scope.Scope
   ) => Effect.Effect<Answered, Failure>
 ): Effect.Effect<LanguageModel.Resumable> =>
   Effect.sync(() => {
@@ -46,7 +47,7 @@ export const keptReply = (
     const parts: Stream.Stream<StreamPart, Failure> = Stream.unwrapScoped(
       Effect.flatMap(Effect.scope, (scope) =>
         Effect.map(
-          answer((model, request) => ask(model, request, scope)),
+          answer((model, request) => ask(model, request, scope), scope),
           (answered) => {
             reply = answered.reply
             return Opening.resume(answered.opened)

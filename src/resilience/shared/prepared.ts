@@ -18,21 +18,22 @@ export interface Named {
 }
 
 /** What somebody gave as a model. */
-export const isModel = (value: unknown): value is object =>
+export const isModel = (value: unknown): value is Named["model"] =>
   Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
 
-/** The pipeline that stands at `path` of the options of `owner`, or what is wrong with it. */
+/** The pipeline that stands at `path` of somebody's options, in code or in a file, or what is wrong with it. */
 export const pipelineOf = (
   given: unknown,
   name: string,
-  path: string
+  path: string,
+  mode: "code" | "file" = "code"
 ): Effect.Effect<Either.Either<Pipeline.Pipeline | undefined, ReadonlyArray<Issue>>> =>
-  Pipeline.isPipeline(given)
+  mode === "code" && Pipeline.isPipeline(given)
     ? Effect.succeed(Either.right(given))
     : !isRecord(given)
     ? Effect.succeed(Either.right(undefined))
     : Effect.either(Effect.mapError(
-      Pipeline.make({ name, ...given }),
+      (mode === "code" ? Pipeline.make : Pipeline.decode)({ name, ...given }),
       (error) =>
         error.issues.map((issue) => ({ ...issue, path: `${path}${issue.path === "" ? "" : `.${issue.path}`}` }))
     ))
