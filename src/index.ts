@@ -57,6 +57,7 @@ export * as RateLimitHeaders from "./provider/RateLimitHeaders.ts"
 
 export * as GenerateObject from "./resilience/GenerateObject.ts"
 export * as ModelPlan from "./resilience/ModelPlan.ts"
+export * as ModelPool from "./resilience/ModelPool.ts"
 export * as Recovery from "./resilience/Recovery.ts"
 export * as ResilientModel from "./resilience/ResilientModel.ts"
 export * as ResilientStream from "./resilience/ResilientStream.ts"

@@ -39,8 +39,8 @@ const longest = 500_000
 /**
  * How many times longer an input of eight times the size takes than one of four times the size. Where that is steep, it is
  * asked again with twice as much: a step, as where the input outgrows a cache, is not there twice. Where that is steep, too,
- * the first question is asked once more: what else the machine did meanwhile is not there three times, and work that is
- * quadratic is four each time.
+ * it is asked over two doublings at once, of which a step is one, and once more as at first: what else the machine did
+ * meanwhile is not there each time, and work that is quadratic is four each time.
  */
 export const growth = (make: (size: number) => () => void, size: number): number => {
   const small = make(4 * size)
@@ -48,5 +48,7 @@ export const growth = (make: (size: number) => () => void, size: number): number
   const first = ratio(small, large)
   if (first <= steepest || taken(1, large) > longest) return first
   const second = Math.min(first, ratio(large, make(16 * size)))
-  return second <= steepest ? second : Math.min(second, ratio(small, large))
+  if (second <= steepest) return second
+  const third = Math.min(second, Math.sqrt(ratio(make(2 * size), large)))
+  return third <= steepest ? third : Math.min(third, ratio(small, large))
 }

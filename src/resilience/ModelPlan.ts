@@ -41,7 +41,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { InvalidOptions, type Issue } from "../error/InvalidOptions.ts"
+import { InvalidOptions } from "../error/InvalidOptions.ts"
 import { PlanExhausted } from "../error/PolicyError.ts"
 import * as Verdict from "../error/Verdict.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
@@ -52,11 +52,11 @@ import { derivedKey } from "../internal/seeded.ts"
 import * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
 import * as Fallback from "../policy/Fallback.ts"
-import * as Pipeline from "../policy/Pipeline.ts"
-import { keptReply, resumeOf } from "./modelPlan/kept.ts"
+import type * as Pipeline from "../policy/Pipeline.ts"
 import { inOrderOfSteps, planIssues } from "./modelPlan/options.ts"
-import * as ResilientModel from "./ResilientModel.ts"
+import { keptReply, resumeOf } from "./shared/kept.ts"
 import * as Opening from "./shared/opening.ts"
+import * as Prepared from "./shared/prepared.ts"
 
 /**
  * The mark of plans of models.
@@ -157,38 +157,18 @@ export const ModelPlan = Context.GenericTag<ModelPlan>("effect-llm-resilience/Mo
  * @since 0.1.0
  * @category models
  */
-export type StepError<S extends Step> = S extends Step
-  ? (S["model"] extends LanguageModel.Service<infer E> ? E : LanguageModel.LanguageModelError) | Refusal<S>
-  : never
+export type StepError<S extends Step> = S extends Step ? Prepared.CallError<S["model"]> | Refusal<S> : never
 
 type Refusal<S extends Step> = "pipeline" extends keyof S
   ? [S["pipeline"]] extends [undefined] ? never : Pipeline.AnyRefusal
   : never
 
-type KeysOf<T> = T extends unknown ? keyof T : never
-
-/** An object with fields that `Known` has, whichever of its members: a misspelt one is refused where it is written. */
-type NoOther<Given, Known> = { readonly [Field in Exclude<keyof Given, KeysOf<Known>>]: never }
-
-type Sections<P> = {
-  readonly [Field in keyof P & keyof Pipeline.Options]?: P[Field] extends object
-    ? NoOther<P[Field], NonNullable<Pipeline.Options[Field]>>
-    : unknown
-}
-
 /** Steps without fields that nobody knows, also in the options of their pipelines. */
-type Known<S extends Step> = S extends Step ? S & NoOther<S, Step> & {
-    readonly pipeline?: S extends { readonly pipeline: infer P } ? P extends Pipeline.Pipeline ? unknown
-      : NoOther<P, Pipeline.Options> & Sections<P>
-      : unknown
-  }
-  : never
+type Known<S extends Step> = S extends Step ? S & Prepared.NoOther<S, Step> & Prepared.KnownPipeline<S> : never
 
 /** What making the plan can fail with for the sake of a layer, and what that layer needs. */
-type BuildError<S extends Step> = LayerError<S["model"]>
-type BuildNeeds<S extends Step> = LayerNeeds<S["model"]>
-type LayerError<M> = M extends Layer.Layer<never, infer E, infer _R> ? E : never
-type LayerNeeds<M> = M extends Layer.Layer<never, infer _E, infer R> ? R | Scope.Scope : never
+type BuildError<S extends Step> = Prepared.LayerError<S["model"]>
+type BuildNeeds<S extends Step> = Prepared.LayerNeeds<S["model"]>
 
 /** Errors about the request or about this moment. They say nothing about how the model serves other calls. */
 const requestErrors: ReadonlyArray<string> = [
@@ -212,31 +192,6 @@ interface Ready {
   readonly when: Fallback.Condition<LanguageModel.LanguageModelError> | undefined
 }
 
-/** The pipeline of a step, or what is wrong with it. `planIssues` finds whatever else is wrong with the step. */
-const pipelineOf = (
-  step: Step,
-  plan: string,
-  position: number
-): Effect.Effect<Either.Either<Pipeline.Pipeline | undefined, ReadonlyArray<Issue>>> => {
-  const { name, pipeline } = isRecord(step) ? step : {}
-  if (Pipeline.isPipeline(pipeline)) return Effect.succeed(Either.right(pipeline))
-  return !isRecord(pipeline)
-    ? Effect.succeed(Either.right(undefined))
-    : Effect.either(
-      Effect.mapError(
-        Pipeline.make({ name: `${plan}/${name}`, ...pipeline }),
-        (error) =>
-          error.issues.map((issue) => ({
-            ...issue,
-            path: `steps.${position}.pipeline${issue.path === "" ? "" : `.${issue.path}`}`
-          }))
-      )
-    )
-}
-
-const isLayer = (model: Step["model"]): model is Layer.Layer<LanguageModel.LanguageModel, unknown, unknown> =>
-  Layer.isLayer(model)
-
 const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArray<Ready>], unknown, unknown> =>
   Effect.gen(function*() {
     const issues = planIssues(options)
@@ -244,7 +199,11 @@ const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArra
     // The pipelines are made even where something else is wrong, so that one error lists every issue.
     const pipelines = yield* Effect.forEach(
       isRecord(options) && Array.isArray(options.steps) ? options.steps : [],
-      (step, position) => pipelineOf(step, plan, position)
+      // `planIssues` finds whatever else is wrong with the step.
+      (step, position) => {
+        const { name, pipeline } = isRecord(step) ? step : {}
+        return Prepared.pipelineOf(pipeline, `${plan}/${name}`, `steps.${position}.pipeline`)
+      }
     )
     const wrong = inOrderOfSteps([
       ...issues,
@@ -257,12 +216,9 @@ const ready = (options: Options): Effect.Effect<readonly [Ready, ...ReadonlyArra
     // One memo map for all, so that what two layers share (an HTTP client) is built once.
     const memo = yield* Layer.makeMemoMap
     const prepare = ({ model, name, when }: Step, position: number) =>
-      Effect.gen(function*() {
-        const service = isLayer(model)
-          ? Context.get(yield* Layer.buildWithMemoMap(model, memo, yield* Effect.scope), LanguageModel.LanguageModel)
-          : model
+      Effect.map(Prepared.serviceOf(model, memo), (service) => {
         const pipeline = Either.getOrElse(pipelines[position] ?? Either.right(undefined), () => undefined)
-        return { name, when, model: pipeline === undefined ? service : ResilientModel.strengthen(service, pipeline) }
+        return { name, when, model: Prepared.strengthened(service, pipeline) }
       })
     return [yield* prepare(first, 0), ...(yield* Effect.forEach(others, (step, i) => prepare(step, i + 1)))]
   })

@@ -25,8 +25,8 @@ const strong = (model: LanguageModel.Service, stream: Pipeline.Options["stream"]
   Effect.map(
     Pipeline.make({
       name: "survivor",
-      // A stall costs this much real time.
-      stream: { idle: "300 millis", ...stream },
+      // A stall costs this much real time. A busy machine must not make a slow first content into a further attempt.
+      stream: { firstContent: "30 seconds", idle: "300 millis", ...stream },
       retry: { backoff: "immediate", attempts: 15 },
       // An attempt that is timed out gives its place back once its connection is closed; the next one waits for that.
       bulkhead: { maxConcurrent: concurrency, maxQueued: concurrency }

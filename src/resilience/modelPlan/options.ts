@@ -1,14 +1,11 @@
 /** What somebody wrote as the options of a plan, checked before anything of it is built. */
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
 import { type Issue, issueOf } from "../../error/InvalidOptions.ts"
 import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { conditionForm } from "../../internal/plan.ts"
 import { isRecord } from "../../internal/record.ts"
-
-const isModel = (value: unknown): value is object =>
-  Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
+import { isModel } from "../shared/prepared.ts"
 
 const step = Form.struct("a step with a name and a model", {
   name: Form.text(),

@@ -1,7 +1,7 @@
 /**
- * A plan's reply as one that can be gone on with. Which step answers is known when the first content has come; from then on
- * the reply is that step's, and so is what it keeps. A step that keeps nothing can answer, too: then there is nothing to go
- * on with, and whoever tries is told so.
+ * The reply of a plan or a pool as one that can be gone on with. Which of its models answers is known when the first content
+ * has come; from then on the reply is that model's, and so is what it keeps. One that keeps nothing can answer, too: then
+ * there is nothing to go on with, and whoever tries is told so.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -10,7 +10,7 @@ import { ResumeExpired } from "../../error/ModelError.ts"
 import { definedFields } from "../../internal/record.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import type { StreamPart } from "../../model/StreamPart.ts"
-import * as Opening from "../shared/opening.ts"
+import * as Opening from "./opening.ts"
 
 type Failure = LanguageModel.LanguageModelError
 
@@ -34,11 +34,12 @@ const ask = (
         Effect.map((opened) => ({ opened, reply }))
       ))
 
-/** `answer` asks the steps in turn. */
+/** `answer` asks the models in turn, for a reply that is held in the scope. */
 export const keptReply = (
   provider: string,
   answer: (
-    ask: (model: LanguageModel.Service, request: LanguageModel.Request) => Effect.Effect<Answered, Failure>
+    ask: (model: LanguageModel.Service, request: LanguageModel.Request) => Effect.Effect<Answered, Failure>,
+    scope: Scope.Scope
   ) => Effect.Effect<Answered, Failure>
 ): Effect.Effect<LanguageModel.Resumable> =>
   Effect.sync(() => {
@@ -46,7 +47,7 @@ export const keptReply = (
     const parts: Stream.Stream<StreamPart, Failure> = Stream.unwrapScoped(
       Effect.flatMap(Effect.scope, (scope) =>
         Effect.map(
-          answer((model, request) => ask(model, request, scope)),
+          answer((model, request) => ask(model, request, scope), scope),
           (answered) => {
             reply = answered.reply
             return Opening.resume(answered.opened)
