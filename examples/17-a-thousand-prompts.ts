@@ -20,7 +20,7 @@ const prompts = Array.from(
 
 // What stands round one call: retries, and a circuit that pauses the whole batch while the provider is down.
 const Model = ResilientModel.layer({
-  retry: { backoff: "exponential", initial: "50 millis", jitter: "full", attempts: 3 },
+  retry: { backoff: "exponential", initial: "50 millis", jitter: "full", attempts: 2 },
   circuitBreaker: { name: "provider" },
   attemptTimeout: "20 seconds"
 })
@@ -63,8 +63,8 @@ const offline = Effect.gen(function*() {
   const server = yield* ChaosServer.make({
     plan: Fault.storm({
       seed: 17,
-      serverErrors: { probability: 0.2 },
-      rateLimited: { probability: 0.02, wait: "50 millis" }
+      serverErrors: { probability: 0.1 },
+      rateLimited: { probability: 0.01, wait: "50 millis" }
     }),
     latency: "5 millis"
   })
