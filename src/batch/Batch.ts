@@ -174,7 +174,11 @@ const runOf = <A, B, E, R, E0, R0>(
  *
  * An item that fails, or whose call dies, is a `Left` among the results. The batch itself fails only where it cannot go
  * on: with `InvalidOptions` before anything is called, and with `JournalError` or the error of a `Stream` of items, once the
- * calls in flight have ended. When it stops before its end, the rest of the input is read and every item in it is `Skipped`.
+ * calls in flight have ended.
+ *
+ * When it stops before its end, the items that have been read and not called are `Skipped`. Those of an array (or of whatever
+ * tells how many it has) all are; a `Stream` or an iterator of unknown length is read no further, since it may be long or
+ * never end, and `summary.hasUnreadInput` tells it.
  *
  * An item that meets a `CircuitOpen` does not fail: the batch pauses until the circuit lets a probe through and calls it
  * again. While the circuit is tried, an item that fails for the provider's sake is called again, up to three times.
@@ -251,7 +255,8 @@ export const stream = <A, B, E, R, E0 = never, R0 = never>(
   }))
 
 /**
- * The items to run again alone: those that failed or were left out. Lines that are no items are not among them.
+ * The items to run again alone: those that failed or were left out. Lines that are no items are not among them, nor are
+ * items that were never read (`summary.hasUnreadInput`).
  *
  * @since 0.1.0
  * @category getters

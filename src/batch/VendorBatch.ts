@@ -155,7 +155,8 @@ const summaryOf = <LE>(
     tokens,
     ...(price === undefined ? {} : { cost }),
     elapsed,
-    failures: Object.fromEntries(failures)
+    failures: Object.fromEntries(failures),
+    hasUnreadInput: false
   }
 }
 

@@ -9,43 +9,13 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Batch from "../../src/batch/Batch.ts"
 import * as Progress from "../../src/batch/Progress.ts"
-import { InvalidLine, ItemDied, Skipped } from "../../src/error/BatchError.ts"
+import { InvalidLine, ItemDied } from "../../src/error/BatchError.ts"
 import { Overloaded, RateLimited } from "../../src/error/ModelError.ts"
-import { CircuitOpen } from "../../src/error/PolicyError.ts"
 import * as Usage from "../../src/model/Usage.ts"
-import * as CircuitBreaker from "../../src/policy/CircuitBreaker.ts"
 import * as Retry from "../../src/policy/Retry.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
-import * as Tripping from "../../src/policy/Tripping.ts"
 import { runs } from "../runs.ts"
-
-const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index)
-
-const tagsOf = (report: Batch.Report<unknown, unknown, unknown>): ReadonlyArray<unknown> =>
-  report.results.map(({ outcome }) =>
-    Either.match(outcome, { onLeft: (error) => Reflect.get(Object(error), "_tag") ?? error, onRight: () => "ok" })
-  )
-
-/** Runs an effect whose waits are virtual, an hour at most. */
-const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
-    const fiber = yield* Effect.fork(effect)
-    yield* TestClock.adjust("1 hour")
-    return yield* Fiber.join(fiber)
-  })
-
-/** Counts how many calls run, and the most that ran at a time. */
-const watched = () => {
-  const seen = { now: 0, most: 0, calls: 0 }
-  const through = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
-      seen.now++
-      seen.calls++
-      seen.most = Math.max(seen.most, seen.now)
-      return Effect.ensuring(call, Effect.sync(() => seen.now--))
-    })
-  return { seen, through }
-}
+import { inVirtualTime, tagsOf, upTo, watched } from "./support/batchRuns.ts"
 
 describe("Batch.run", () => {
   it.effect("gives one result for each item, in their order, however they end", () =>
@@ -187,83 +157,6 @@ describe("concurrency \"auto\"", () => {
     })))
 })
 
-describe("an open circuit", () => {
-  it.effect("pauses the batch instead of failing its items", () =>
-    inVirtualTime(Effect.gen(function*() {
-      const breaker = yield* CircuitBreaker.make({
-        name: "provider",
-        tripping: Tripping.consecutive(3),
-        openFor: "30 seconds"
-      })
-      const { seen, through } = watched()
-      let isDown = true
-      yield* Effect.fork(Effect.delay(Effect.sync(() => isDown = false), "10 minutes"))
-      const call = through(
-        Effect.suspend(() => isDown ? Effect.fail(new Overloaded({ provider: "test" })) : Effect.succeed("ok"))
-      ).pipe(CircuitBreaker.apply(breaker))
-      const { summary } = yield* Batch.run(upTo(500), () => call, { concurrency: 4 })
-      // Those that opened it, and three at most that it was tried with in vain too often.
-      expect(summary.failed).toBeLessThan(30)
-      expect(summary.succeeded + summary.failed).toBe(500)
-      expect(summary.failures["CircuitOpen"]).toBeUndefined()
-      expect(seen.calls).toBeLessThan(600)
-    })))
-
-  it.effect("leaves the rest out when the time of the batch is over before it closes", () =>
-    inVirtualTime(Effect.gen(function*() {
-      const refused = new CircuitOpen({ name: "provider", retryAfter: Duration.minutes(5) })
-      const report = yield* Batch.run(upTo(5), () => Effect.fail(refused), { stopWhen: { time: "2 minutes" } })
-      expect(tagsOf(report)).toEqual(upTo(5).map(() => "Skipped"))
-      expect(report.summary).toMatchObject({ skipped: 5, stoppedBecause: "time", elapsed: Duration.minutes(2) })
-    })))
-})
-
-describe("stop conditions", () => {
-  it.effect("share of failures: in flight is finished, the rest is left out", () =>
-    inVirtualTime(Effect.gen(function*() {
-      const { seen, through } = watched()
-      const report = yield* Batch.run(upTo(100), () => through(Effect.delay(Effect.fail("no"), "1 second")), {
-        concurrency: 5,
-        stopWhen: { failureRate: { share: 0.8, minimum: 10 } }
-      })
-      expect(seen.calls).toBeLessThanOrEqual(15)
-      expect(report.summary.total).toBe(100)
-      expect(report.summary.stoppedBecause).toBe("failureRate")
-      expect(report.results[99]?.outcome).toEqual(Either.left(new Skipped({ reason: "failureRate" })))
-    })))
-
-  it.effect("spend, in tokens and in money", () =>
-    Effect.gen(function*() {
-      const usage = new Usage.Usage({ inputTokens: 5, outputTokens: 5, totalTokens: 10 })
-      const options = { concurrency: 1, usage: () => usage, price: () => 0.5 } as const
-      const tokens = yield* Batch.run(upTo(10), (item) => Effect.succeed(item), {
-        ...options,
-        stopWhen: { spend: { tokens: 25 } }
-      })
-      expect(tokens.summary).toMatchObject({ succeeded: 3, skipped: 7, tokens: 30, stoppedBecause: "spend" })
-      const cost = yield* Batch.run(upTo(10), (item) => Effect.succeed(item), {
-        ...options,
-        stopWhen: { spend: { cost: 2 } }
-      })
-      expect(cost.summary).toMatchObject({ succeeded: 4, skipped: 6, cost: 2, stoppedBecause: "spend" })
-    }))
-
-  it.effect("a signal, with what is in flight finished or interrupted as asked", () =>
-    inVirtualTime(Effect.gen(function*() {
-      for (const onInterrupt of ["finish", "interrupt"] as const) {
-        const { summary } = yield* Batch.run(upTo(10), () => Effect.sleep("1 minute"), {
-          concurrency: 2,
-          stopOn: Effect.sleep("90 seconds"),
-          onInterrupt
-        })
-        expect([onInterrupt, summary.succeeded, summary.skipped, Duration.toSeconds(summary.elapsed)]).toEqual(
-          onInterrupt === "finish" ? ["finish", 4, 6, 120] : ["interrupt", 2, 8, 90]
-        )
-        expect(summary.stoppedBecause).toBe("interrupted")
-      }
-    })))
-})
-
 describe("interruption", () => {
   it.effect.each(["finish", "interrupt"] as const)(
     "ends a batch when its calls have ended: %s",
@@ -368,9 +261,9 @@ describe("Batch.stream", () => {
       const seen = new Uint8Array(many)
       yield* Stream.runForEach(
         Batch.stream(Stream.range(0, many - 1), (item) =>
-          // A few of them wait: the virtual clock sorts all that do at each of its steps.
-          item % 500 === 0 ? Effect.as(Effect.sleep("1 second"), item) : Effect.as(Effect.yieldNow(), item), {
-          concurrency: 1_000
+          // A few of them wait, and a hundred are in flight: the virtual clock looks at all of them at each of its steps.
+          item % 2_500 === 0 ? Effect.as(Effect.sleep("1 second"), item) : Effect.as(Effect.yieldNow(), item), {
+          concurrency: 100
         }),
         ({ index }) => Effect.sync(() => seen[index] = (seen[index] ?? 0) + 1)
       )

@@ -11,7 +11,7 @@ import type * as Journal from "../Journal.ts"
 import type { Progress } from "../Progress.ts"
 import type * as Kernel from "./kernel.ts"
 
-/** When a batch stops by itself. Whichever holds first counts; calls in flight are finished, the rest is `Skipped`. */
+/** When a batch stops by itself. Whichever holds first counts; calls in flight are finished, the rest is `Skipped` or unread. */
 export interface StopWhen {
   /**
    * At least this share of the items that have ended failed: above 0, up to 1. It is looked at once `minimum` items have

@@ -37,6 +37,7 @@ export interface ItemResult<out A, out B, out E> {
 export type { StopReason }
 
 export interface Summary {
+  /** The items that were read. */
   readonly total: number
   readonly succeeded: number
   readonly failed: number
@@ -51,10 +52,15 @@ export interface Summary {
   readonly failures: { readonly [tag: string]: number }
   /** Why the batch stopped before its end. */
   readonly stoppedBecause?: StopReason
+  /**
+   * Whether it stopped before its input was read to its end: there may be items beyond those that have results. They are
+   * not among `Batch.failures`; with a journal, running the same input again does what is missing.
+   */
+  readonly hasUnreadInput: boolean
 }
 
 export interface Report<out A, out B, out E> {
-  /** One for each item, in their order. */
+  /** One for each item that was read, in their order. */
   readonly results: ReadonlyArray<ItemResult<A, B, E>>
   readonly summary: Summary
 }

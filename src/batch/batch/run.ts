@@ -141,7 +141,10 @@ export class Run<A, B, E, R, E0, R0> {
     if (this.journalError !== undefined) return restore(this.news(Number.POSITIVE_INFINITY))
     const decision = Kernel.decide(this.kernel, this.state, this.now())
     if (decision._tag === "Wait") return restore(this.news(decision.millis))
-    if (decision._tag === "Stop") this.move({ _tag: "Stopped", reason: decision.reason })
+    if (decision._tag === "Stop") {
+      this.move({ _tag: "Stopped", reason: decision.reason })
+      this.source.close()
+    }
     const pending = this.take()
     if (pending === "none") return Effect.void
     if (pending === undefined) return restore(this.news(Number.POSITIVE_INFINITY))
@@ -482,7 +485,8 @@ export class Run<A, B, E, R, E0, R0> {
       ...(this.settings.price === undefined ? {} : { cost }),
       elapsed: Duration.millis(Math.max(0, this.now() - startedAt)),
       failures,
-      ...(stopped === undefined ? {} : { stoppedBecause: stopped })
+      ...(stopped === undefined ? {} : { stoppedBecause: stopped }),
+      hasUnreadInput: this.source.isLeft()
     }
   }
 }

@@ -20,6 +20,13 @@ export interface Source<A, E = never, R = never> {
   readonly take: () => Taken<A>
   /** Reads ahead, for as long as it runs: one chunk, until that has been taken. `changed` is called when there is news. */
   readonly feed: (changed: () => void) => Effect.Effect<void, never, R>
+  /**
+   * Reads no further: what has been read can still be taken, and nothing else. Items whose number is known are all there
+   * without reading, so nothing changes for them.
+   */
+  readonly close: () => void
+  /** Whether it was closed before its end, so that there may be items that nobody has read. */
+  readonly isLeft: () => boolean
   /** What reading ended with, if not well. */
   readonly failure: () => Cause.Cause<E> | undefined
 }
@@ -41,19 +48,32 @@ export const of = <A, E, R>(items: Items<A, E, R>): Source<A, E, R> =>
 const ofIterable = <A>(items: Iterable<A>): Source<A> => {
   let iterator: Iterator<A> | undefined
   let failure: Cause.Cause<never> | undefined
+  let isClosed = false
+  let isOver = false
   return {
     take: () => {
-      if (failure !== undefined) return over
+      if (isClosed || isOver) return over
       try {
         iterator ??= items[Symbol.iterator]()
         const next = iterator.next()
-        return next.done === true ? over : { _tag: "Item", item: next.value }
+        if (next.done !== true) return { _tag: "Item", item: next.value }
+        isOver = true
       } catch (error) {
         failure = Cause.die(error)
-        return over
+        isOver = true
       }
+      return over
     },
     feed: () => Effect.void,
+    close: () => {
+      if (isClosed || isOver || totalOf(items) !== undefined) return
+      isClosed = true
+      // A generator gives back what it holds, as at the end of a loop that was left. What that throws changes nothing.
+      try {
+        iterator?.return?.()
+      } catch {}
+    },
+    isLeft: () => isClosed,
     failure: () => failure
   }
 }
@@ -62,6 +82,7 @@ const ofStream = <A, E, R>(items: Stream.Stream<A, E, R>): Source<A, E, R> => {
   let chunk: ReadonlyArray<A> = []
   let at = 0
   let isOver = false
+  let isClosed = false
   let failure: Cause.Cause<E> | undefined
   let emptied: (() => void) | undefined
   const untilEmpty = Effect.async<void>((resume) => {
@@ -79,6 +100,7 @@ const ofStream = <A, E, R>(items: Stream.Stream<A, E, R>): Source<A, E, R> => {
       // Nothing is kept of what has been taken.
       chunk = []
       at = 0
+      if (isClosed) return over
       const tell = emptied
       emptied = undefined
       tell?.()
@@ -93,11 +115,17 @@ const ofStream = <A, E, R>(items: Stream.Stream<A, E, R>): Source<A, E, R> => {
         })).pipe(
           Effect.exit,
           Effect.map((exit) => {
+            // How a reader ends that nobody listens to any more is no failure of the batch.
+            if (isClosed) return
             if (Exit.isFailure(exit)) failure = exit.cause
             isOver = true
             changed()
           })
         ),
+    close: () => {
+      isClosed = isClosed || !isOver
+    },
+    isLeft: () => isClosed,
     failure: () => failure
   }
 }
