@@ -181,7 +181,8 @@ const runOf = <A, B, E, R, E0, R0>(
  * never end, and `summary.hasUnreadInput` tells it.
  *
  * An item that meets a `CircuitOpen` does not fail: the batch pauses until the circuit lets a probe through and calls it
- * again. While the circuit is tried, an item that fails for the provider's sake is called again, up to three times.
+ * again. While the circuit is tried, an item that fails for the provider's sake is called again, up to three times. For how
+ * long it waits, `stopWhen` says: `circuitOpen`, or `time` for the whole batch; without them, until the circuit closes.
  *
  * Interrupted, it ends when the calls in flight have been finished, or interrupted, as `onInterrupt` says. To get a report
  * then, too, stop it by `stopOn`.

@@ -49,7 +49,7 @@ export type Counts = Kernel.Counts
 
 /**
  * How far it is. `done` holds all items that have ended, failed and skipped ones included. `perSecond` is the rate of
- * late, and `timeLeft` what follows from it where the total is known.
+ * late, and `timeLeft` what follows from it where the total is known and nothing pauses the work (`pausedBy`).
  *
  * @since 0.1.0
  * @category models

@@ -19,19 +19,20 @@ const stopWords = {
   failureRate: "too large a share of the items had failed",
   spend: "the batch had spent what it may",
   time: "the time of the batch was over",
+  circuitOpen: "the circuit had stayed open for too long",
   interrupted: "the batch was interrupted"
 } as const
 
 /**
  * The item was not called, or its call was interrupted, because the batch had stopped: for a stop condition
- * (`"failureRate"`, `"spend"`, `"time"`) or because somebody stopped it (`"interrupted"`). Run it again.
+ * (`"failureRate"`, `"spend"`, `"time"`, `"circuitOpen"`) or because somebody stopped it (`"interrupted"`). Run it again.
  *
  * @since 0.1.0
  * @category errors
  */
 export class Skipped extends scrubbed(
   Schema.TaggedError<Skipped>()("Skipped", {
-    reason: Schema.Literal("failureRate", "spend", "time", "interrupted")
+    reason: Schema.Literal("failureRate", "spend", "time", "circuitOpen", "interrupted")
   })
 ) {
   override get message(): string {

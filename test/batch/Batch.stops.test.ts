@@ -3,8 +3,10 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Batch from "../../src/batch/Batch.ts"
+import * as Progress from "../../src/batch/Progress.ts"
 import { Skipped } from "../../src/error/BatchError.ts"
 import { Overloaded } from "../../src/error/ModelError.ts"
 import { CircuitOpen } from "../../src/error/PolicyError.ts"
@@ -41,6 +43,35 @@ describe("an open circuit", () => {
       const report = yield* Batch.run(upTo(5), () => Effect.fail(refused), { stopWhen: { time: "2 minutes" } })
       expect(tagsOf(report)).toEqual(upTo(5).map(() => "Skipped"))
       expect(report.summary).toMatchObject({ skipped: 5, stoppedBecause: "time", elapsed: Duration.minutes(2) })
+    })))
+
+  it.effect("is told by the progress while it pauses the batch, and stops it where that is asked for", () =>
+    inVirtualTime(Effect.gen(function*() {
+      const progress = yield* Progress.make
+      const lines: Array<string> = []
+      const shown = yield* Effect.fork(
+        Stream.runForEach(
+          Progress.lines(progress, { every: "1 minute" }),
+          (line) => Effect.sync(() => lines.push(line))
+        )
+      )
+      const breaker = yield* CircuitBreaker.make({
+        name: "provider",
+        tripping: Tripping.consecutive(3),
+        openFor: "30 seconds"
+      })
+      const call = CircuitBreaker.apply(Effect.fail(new Overloaded({ provider: "test" })), breaker)
+      const report = yield* Batch.run(upTo(100), () => call, {
+        concurrency: 4,
+        stopWhen: { circuitOpen: "10 minutes" },
+        progress
+      })
+      expect(report.summary).toMatchObject({ stoppedBecause: "circuitOpen", elapsed: Duration.minutes(10) })
+      expect(report.summary.skipped).toBeGreaterThan(80)
+      yield* Fiber.join(shown)
+      expect(lines[0]).toContain("paused: the circuit is open")
+      expect(lines[0]).not.toContain("left")
+      expect(lines.at(-1)).not.toContain("paused")
     })))
 })
 

@@ -52,6 +52,7 @@ const options = FastCheck.record({
   concurrency: FastCheck.constantFrom<number | "auto">(1, 2, 5, 100, "auto"),
   failureRate: FastCheck.constantFrom(undefined, 0.3, 1),
   time: FastCheck.constantFrom(undefined, 15, 3_000),
+  circuitOpen: FastCheck.constantFrom(undefined, undefined, 1_000, 5_000),
   signal: FastCheck.constantFrom(undefined, 0, 5, 1_500),
   interruptAfter: FastCheck.constantFrom(undefined, undefined, 0, 7, 1_200),
   onInterrupt: FastCheck.constantFrom("finish" as const, "interrupt" as const),
@@ -117,7 +118,7 @@ const law = (all: ReadonlyArray<Plan>, asked: Asked) =>
       concurrency: asked.concurrency,
       onInterrupt: asked.onInterrupt,
       identical: asked.identical,
-      stopWhen: { failureRate: asked.failureRate, time: asked.time },
+      stopWhen: { failureRate: asked.failureRate, time: asked.time, circuitOpen: asked.circuitOpen },
       ...(asked.signal === undefined ? {} : { stopOn: Effect.sleep(Duration.millis(asked.signal)) })
     }
     const results: Array<Batch.ItemResult<Plan | InvalidLine, number, unknown>> = []
@@ -148,10 +149,13 @@ const law = (all: ReadonlyArray<Plan>, asked: Asked) =>
     expect(new Set(results.map(({ index }) => index)).size).toBe(results.length)
     if (asked.interruptAfter === undefined) {
       expect(exit._tag).toBe("Success")
-      const mayStop = [asked.failureRate, asked.time, asked.signal].some((each) => each !== undefined)
+      const mayStop = [asked.failureRate, asked.time, asked.circuitOpen, asked.signal].some((each) =>
+        each !== undefined
+      )
       if (asked.input === "array" || !mayStop) expect(results.length).toBe(all.length)
     }
-    const stops = [asked.failureRate, asked.time, asked.signal, asked.interruptAfter].some((each) => each !== undefined)
+    const { circuitOpen, failureRate, interruptAfter, signal, time } = asked
+    const stops = [failureRate, time, circuitOpen, signal, interruptAfter].some((each) => each !== undefined)
     for (const { attempts, index, outcome } of results) {
       const plan = all[index]
       if (plan === undefined || !isOf(plan, outcome, stops)) {

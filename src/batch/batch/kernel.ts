@@ -9,7 +9,7 @@
 import * as Adaptive from "../../internal/adaptiveLimit.ts"
 
 /** What stops a batch before its end. */
-export type StopReason = "failureRate" | "spend" | "time" | "interrupted"
+export type StopReason = "failureRate" | "spend" | "time" | "circuitOpen" | "interrupted"
 
 export interface Settings {
   /** A fixed limit, or the bounds between which it is found. */
@@ -18,6 +18,8 @@ export interface Settings {
   readonly maxTokens: number
   readonly maxCost: number
   readonly maxMillis: number
+  /** How long a circuit may stay open, without a success in between. */
+  readonly maxOpenMillis: number
 }
 
 export interface State {
@@ -26,8 +28,8 @@ export interface State {
   readonly adaptive: Adaptive.State | undefined
   /** The share of late calls that failed for the provider's sake. While it is high, no success raises the limit. */
   readonly ailingShare: number
-  /** There from the first refusal on, until as many as the limit may be in flight again. */
-  readonly circuit: { readonly until: number; readonly allowed: number } | undefined
+  /** There from the first refusal on, until as many as the limit may be in flight again. `since` is the first refusal behind the last success. */
+  readonly circuit: { readonly since: number; readonly until: number; readonly allowed: number } | undefined
   readonly inFlight: number
   readonly succeeded: number
   readonly failed: number
@@ -99,6 +101,7 @@ export type Decision =
   | { readonly _tag: "Stop"; readonly reason: StopReason }
 
 const startIt: Decision = { _tag: "Start" }
+const waitForNews: Decision = { _tag: "Wait", millis: Number.POSITIVE_INFINITY }
 
 /**
  * Where a quarter of the late calls failed, the other side has trouble, and more calls do not help it: growth pauses. A few
@@ -220,7 +223,11 @@ export const step = (settings: Settings, state: State, event: Event, now: number
       return {
         ...state,
         inFlight: state.inFlight - 1,
-        circuit: { until: Math.max(state.circuit?.until ?? 0, now + event.waitMillis), allowed: 1 }
+        circuit: {
+          since: state.circuit !== undefined && isPaused(state) ? state.circuit.since : now,
+          until: Math.max(state.circuit?.until ?? 0, now + event.waitMillis),
+          allowed: 1
+        }
       }
     case "Throttled":
       return observed(settings, state, "throttled", event.epoch)
@@ -234,12 +241,16 @@ export const decide = (settings: Settings, state: State, now: number): Decision 
   if (state.stopped !== undefined) return { _tag: "Stop", reason: state.stopped }
   if (now >= state.startedAt + settings.maxMillis) return { _tag: "Stop", reason: "time" }
   const { circuit } = state
-  if (circuit !== undefined && now < circuit.until) return { _tag: "Wait", millis: circuit.until - now }
   const limit = limitOf(settings, state)
-  return state.inFlight < (circuit === undefined ? limit : Math.min(limit, circuit.allowed))
-    ? startIt
-    : { _tag: "Wait", millis: Number.POSITIVE_INFINITY }
+  if (circuit === undefined) return state.inFlight < limit ? startIt : waitForNews
+  const millisLeft = isPaused(state) ? circuit.since + settings.maxOpenMillis - now : Number.POSITIVE_INFINITY
+  if (millisLeft <= 0) return { _tag: "Stop", reason: "circuitOpen" }
+  if (now < circuit.until) return { _tag: "Wait", millis: Math.min(circuit.until - now, millisLeft) }
+  return state.inFlight < Math.min(limit, circuit.allowed) ? startIt : { _tag: "Wait", millis: millisLeft }
 }
+
+/** Whether the batch waits for a circuit, or tries it with one item, and none has succeeded since. */
+export const isPaused = ({ circuit }: State): boolean => circuit !== undefined && circuit.allowed === 1
 
 /** How often an item is called again because it was the one that a circuit was tried with. */
 const mostTrials = 3
@@ -249,5 +260,4 @@ const mostTrials = 3
  * that the other side is not back, nothing about the item.
  */
 export const isTrial = (state: State, trials: number, health: Health): boolean =>
-  state.circuit !== undefined && state.circuit.allowed === 1 && health === "ailing" && trials < mostTrials &&
-  state.stopped === undefined
+  isPaused(state) && health === "ailing" && trials < mostTrials && state.stopped === undefined

@@ -22,6 +22,11 @@ export interface StopWhen {
   readonly spend?: { readonly tokens?: number | undefined; readonly cost?: number | undefined } | undefined
   /** So much time has gone by since the batch began: above zero. */
   readonly time?: Duration.DurationInput | undefined
+  /**
+   * A circuit has been open for so long, and no item has succeeded since: above zero. Without it the batch waits for the
+   * circuit for as long as `time` lets it, which is for ever where that is left out, too; a `Progress` tells that it waits.
+   */
+  readonly circuitOpen?: Duration.DurationInput | undefined
 }
 
 /** How a batch remembers what it has done, beyond its process. */
@@ -109,7 +114,7 @@ const failureRate = Form.choose(
 const amount = Form.number({ above: 0 })
 
 const stopWhen = Form.struct(
-  "an object with failureRate, spend or time",
+  "an object with failureRate, spend, time or circuitOpen",
   {
     failureRate: Form.optional(failureRate),
     spend: Form.optional(Form.struct(
@@ -120,7 +125,8 @@ const stopWhen = Form.struct(
           ? [{ path: [], allowed: "tokens or cost, or it can never hold" }]
           : []
     )),
-    time: Form.optional(Form.millis({ allowed: "a duration above zero" }))
+    time: Form.optional(Form.millis({ allowed: "a duration above zero" })),
+    circuitOpen: Form.optional(Form.millis({ allowed: "a duration above zero" }))
   }
 )
 
@@ -152,7 +158,12 @@ const form = Form.struct(
       ),
       () => defaults.concurrency
     ),
-    stopWhen: Form.withDefault(stopWhen, () => ({ failureRate: undefined, spend: undefined, time: undefined })),
+    stopWhen: Form.withDefault(stopWhen, () => ({
+      failureRate: undefined,
+      spend: undefined,
+      time: undefined,
+      circuitOpen: undefined
+    })),
     stopOn: Form.optional(Form.value(isEffect, "an effect")),
     onInterrupt: Form.withDefault(Form.oneOf("finish", "interrupt"), () => defaults.onInterrupt),
     key: Form.optional(Form.fn<(item: never) => unknown>("a function from an item to its content", "read items")),
@@ -191,7 +202,7 @@ export const read = (given: unknown, total: number | undefined): Either.Either<S
 
 /** What the kernel needs of them. */
 export const kernelSettings = (settings: Settings, total: number | undefined): Kernel.Settings => {
-  const { failureRate, spend, time } = settings.stopWhen
+  const { circuitOpen, failureRate, spend, time } = settings.stopWhen
   const { ceiling, floor, initial } = defaults.auto
   return {
     limit: settings.concurrency === "auto"
@@ -206,6 +217,7 @@ export const kernelSettings = (settings: Settings, total: number | undefined): K
     },
     maxTokens: spend?.tokens ?? Number.POSITIVE_INFINITY,
     maxCost: spend?.cost ?? Number.POSITIVE_INFINITY,
-    maxMillis: time ?? Number.POSITIVE_INFINITY
+    maxMillis: time ?? Number.POSITIVE_INFINITY,
+    maxOpenMillis: circuitOpen ?? Number.POSITIVE_INFINITY
   }
 }

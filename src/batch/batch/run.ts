@@ -460,7 +460,9 @@ export class Run<A, B, E, R, E0, R0> {
   private counts(): Progress.Counts {
     const { cost, failed, inFlight, retried, skipped, succeeded, tokens } = this.state
     const { total } = this
+    const isPaused = Kernel.isPaused(this.state) && this.state.stopped === undefined && !this.isOver()
     return {
+      ...(isPaused ? { pausedBy: "circuit" as const } : {}),
       ...(total === undefined ? {} : { total }),
       done: succeeded + failed + skipped,
       failed,

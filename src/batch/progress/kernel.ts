@@ -14,6 +14,8 @@ export interface Counts {
   readonly inFlight: number
   readonly tokens: number
   readonly cost?: number
+  /** What the work waits for: a circuit that is open. */
+  readonly pausedBy?: "circuit"
 }
 
 export const nothing: Counts = { done: 0, failed: 0, skipped: 0, retried: 0, inFlight: 0, tokens: 0 }
@@ -46,8 +48,11 @@ export const observe = (rate: Rate, done: number, now: number, startedAt: number
   return { perSecond: rate.perSecond + (recent - rate.perSecond) * weight, done, at: now }
 }
 
-export const millisLeft = ({ done, total }: Counts, perSecond: number): number | undefined =>
-  total === undefined || perSecond <= 0 ? undefined : Math.max(0, total - done) * 1_000 / perSecond
+/** Nobody knows it while the work is paused. */
+export const millisLeft = ({ done, pausedBy, total }: Counts, perSecond: number): number | undefined =>
+  total === undefined || perSecond <= 0 || pausedBy !== undefined
+    ? undefined
+    : Math.max(0, total - done) * 1_000 / perSecond
 
 /** People need no fractions of a rate above ten, and no milliseconds of an hour. */
 const rounded = (value: number): string => value >= 10 ? String(Math.round(value)) : String(Math.round(value * 10) / 10)
@@ -65,6 +70,7 @@ const facts = (self: Shown, timeLeft: Duration.Duration | undefined): ReadonlyAr
   `${rounded(self.perSecond)}/s`,
   ...(self.tokens > 0 ? [`${self.tokens} tokens`] : []),
   ...(self.cost === undefined ? [] : [`cost ${Number(self.cost.toPrecision(4))}`]),
+  ...(self.pausedBy === undefined ? [] : ["paused: the circuit is open"]),
   ...(timeLeft === undefined || self.done === self.total ? [] : [`${wordsOf(timeLeft)} left`])
 ]
 

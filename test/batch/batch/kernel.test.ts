@@ -6,7 +6,8 @@ const unlimited: Kernel.Settings = {
   failureRate: undefined,
   maxTokens: Number.POSITIVE_INFINITY,
   maxCost: Number.POSITIVE_INFINITY,
-  maxMillis: Number.POSITIVE_INFINITY
+  maxMillis: Number.POSITIVE_INFINITY,
+  maxOpenMillis: Number.POSITIVE_INFINITY
 }
 
 const adaptive: Kernel.Settings = {
@@ -139,6 +140,25 @@ describe("a batch stops", () => {
     const settings = { ...unlimited, maxMillis: 1_000 }
     expect(Kernel.decide(settings, Kernel.start(settings, 500), 1_499)._tag).toBe("Start")
     expect(Kernel.decide(settings, Kernel.start(settings, 500), 1_500)).toEqual({ _tag: "Stop", reason: "time" })
+  })
+
+  it("when a circuit has been open for so long, counted from its first refusal behind the last success", () => {
+    const settings = { ...unlimited, maxOpenMillis: 60_000 }
+    const refused: Kernel.Event = { _tag: "Refused", waitMillis: 10_000 }
+    const open = after(settings, [began, refused], 0)
+    // Its wait is no longer than what is left, also while an item tries the circuit.
+    expect(Kernel.decide(settings, after(settings, [began, refused], 55_000, open), 55_000)).toEqual({
+      _tag: "Wait",
+      millis: 5_000
+    })
+    expect(Kernel.decide(settings, after(settings, [began], 20_000, open), 20_000)).toEqual({
+      _tag: "Wait",
+      millis: 40_000
+    })
+    expect(Kernel.decide(settings, open, 60_000)).toEqual({ _tag: "Stop", reason: "circuitOpen" })
+    const closedBetween = after(settings, [began, success, began, refused], 50_000, open)
+    expect(Kernel.decide(settings, closedBetween, 60_000)._tag).toBe("Start")
+    expect(Kernel.decide(settings, closedBetween, 110_000)).toEqual({ _tag: "Stop", reason: "circuitOpen" })
   })
 
   it("for the first reason there is", () => {
