@@ -124,6 +124,14 @@ export type Pricing = Price | ((usage: Usage, model: string) => number)
 export const isPrice = (value: unknown): value is Price =>
   typeof value === "object" && value !== null && TypeId in value
 
+/**
+ * Whether a value can tell costs.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isPricing = (value: unknown): value is Pricing => typeof value === "function" || isPrice(value)
+
 const priceOf = ({ currency, models }: Read.Table, problems: ReadonlyArray<Issue>): Price => ({
   [TypeId]: TypeId,
   currency,

@@ -38,6 +38,8 @@ export interface State {
   readonly retried: number
   readonly tokens: number
   readonly cost: number
+  /** Items whose tokens have no price, and the first few of their models. */
+  readonly unpriced: Unpriced
   readonly failures: { readonly [tag: string]: number }
   readonly stopped: StopReason | undefined
 }
@@ -58,8 +60,27 @@ export const start = (settings: Settings, now: number): State => ({
   retried: 0,
   tokens: 0,
   cost: 0,
+  unpriced: { items: 0, models: [] },
   failures: {},
   stopped: undefined
+})
+
+/** What an item cost, or whose tokens have no price. */
+export type Cost = number | { readonly unpricedModel: string }
+
+export interface Unpriced {
+  readonly items: number
+  readonly models: ReadonlyArray<string>
+}
+
+/** How many models without a price are told. */
+const mostUnpriced = 10
+
+const withUnpriced = (before: Unpriced, model: string): Unpriced => ({
+  items: before.items + 1,
+  models: before.models.length >= mostUnpriced || before.models.includes(model)
+    ? before.models
+    : [...before.models, model]
 })
 
 /** How an item ended. `tag` is that of the error it failed with. */
@@ -82,7 +103,7 @@ export type Event =
     readonly epoch: number
     readonly retried: number
     readonly tokens: number
-    readonly cost: number
+    readonly cost: Cost
   }
   /** An item ended without a call. `isJudged`: it counts for the share of failures. */
   | { readonly _tag: "Told"; readonly outcome: Outcome; readonly isJudged: boolean }
@@ -186,7 +207,9 @@ const recovered = (settings: Settings, state: State, outcome: Outcome, now: numb
 const checked = (settings: Settings, state: State): State => {
   if (state.stopped !== undefined) return state
   const { failureRate, maxCost, maxTokens } = settings
-  if (state.tokens >= maxTokens || state.cost >= maxCost) return { ...state, stopped: "spend" }
+  // What is not known cannot be held to a limit, so the first item without a price is the last one.
+  const isUnknown = state.unpriced.items > 0 && maxCost < Infinity
+  if (state.tokens >= maxTokens || state.cost >= maxCost || isUnknown) return { ...state, stopped: "spend" }
   return failureRate !== undefined && state.judged >= failureRate.minimum &&
       state.judgedFailed >= failureRate.share * state.judged
     ? { ...state, stopped: "failureRate" }
@@ -211,7 +234,9 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         inFlight: learned.inFlight - 1,
         retried: learned.retried + event.retried,
         tokens: learned.tokens + event.tokens,
-        cost: learned.cost + event.cost
+        ...(typeof event.cost === "number"
+          ? { cost: learned.cost + event.cost }
+          : { unpriced: withUnpriced(learned.unpriced, event.cost.unpricedModel) })
       })
     }
     case "Told":

@@ -2,10 +2,12 @@
 import * as Either from "effect/Either"
 import { property } from "../../internal/redact.ts"
 import * as Usage from "../../model/Usage.ts"
+import * as Price from "../../resilience/Price.ts"
+import type { Cost } from "./kernel.ts"
 import type { Settings } from "./options.ts"
 
 type Measured =
-  | { readonly _tag: "Measured"; readonly usage: Usage.Usage; readonly cost: number }
+  | { readonly _tag: "Measured"; readonly usage: Usage.Usage; readonly cost: Cost }
   /** A function of the user threw. */
   | { readonly _tag: "Died"; readonly error: unknown }
 
@@ -26,6 +28,12 @@ const modelIn = (value: unknown): string => {
   return typeof model === "string" ? model : modelIn(property(value, "response"))
 }
 
+/** What is no price is not taken to be nothing, and tokens that are none cost nothing whatever the model is. */
+export const costOf = (price: Price.Pricing, usage: Usage.Usage, model: string): Cost => {
+  const cost = Either.getOrElse(Price.charge(price, usage, model), () => Number.NaN)
+  return Number.isFinite(cost) && cost >= 0 ? cost : usage.totalTokens === 0 ? 0 : { unpricedModel: model }
+}
+
 export const measure = (settings: Settings, outcome: Either.Either<unknown, unknown>): Measured => {
   try {
     // The options' type holds the function to the values; what is read from a form has lost that.
@@ -33,8 +41,8 @@ export const measure = (settings: Settings, outcome: Either.Either<unknown, unkn
     const told = Either.isRight(outcome) ? outcome.right : outcome.left
     const usage = read !== undefined && Either.isRight(outcome) ? read(outcome.right) : usageIn(told)
     if (usage === undefined) return none
-    const cost = settings.price === undefined ? 0 : settings.price(usage, modelIn(told))
-    return { _tag: "Measured", usage, cost: Number.isFinite(cost) && cost > 0 ? cost : 0 }
+    const cost = settings.price === undefined ? 0 : costOf(settings.price, usage, modelIn(told))
+    return { _tag: "Measured", usage, cost }
   } catch (error) {
     return { _tag: "Died", error }
   }

@@ -471,7 +471,7 @@ export class Run<A, B, E, R, E0, R0> {
 
   /** What it came to. */
   summary(): Summary {
-    const { cost, failed, failures, retried, skipped, startedAt, stopped, succeeded, tokens } = this.state
+    const { cost, failed, failures, retried, skipped, startedAt, stopped, succeeded, tokens, unpriced } = this.state
     return {
       total: succeeded + failed + skipped,
       succeeded,
@@ -480,6 +480,7 @@ export class Run<A, B, E, R, E0, R0> {
       retried,
       tokens,
       ...(this.settings.price === undefined ? {} : { cost }),
+      ...(unpriced.items === 0 ? {} : { unpriced }),
       elapsed: Duration.millis(Math.max(0, this.now() - startedAt)),
       failures,
       ...(stopped === undefined ? {} : { stoppedBecause: stopped })
