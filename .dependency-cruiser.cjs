@@ -68,7 +68,8 @@ const kernels = [
   "^src/policy/shared/(permits|retryStep|retryText|retryTree|trippingRule|waiters|window)[.]ts$",
   "^src/policy/(hedge/quantile|retryPolicy/(bounds|canRetry))[.]ts$",
   "^src/model/(shared/repairJson|structuredOutput/partialJson)[.]ts$",
-  "^src/resilience/resilientStream/overlap[.]ts$"
+  "^src/resilience/(price/rates|resilientStream/overlap)[.]ts$",
+  "^src/batch/shared/spent[.]ts$"
 ]
 const peers = require("./package.json").peerDependenciesMeta ?? {}
 const optionalPeers = Object.keys(peers).filter((name) => peers[name].optional)

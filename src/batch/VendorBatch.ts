@@ -41,9 +41,12 @@ import { elapsedMillis } from "../internal/elapsed.ts"
 import type * as BatchService from "../model/BatchService.ts"
 import type * as LanguageModel from "../model/LanguageModel.ts"
 import type { Response } from "../model/Response.ts"
+import * as Price from "../resilience/Price.ts"
 import type * as Batch from "./Batch.ts"
 import * as Journal from "./Journal.ts"
 import * as Progress from "./Progress.ts"
+import { costOf } from "./shared/cost.ts"
+import * as Spent from "./shared/spent.ts"
 import { split } from "./vendorBatch/entries.ts"
 import { Job, jobIdIn, type Shared } from "./vendorBatch/job.ts"
 import * as Live from "./vendorBatch/live.ts"
@@ -128,12 +131,15 @@ class Counts {
 
 const summaryOf = <LE>(
   results: ReadonlyArray<ItemResult<LE>>,
+  isLive: (index: number) => boolean,
   price: Settings["price"],
   elapsed: Duration.Duration
 ): Batch.Summary => {
   const failures = new Map<string, number>()
-  let [succeeded, retried, tokens, cost] = [0, 0, 0, 0]
-  for (const { attempts, outcome, usage } of results) {
+  const atService = Price.isPrice(price) ? Price.forBatch(price) : price
+  let spent = Spent.nothing
+  let [succeeded, retried, tokens] = [0, 0, 0]
+  for (const { attempts, index, outcome, usage } of results) {
     if (Either.isRight(outcome)) succeeded++
     else {
       const tag = tagOf(outcome.left)
@@ -141,9 +147,9 @@ const summaryOf = <LE>(
     }
     retried += Math.max(0, attempts - 1)
     tokens += usage.totalTokens
-    if (price !== undefined) {
-      const each = price(usage, Either.isRight(outcome) ? outcome.right.model : "")
-      cost += Number.isFinite(each) && each > 0 ? each : 0
+    const pricing = isLive(index) ? price : atService
+    if (pricing !== undefined) {
+      spent = Spent.add(spent, costOf(pricing, usage, Either.isRight(outcome) ? outcome.right.model : ""))
     }
   }
   return {
@@ -153,7 +159,7 @@ const summaryOf = <LE>(
     skipped: 0,
     retried,
     tokens,
-    ...(price === undefined ? {} : { cost }),
+    ...Spent.told(spent, price),
     elapsed,
     failures: Object.fromEntries(failures),
     hasUnreadInput: false
@@ -252,11 +258,13 @@ export const run = <LE = never>(
     }
 
     const { live } = options
-    const results = outcomes.results(live === undefined ? [] : yield* Live.ask(outcomes.questions, live, settings))
+    const answers = live === undefined ? [] : yield* Live.ask(outcomes.questions, live, settings)
+    const results = outcomes.results(answers)
+    const asked = new Set(answers.map(({ item }) => item.index))
     if (progress !== undefined) yield* Progress.end(progress)
     return {
       results,
-      summary: summaryOf(results, settings.price, Duration.millis(since())),
+      summary: summaryOf(results, (index) => asked.has(index), settings.price, Duration.millis(since())),
       jobs: outcomes.jobs,
       unknownIds: outcomes.unknownIds,
       unreadable: outcomes.unreadable

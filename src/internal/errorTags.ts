@@ -55,6 +55,8 @@ export const errorTags: ReadonlyArray<string> = [
   // RelayError
   "ReplayMissed",
   "RelayFull",
+  // PriceError
+  "UnknownPrice",
   // JournalError
   "JournalError",
   // BatchError

@@ -41,6 +41,7 @@ import type * as RetryPolicy from "../policy/RetryPolicy.ts"
 import * as Drive from "./generateObject/drive.ts"
 import * as Settings from "./generateObject/settings.ts"
 import { Watch } from "./generateObject/watch.ts"
+import type { Pricing } from "./Price.ts"
 import { progressStream } from "./shared/progressStream.ts"
 
 /**
@@ -85,6 +86,17 @@ export interface Options<in out A, in out I = A>
   readonly reask?: RetryPolicy.RetryPolicy | undefined
   /** The name its events carry. Default: `"generateObject"`. */
   readonly name?: string | undefined
+  /**
+   * How much all questions together may spend: tokens, and what `price` makes of them, above 0. A limit is checked before
+   * the model is asked again, so it can be overrun by one reply; then the question fails with `SpendLimitExceeded`. Default:
+   * no limit.
+   */
+  readonly limits?: { readonly tokens?: number | undefined; readonly cost?: number | undefined } | undefined
+  /**
+   * What the tokens of one reply cost: a table, or a function in a unit of your choice. Needed for `limits.cost`. A reply of a
+   * model that has no price is a failure with `InvalidOptions`, unless it is the answer. Default: nothing.
+   */
+  readonly price?: Pricing | undefined
 }
 
 /**

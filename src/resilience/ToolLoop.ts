@@ -54,6 +54,7 @@ import type * as Tool from "../model/Tool.ts"
 import type * as ToolCall from "../model/ToolCall.ts"
 import type * as Toolkit from "../model/Toolkit.ts"
 import * as Usage from "../model/Usage.ts"
+import type { Pricing } from "./Price.ts"
 import { progressStream } from "./shared/progressStream.ts"
 import * as Drive from "./toolLoop/drive.ts"
 import { RepeatedToolFailure } from "./toolLoop/errors.ts"
@@ -161,8 +162,11 @@ export interface RunOptions<
   H extends Toolkit.Handlers<Tools, unknown, unknown>
 > extends Options<Tools, H> {
   readonly limits?: Limits | undefined
-  /** What the tokens of one reply cost, in a unit of your choice. Needed for `limits.cost`. Default: nothing. */
-  readonly price?: ((usage: Usage.Usage, model: string) => number) | undefined
+  /**
+   * What the tokens of one reply cost: a table, or a function in a unit of your choice. Needed for `limits.cost`. A reply of a
+   * model that has no price stops the run with `InvalidOptions`. Default: nothing.
+   */
+  readonly price?: Pricing | undefined
   /** How often one call may fail in the same way before the run stops: 1 to 20. Default: 2. */
   readonly sameFailures?: number | undefined
   /**

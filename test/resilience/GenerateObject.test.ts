@@ -12,6 +12,7 @@ import * as Response from "../../src/model/Response.ts"
 import { Usage } from "../../src/model/Usage.ts"
 import * as RetryPolicy from "../../src/policy/RetryPolicy.ts"
 import * as GenerateObject from "../../src/resilience/GenerateObject.ts"
+import * as Price from "../../src/resilience/Price.ts"
 import * as Monitor from "../../src/telemetry/Monitor.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 
@@ -380,4 +381,46 @@ describe("GenerateObject's options", () => {
       ])))
       expect({ ...usage }).toEqual({ inputTokens: 108, outputTokens: 2, totalTokens: 110, reasoningTokens: 2 })
     }))
+})
+
+describe("GenerateObject.call, within limits", () => {
+  const bad = (founded: string) => noNumber(founded)
+  const price = Price.make({ models: { "scripted-model": { input: 1_000, output: 1_000 } } })
+
+  it.effect("does not ask again once the tokens or the money are spent", () =>
+    Effect.gen(function*() {
+      for (
+        const [given, unit, spent] of [
+          [{ limits: { tokens: 30 } }, "tokens", 30],
+          [{ limits: { cost: 0.03 }, price }, "cost", 0.03],
+          [{ limits: { cost: 0.03 }, price: ({ totalTokens }: Usage) => totalTokens / 1_000 }, "cost", 0.03]
+        ] as const
+      ) {
+        const { error, requests } = yield* Effect.all({
+          error: Effect.flip(ask({ maxReasks: 5, ...given })),
+          requests: ScriptedModel.requests
+        }).pipe(scripted(bad("a"), bad("b"), good))
+        expect(error).toMatchObject({ _tag: "SpendLimitExceeded", unit, spent })
+        expect(requests).toHaveLength(2)
+      }
+    }))
+
+  it.effect("gives an answer that was good, whatever it cost", () =>
+    Effect.map(ask({ limits: { tokens: 1, cost: 1e-9 }, price }), ({ value }) => expect(value).toEqual(rome)).pipe(
+      scripted(good)
+    ))
+
+  it.effect("stops at a reply of a model that has no price", () =>
+    Effect.gen(function*() {
+      const other = Price.make({ models: { other: { input: 1, output: 1 } } })
+      const error = yield* Effect.flip(ask({ limits: { cost: 1 }, price: other }))
+      expect(error).toMatchObject({ _tag: "InvalidOptions" })
+    }).pipe(scripted(bad("a"), good)))
+
+  it.effect("refuses limits that can never hold before anything is sent", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ask({ limits: { tokens: 0, cost: 1 } }))
+      if (error._tag !== "InvalidOptions") return expect.unreachable()
+      expect(error.issues.map(({ path }) => path)).toEqual(["limits.tokens", "price"])
+    }).pipe(scripted(good)))
 })

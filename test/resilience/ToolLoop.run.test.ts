@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Verdict from "../../src/error/Verdict.ts"
+import * as Price from "../../src/resilience/Price.ts"
 import * as ScriptedModel from "../../src/testing/ScriptedModel.ts"
 import { bad, done, find, type More, order, paused, scripted, shop, start, told } from "./shop.ts"
 
@@ -175,6 +176,27 @@ describe("ToolLoop.run and its limits", () => {
       find("b"),
       find("c")
     ))
+
+  it.effect("counts cost by a table of prices", () =>
+    limited(
+      { limits: { cost: 0.03 }, price: Price.make({ models: { "scripted-model": { input: 0, output: 4_000 } } }) },
+      { unit: "cost", limit: 0.03, spent: 0.04 },
+      { steps: 2 },
+      find("a"),
+      find("b"),
+      find("c")
+    ))
+
+  it.effect("stops at a model that the table does not have, and says which", () =>
+    Effect.gen(function*() {
+      const price = Price.make({ models: { "another-model": { input: 1, output: 1 } } })
+      const { error } = yield* Effect.flip(start(yield* shop, { price })).pipe(Effect.filterOrDieMessage(
+        (failed): failed is Extract<typeof failed, { readonly _tag: "RunFailed" }> => failed._tag === "RunFailed",
+        "no RunFailed"
+      ))
+      expect(error).toMatchObject({ _tag: "InvalidOptions" })
+      expect(String(error)).toContain("The table has no price for \"scripted-model\"")
+    }).pipe(scripted(done)))
 
   const refusals: ReadonlyArray<{ readonly more: More; readonly paths: ReadonlyArray<string> }> = [
     { more: { limits: { steps: 0 } }, paths: ["limits.steps"] },

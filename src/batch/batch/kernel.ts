@@ -7,6 +7,7 @@
  * half-open circuit that lets three probes through refuses none of them.
  */
 import * as Adaptive from "../../internal/adaptiveLimit.ts"
+import * as Spent from "../shared/spent.ts"
 
 /** What stops a batch before its end. */
 export type StopReason = "failureRate" | "spend" | "time" | "circuitOpen" | "interrupted"
@@ -39,7 +40,7 @@ export interface State {
   readonly judgedFailed: number
   readonly retried: number
   readonly tokens: number
-  readonly cost: number
+  readonly spent: Spent.Spent
   readonly failures: { readonly [tag: string]: number }
   readonly stopped: StopReason | undefined
 }
@@ -59,7 +60,7 @@ export const start = (settings: Settings, now: number): State => ({
   judgedFailed: 0,
   retried: 0,
   tokens: 0,
-  cost: 0,
+  spent: Spent.nothing,
   failures: {},
   stopped: undefined
 })
@@ -84,7 +85,7 @@ export type Event =
     readonly epoch: number
     readonly retried: number
     readonly tokens: number
-    readonly cost: number
+    readonly cost: Spent.Cost
   }
   /** An item ended without a call. `isJudged`: it counts for the share of failures. */
   | { readonly _tag: "Told"; readonly outcome: Outcome; readonly isJudged: boolean }
@@ -189,7 +190,10 @@ const recovered = (settings: Settings, state: State, outcome: Outcome, now: numb
 const checked = (settings: Settings, state: State): State => {
   if (state.stopped !== undefined) return state
   const { failureRate, maxCost, maxTokens } = settings
-  if (state.tokens >= maxTokens || state.cost >= maxCost) return { ...state, stopped: "spend" }
+  // What is not known cannot be held to a limit, so the first item without a price is the last one.
+  const { cost, unpriced } = state.spent
+  const isUnknown = unpriced.items > 0 && maxCost < Infinity
+  if (state.tokens >= maxTokens || cost >= maxCost || isUnknown) return { ...state, stopped: "spend" }
   return failureRate !== undefined && state.judged >= failureRate.minimum &&
       state.judgedFailed >= failureRate.share * state.judged
     ? { ...state, stopped: "failureRate" }
@@ -214,7 +218,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         inFlight: learned.inFlight - 1,
         retried: learned.retried + event.retried,
         tokens: learned.tokens + event.tokens,
-        cost: learned.cost + event.cost
+        spent: Spent.add(learned.spent, event.cost)
       })
     }
     case "Told":

@@ -2,10 +2,12 @@
 import * as Either from "effect/Either"
 import { property } from "../../internal/redact.ts"
 import * as Usage from "../../model/Usage.ts"
+import { costOf } from "../shared/cost.ts"
+import type { Cost } from "../shared/spent.ts"
 import type { Settings } from "./options.ts"
 
 type Measured =
-  | { readonly _tag: "Measured"; readonly usage: Usage.Usage; readonly cost: number }
+  | { readonly _tag: "Measured"; readonly usage: Usage.Usage; readonly cost: Cost }
   /** A function of the user threw. */
   | { readonly _tag: "Died"; readonly error: unknown }
 
@@ -33,8 +35,8 @@ export const measure = (settings: Settings, outcome: Either.Either<unknown, unkn
     const told = Either.isRight(outcome) ? outcome.right : outcome.left
     const usage = read !== undefined && Either.isRight(outcome) ? read(outcome.right) : usageIn(told)
     if (usage === undefined) return none
-    const cost = settings.price === undefined ? 0 : settings.price(usage, modelIn(told))
-    return { _tag: "Measured", usage, cost: Number.isFinite(cost) && cost > 0 ? cost : 0 }
+    const cost = settings.price === undefined ? 0 : costOf(settings.price, usage, modelIn(told))
+    return { _tag: "Measured", usage, cost }
   } catch (error) {
     return { _tag: "Died", error }
   }

@@ -7,6 +7,7 @@ import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import * as Form from "../../internal/form.ts"
 import { isRecord } from "../../internal/record.ts"
 import type { Usage } from "../../model/Usage.ts"
+import { isPricing, type Pricing } from "../../resilience/Price.ts"
 import type * as Journal from "../Journal.ts"
 import type { Progress } from "../Progress.ts"
 import type * as Kernel from "./kernel.ts"
@@ -73,8 +74,11 @@ export interface Options<in A = never, in out B = never> {
   readonly journal?: JournalOptions<B> | undefined
   /** What a value cost. Default: its `usageOfAll` or `usage`, where that is a `Usage`; a failure is read likewise. */
   readonly usage?: ((value: B) => Usage) | undefined
-  /** What tokens of a model cost, in a unit of yours. The model is the value's `model`, or that of its `response`. */
-  readonly price?: ((usage: Usage, model: string) => number) | undefined
+  /**
+   * What tokens of a model cost: a table, or a function. The model is the value's `model`, or that of its `response`. Items
+   * that have no price are told in the summary (`unpriced`), and a limit of cost stops the batch at the first.
+   */
+  readonly price?: Pricing | undefined
   /** Is told what happens, to show it. */
   readonly progress?: Progress | undefined
 }
@@ -171,7 +175,7 @@ const form = Form.struct(
     journal: Form.optional(journal),
     usage: Form.optional(Form.fn<(value: never) => Usage>("a function from a value to its usage", "read values")),
     price: Form.optional(
-      Form.fn<(usage: Usage, model: string) => number>("a function from usage and model to a number", "price tokens")
+      Form.value(isPricing, "a table of Price, or a function from usage and model to a number")
     ),
     progress: Form.optional(Form.value(isProgress, "what Progress.make gave"))
   },

@@ -47,6 +47,8 @@ export interface Summary {
   readonly tokens: number
   /** Where a `price` was given. */
   readonly cost?: number
+  /** Items that are not in `cost`, because their model has no price; and which models those are, the first ten. */
+  readonly unpriced?: { readonly items: number; readonly models: ReadonlyArray<string> }
   readonly elapsed: Duration.Duration
   /** How many items failed with what, by the tag of the error. */
   readonly failures: { readonly [tag: string]: number }

@@ -18,6 +18,7 @@ import * as Usage from "../../model/Usage.ts"
 import type { Event } from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
 import * as Progress from "../Progress.ts"
+import * as Spent from "../shared/spent.ts"
 import { Identical, identityOf } from "./identical.ts"
 import * as Kernel from "./kernel.ts"
 import { measure } from "./measure.ts"
@@ -458,7 +459,7 @@ export class Run<A, B, E, R, E0, R0> {
   )
 
   private counts(): Progress.Counts {
-    const { cost, failed, inFlight, retried, skipped, succeeded, tokens } = this.state
+    const { failed, inFlight, retried, skipped, spent, succeeded, tokens } = this.state
     const { total } = this
     const isPaused = Kernel.isPaused(this.state) && this.state.stopped === undefined && !this.isOver()
     return {
@@ -470,13 +471,13 @@ export class Run<A, B, E, R, E0, R0> {
       retried,
       inFlight,
       tokens,
-      ...(this.settings.price === undefined ? {} : { cost })
+      ...(this.settings.price === undefined ? {} : { cost: spent.cost })
     }
   }
 
   /** What it came to. */
   summary(): Summary {
-    const { cost, failed, failures, retried, skipped, startedAt, stopped, succeeded, tokens } = this.state
+    const { failed, failures, retried, skipped, spent, startedAt, stopped, succeeded, tokens } = this.state
     return {
       total: succeeded + failed + skipped,
       succeeded,
@@ -484,7 +485,7 @@ export class Run<A, B, E, R, E0, R0> {
       skipped,
       retried,
       tokens,
-      ...(this.settings.price === undefined ? {} : { cost }),
+      ...Spent.told(spent, this.settings.price),
       elapsed: Duration.millis(Math.max(0, this.now() - startedAt)),
       failures,
       ...(stopped === undefined ? {} : { stoppedBecause: stopped }),

@@ -3,8 +3,8 @@ import * as Either from "effect/Either"
 import { InvalidOptions, issueOf } from "../../error/InvalidOptions.ts"
 import * as Form from "../../internal/form.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
-import type { Usage } from "../../model/Usage.ts"
 import * as RetryPolicy from "../../policy/RetryPolicy.ts"
+import { isPricing, type Pricing } from "../../resilience/Price.ts"
 import type * as Journal from "../Journal.ts"
 import type { Progress } from "../Progress.ts"
 
@@ -47,8 +47,11 @@ export interface Options<out LE = never> {
   readonly maxRequests?: number | undefined
   /** The most bytes of one job, 1 or more. Default: what the service takes. */
   readonly maxBytes?: number | undefined
-  /** What tokens of a model cost, in a unit of yours, at the service's own price. */
-  readonly price?: ((usage: Usage, model: string) => number) | undefined
+  /**
+   * What tokens of a model cost: a table, whose price for batches is taken for what the service answered, or a function, at
+   * the service's own price. Requests that have no price are told in the summary (`unpriced`).
+   */
+  readonly price?: Pricing | undefined
   /** Is told what happens, where the service tells it while a job runs. */
   readonly progress?: Progress | undefined
 }
@@ -100,7 +103,7 @@ const form = Form.struct("an object with the options of a batch at a vendor's se
   maxRequests: Form.optional(Form.count(1, 1_000_000_000)),
   maxBytes: Form.optional(Form.count(1, 1_000_000_000)),
   price: Form.optional(
-    Form.fn<(usage: Usage, model: string) => number>("a function from usage and model to a number", "price tokens")
+    Form.value(isPricing, "a table of Price, or a function from usage and model to a number")
   ),
   progress: Form.optional(Form.value(isProgress, "what Progress.make gave"))
 })

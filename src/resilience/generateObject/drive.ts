@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Random from "effect/Random"
 import * as AnswerError from "../../error/AnswerError.ts"
+import { SpendLimitExceeded } from "../../error/PolicyError.ts"
 import { elapsedMillis } from "../../internal/elapsed.ts"
 import { derivedKey } from "../../internal/seeded.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
@@ -17,6 +18,7 @@ import * as Usage from "../../model/Usage.ts"
 import * as RetryPolicy from "../../policy/RetryPolicy.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { chargeFor } from "../shared/charge.ts"
 import { isPause, mostPauses, withPause } from "../shared/pausedTurn.ts"
 import * as Refusals from "../shared/refusals.ts"
 import type { Mode, Settings } from "./settings.ts"
@@ -117,6 +119,7 @@ interface Refused {
   readonly messages: ReadonlyArray<Prompt.Message>
   readonly fingerprint: string
   readonly usage: Usage.Usage
+  readonly model: string
 }
 
 const byUs = (response: Response.Response, error: AnswerError.InvalidAnswer): Refused => ({
@@ -126,7 +129,8 @@ const byUs = (response: Response.Response, error: AnswerError.InvalidAnswer): Re
   reason: error.message,
   messages: correction(response, error),
   fingerprint: AnswerError.fingerprint(error),
-  usage: response.usage
+  usage: response.usage,
+  model: response.model
 })
 
 const byProvider = (error: Exclude<AnswerError.Refusal, AnswerError.InvalidAnswer>): Refused => ({
@@ -134,7 +138,8 @@ const byProvider = (error: Exclude<AnswerError.Refusal, AnswerError.InvalidAnswe
   error,
   kind: error._tag,
   text: error.failedGeneration ?? "",
-  reason: error.message
+  reason: error.message,
+  model: error.model ?? ""
 })
 
 /** One question; a reply that may not be taken is a value here, so that the loop below reads as a table. */
@@ -163,10 +168,17 @@ const stops = {
   NoRule: "Final"
 } as const
 
+const overLimit = (limits: Settings<unknown, unknown>["limits"], tokens: number, cost: number) =>
+  tokens >= limits.tokens
+    ? new SpendLimitExceeded({ unit: "tokens", limit: limits.tokens, spent: tokens })
+    : cost >= limits.cost
+    ? new SpendLimitExceeded({ unit: "cost", limit: limits.cost, spent: cost })
+    : undefined
+
 const elapsedNow = Effect.map(Effect.clock, elapsedMillis)
 
 /** Asks, and asks again as the policy decides; the same failure twice ends it. */
-export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, I>, model: Model) =>
+export const run = <A, I>({ limits, mode, name, output, policy, price, question }: Settings<A, I>, model: Model) =>
   Effect.gen(function*() {
     const service = yield* LanguageModel.LanguageModel
     const key = question.idempotencyKey ?? (yield* LanguageModel.nextIdempotencyKey)
@@ -175,6 +187,9 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
     const refusals: Array<Refused> = []
     let prompt = Prompt.make(question.prompt)
     let usage = Usage.zero
+    let cost = 0
+    /** Replies that were paused: paid for, and not in the cost yet. */
+    const unpaid: Array<{ readonly usage: Usage.Usage; readonly model: string }> = []
     let pauses = 0
     let state = RetryPolicy.start(policy, yield* elapsedNow)
 
@@ -217,6 +232,7 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
         while (isPause(response) && response.toolCalls.length === 0 && pauses < mostPauses) {
           pauses++
           usage = Usage.add(usage, response.usage)
+          unpaid.push(response)
           prompt = withPause(prompt, response)
           response = yield* askingEitherWay(derivedKey(idempotencyKey, `pause-${pauses}`))
         }
@@ -241,6 +257,9 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
       const refused = reply.left
       refusals.push(refused)
       usage = Usage.add(usage, refused.usage)
+      for (const paid of [...unpaid.splice(0), refused]) {
+        cost += yield* chargeFor("GenerateObject", price, paid.usage, paid.model)
+      }
       yield* Monitor.emit(Event.AnswerRejected({
         at: yield* Clock.currentTimeMillis,
         name,
@@ -258,6 +277,8 @@ export const run = <A, I>({ mode, name, output, policy, question }: Settings<A, 
           usage: { ...usage }
         })
       }
+      const over = overLimit(limits, usage.totalTokens, cost)
+      if (over !== undefined) return yield* over
       if (decision.delay > 0) yield* Effect.sleep(decision.delay)
       prompt = Prompt.append(prompt, ...refused.messages)
       yield* Monitor.emit(Event.Reasked({ at: yield* Clock.currentTimeMillis, name, reask: reasks + 1 }))

@@ -4,6 +4,7 @@ import { found, InvalidOptions, type Issue } from "../../error/InvalidOptions.ts
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as StructuredOutput from "../../model/StructuredOutput.ts"
 import * as RetryPolicy from "../../policy/RetryPolicy.ts"
+import { isPricing, type Pricing } from "../Price.ts"
 
 export const defaults = {
   mode: "auto",
@@ -27,6 +28,8 @@ export interface Given<A, I> extends Question {
   readonly maxReasks?: number | undefined
   readonly reask?: RetryPolicy.RetryPolicy | undefined
   readonly name?: string | undefined
+  readonly limits?: { readonly tokens?: number | undefined; readonly cost?: number | undefined } | undefined
+  readonly price?: Pricing | undefined
 }
 
 export interface Settings<A, I> {
@@ -35,7 +38,29 @@ export interface Settings<A, I> {
   /** Whether and when to ask again. */
   readonly policy: RetryPolicy.RetryPolicy
   readonly name: string
+  readonly limits: { readonly tokens: number; readonly cost: number }
+  readonly price: Pricing
   readonly question: Question
+}
+
+const ofLimits = (limits: Given<unknown, unknown>["limits"], price: unknown): ReadonlyArray<Issue> => {
+  const issues: Array<Issue> = []
+  const { cost, tokens } = limits ?? {}
+  if (tokens !== undefined && !(Number.isSafeInteger(tokens) && tokens >= 1)) {
+    issues.push({ path: "limits.tokens", found: found(tokens), allowed: "a whole number, 1 or more" })
+  }
+  if (cost !== undefined && !(Number.isFinite(cost) && cost > 0)) {
+    issues.push({ path: "limits.cost", found: found(cost), allowed: "a number above 0" })
+  }
+  const needed = cost === undefined ? "" : ", as limits.cost is set"
+  if (price === undefined ? cost !== undefined : !isPricing(price)) {
+    issues.push({
+      path: "price",
+      found: found(price),
+      allowed: `a table of Price, or a function from usage and model to a number${needed}`
+    })
+  }
+  return issues
 }
 
 const ofReasks = (maxReasks: number | undefined, reask: RetryPolicy.RetryPolicy | undefined): ReadonlyArray<Issue> => {
@@ -70,8 +95,8 @@ const atOnce = (reasks: number): RetryPolicy.RetryPolicy =>
 /** Fails with every wrong option at once. */
 export const settle = <A, I>(given: Given<A, I>): Effect.Effect<Settings<A, I>, InvalidOptions> =>
   Effect.gen(function*() {
-    const { maxReasks, mode = defaults.mode, name = defaults.name, output, reask, ...question } = given
-    const issues: Array<Issue> = [...ofReasks(maxReasks, reask)]
+    const { limits, maxReasks, mode = defaults.mode, name = defaults.name, output, price, reask, ...question } = given
+    const issues: Array<Issue> = [...ofReasks(maxReasks, reask), ...ofLimits(limits, price)]
     if (!modes.includes(mode)) {
       issues.push({ path: "mode", found: found(mode), allowed: modes.map((each) => JSON.stringify(each)).join(", ") })
     }
@@ -81,6 +106,8 @@ export const settle = <A, I>(given: Given<A, I>): Effect.Effect<Settings<A, I>, 
       mode,
       policy: reask ?? atOnce(maxReasks ?? defaults.maxReasks),
       name,
+      limits: { tokens: limits?.tokens ?? Number.POSITIVE_INFINITY, cost: limits?.cost ?? Number.POSITIVE_INFINITY },
+      price: price ?? (() => 0),
       question
     }
   })

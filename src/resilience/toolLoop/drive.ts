@@ -4,7 +4,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Ref from "effect/Ref"
-import { found, InvalidOptions } from "../../error/InvalidOptions.ts"
 import { excerpt } from "../../internal/redact.ts"
 import * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
@@ -16,6 +15,7 @@ import * as Toolkit from "../../model/Toolkit.ts"
 import * as Usage from "../../model/Usage.ts"
 import * as Event from "../../telemetry/Event.ts"
 import * as Monitor from "../../telemetry/Monitor.ts"
+import { chargeFor } from "../shared/charge.ts"
 import { isPause } from "../shared/pausedTurn.ts"
 import * as Refusals from "../shared/refusals.ts"
 import { RepeatedToolFailure } from "./errors.ts"
@@ -81,17 +81,7 @@ export const make = (settings: Settings, host: Host) =>
       Effect.uninterruptible(turn.withPermits(1)(Effect.flatMap(Ref.updateAndGet(cell, change), settings.checkpoint)))
 
     const priceOf = (usage: Usage.Usage, model: string) => {
-      const cost = settings.price(usage, model)
-      return Number.isFinite(cost) && cost >= 0 ? Effect.succeed(cost) : Effect.fail(
-        new InvalidOptions({
-          module: "ToolLoop",
-          issues: [{
-            path: `price(usage, ${JSON.stringify(model)})`,
-            found: found(cost),
-            allowed: "a number, 0 or more"
-          }]
-        })
-      )
+      return chargeFor("ToolLoop", settings.price, usage, model)
     }
 
     /** A choice that forces a call is for the first reply; held on to, the model could never end. */

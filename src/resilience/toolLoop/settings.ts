@@ -4,7 +4,7 @@ import { found, InvalidOptions, type Issue } from "../../error/InvalidOptions.ts
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import type * as Tool from "../../model/Tool.ts"
 import type * as Toolkit from "../../model/Toolkit.ts"
-import type * as Usage from "../../model/Usage.ts"
+import type { Pricing } from "../Price.ts"
 import type { Accepts } from "../shared/refusals.ts"
 import type { Limits, State } from "./state.ts"
 
@@ -32,7 +32,7 @@ interface Given extends Omit<LanguageModel.Request, "tools"> {
   readonly concurrency?: number | undefined
   readonly name?: string | undefined
   readonly limits?: { readonly [limit in keyof Limits]?: number | undefined } | undefined
-  readonly price?: ((usage: Usage.Usage, model: string) => number) | undefined
+  readonly price?: Pricing | undefined
   readonly sameFailures?: number | undefined
   readonly emptyReplies?: Accepts["emptyReplies"] | undefined
   readonly writtenCalls?: Accepts["writtenCalls"] | undefined
@@ -47,7 +47,7 @@ export interface Settings extends Accepts {
   readonly concurrency: number
   readonly name: string
   readonly limits: Limits
-  readonly price: (usage: Usage.Usage, model: string) => number
+  readonly price: Pricing
   readonly sameFailures: number
   readonly state: State | undefined
   readonly checkpoint: (state: State) => Effect.Effect<void>
@@ -91,7 +91,7 @@ const issuesOf = (given: Given): ReadonlyArray<Issue> => [
     : [{
       path: "price",
       found: "nothing",
-      allowed: "a function from usage and model to a number, as limits.cost is set"
+      allowed: "a table of Price, or a function from usage and model to a number, as limits.cost is set"
     }])
 ]
 
