@@ -201,61 +201,30 @@ export const run = <LE = never>(
     const since = () => Math.max(0, elapsedMillis(clock) - startedAt)
     const journal = settings.journal ?? (yield* withoutJournal)
     const items = [...requests]
-    const outcomes = new Outcomes({ items, service, elapsedMillis: since })
     const counts = new Counts(items.length)
     const { progress } = settings
     if (progress !== undefined) yield* Progress.begin(progress, () => counts.snapshot)
 
+    // Ids of this journal alone, so that the results of a job of somebody else are never taken for ours.
+    const name = (yield* Journal.keyOf(journal.id)).slice(0, 12)
+    const outcomes = new Outcomes({
+      items,
+      service,
+      elapsedMillis: since,
+      indexOf: (id) => Number(id.slice(name.length + 1))
+    })
     const limits = {
       requests: Math.min(service.limits.requests, settings.maxRequests ?? Number.POSITIVE_INFINITY),
       bytes: Math.min(service.limits.bytes, settings.maxBytes ?? Number.POSITIVE_INFINITY)
     }
-    const shared: Shared = {
+    const entries = yield* entriesOf(items, name, service, limits, outcomes)
+    yield* runJobs(split(entries, limits), outcomes, {
       service,
       settings,
       journal,
       taken: new Set(),
       onCounts: (job, { failed, succeeded }) => counts.set(job, succeeded + failed, failed)
-    }
-    // Ids of this journal alone, so that the results of a job of somebody else are never taken for ours.
-    const name = (yield* Journal.keyOf(journal.id)).slice(0, 12)
-    const indexOf = (id: string): number => Number(id.slice(name.length + 1))
-
-    const entries: Array<BatchService.Entry> = []
-    for (const [index, item] of items.entries()) {
-      const written = yield* Effect.either(service.write(item, `${name}-${index}`))
-      if (Either.isLeft(written)) outcomes.unsent(index, item, written.left)
-      else {
-        const size = written.right.bytes.byteLength + 1
-        if (size <= limits.bytes) entries.push(written.right)
-        else outcomes.unsent(index, item, tooLarge(service, size, limits.bytes))
-      }
-    }
-
-    const jobs = yield* Effect.forEach(split(entries, limits), (each) => Job.make(shared, each))
-    const toRun: Array<Job> = []
-    for (const job of jobs) {
-      const known = Option.getOrUndefined(yield* journal.lookup(job.key))
-      const id = jobIdIn(known)
-      // All known ids first, so that a job that is looked for is not taken for one of them.
-      if (id !== undefined) shared.taken.add(id)
-      const wasReplaced = known !== undefined && id === undefined && settings.live !== undefined &&
-        (yield* Live.wasAskedFor(job, journal))
-      if (wasReplaced) outcomes.replaced(job, indexOf)
-      else toRun.push(job)
-    }
-    // Made one after the other: two that are looked for at a time could be taken for each other.
-    const gate = yield* Effect.makeSemaphore(1)
-    const ended = yield* Effect.forEach(toRun, (job) =>
-      Effect.map(
-        Effect.either(job.run(gate)),
-        (outcome) => [job, outcome] as const
-      ), { concurrency: "unbounded" })
-    for (const [job, outcome] of ended) {
-      if (Either.isRight(outcome)) outcomes.ended(job, outcome.right, indexOf)
-      else if (outcome.left._tag === "JournalError") return yield* outcome.left
-      else outcomes.failed(job, outcome.left, indexOf)
-    }
+    })
 
     const { live } = options
     const answers = live === undefined ? [] : yield* Live.ask(outcomes.questions, live, settings)
@@ -268,5 +237,61 @@ export const run = <LE = never>(
       jobs: outcomes.jobs,
       unknownIds: outcomes.unknownIds,
       unreadable: outcomes.unreadable
+    }
+  })
+
+/** The requests as the service is sent them; those that it cannot be sent have their outcome. */
+const entriesOf = (
+  items: ReadonlyArray<LanguageModel.Request>,
+  name: string,
+  service: BatchService.Service,
+  { bytes: mostBytes }: BatchService.Limits,
+  outcomes: Outcomes
+): Effect.Effect<ReadonlyArray<BatchService.Entry>> =>
+  Effect.gen(function*() {
+    const entries: Array<BatchService.Entry> = []
+    for (const [index, item] of items.entries()) {
+      const written = yield* Effect.either(service.write(item, `${name}-${index}`))
+      if (Either.isLeft(written)) outcomes.unsent(index, item, written.left)
+      else {
+        const size = written.right.bytes.byteLength + 1
+        if (size <= mostBytes) entries.push(written.right)
+        else outcomes.unsent(index, item, tooLarge(service, size, mostBytes))
+      }
+    }
+    return entries
+  })
+
+/** Runs a job for each list of entries, all to their ends. */
+const runJobs = (
+  lists: ReadonlyArray<ReadonlyArray<BatchService.Entry>>,
+  outcomes: Outcomes,
+  shared: Shared
+): Effect.Effect<void, JournalError> =>
+  Effect.gen(function*() {
+    const { journal, settings } = shared
+    const toRun: Array<Job> = []
+    for (const entries of lists) {
+      const job = yield* Job.make(shared, entries)
+      const known = Option.getOrUndefined(yield* journal.lookup(job.key))
+      const id = jobIdIn(known)
+      // All known ids first, so that a job that is looked for is not taken for one of them.
+      if (id !== undefined) shared.taken.add(id)
+      const wasReplaced = known !== undefined && id === undefined && settings.live !== undefined &&
+        (yield* Live.wasAskedFor(job, journal))
+      if (wasReplaced) outcomes.replaced(job)
+      else toRun.push(job)
+    }
+    // Made one after the other: two that are looked for at a time could be taken for each other.
+    const gate = yield* Effect.makeSemaphore(1)
+    const ended = yield* Effect.forEach(toRun, (job) =>
+      Effect.map(
+        Effect.either(job.run(gate)),
+        (outcome) => [job, outcome] as const
+      ), { concurrency: "unbounded" })
+    for (const [job, outcome] of ended) {
+      if (Either.isRight(outcome)) outcomes.ended(job, outcome.right)
+      else if (outcome.left._tag === "JournalError") return yield* outcome.left
+      else outcomes.failed(job, outcome.left)
     }
   })

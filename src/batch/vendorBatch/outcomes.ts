@@ -14,7 +14,8 @@ import * as Live from "./live.ts"
 
 type Failure = Exclude<BatchError, { readonly _tag: "InvalidLine" }> | ModelError.ModelError
 
-interface Told {
+/** What is known of one request. */
+interface Row {
   readonly item: LanguageModel.Request
   readonly outcome: Either.Either<Response, Failure>
   readonly source: "run" | "journal"
@@ -27,7 +28,7 @@ interface Told {
 }
 
 /** Whether the live model may do better: what is wrong with the request itself stays wrong, and nothing is paid twice. */
-const isWorthAsking = ({ mayBeAnswered, outcome }: Told): boolean =>
+const isWorthAsking = ({ mayBeAnswered, outcome }: Row): boolean =>
   Either.isLeft(outcome) && !mayBeAnswered && Verdict.of(outcome.left).action !== "Fail"
 
 export class Outcomes {
@@ -38,21 +39,25 @@ export class Outcomes {
   private readonly items: ReadonlyArray<LanguageModel.Request>
   private readonly service: BatchService.Service
   private readonly elapsedMillis: () => number
-  private readonly told: Array<Told> = []
+  private readonly indexOf: (entryId: string) => number
+  private readonly rows: Array<Row> = []
 
   constructor(options: {
     readonly items: ReadonlyArray<LanguageModel.Request>
     readonly service: BatchService.Service
     readonly elapsedMillis: () => number
+    /** The place of the request that the entry holds. */
+    readonly indexOf: (entryId: string) => number
   }) {
     this.items = options.items
     this.service = options.service
     this.elapsedMillis = options.elapsedMillis
+    this.indexOf = options.indexOf
   }
 
   /** A request that cannot be sent. */
   unsent(index: number, item: LanguageModel.Request, error: ModelError.ModelError): void {
-    this.tell(index, {
+    this.setRow(index, {
       outcome: Either.left(error),
       source: "run",
       attempts: 0,
@@ -62,9 +67,9 @@ export class Outcomes {
   }
 
   /** A job of which nothing can be had. */
-  failed(job: Job, error: JobError, indexOf: (id: string) => number): void {
+  failed(job: Job, error: JobError): void {
     for (const { id } of job.entries) {
-      this.tell(indexOf(id), {
+      this.setRow(this.indexOf(id), {
         outcome: Either.left(error),
         source: "run",
         attempts: 1,
@@ -75,14 +80,14 @@ export class Outcomes {
   }
 
   /** A job that came to nothing in an earlier run, which asked the live model in its place. */
-  replaced(job: Job, indexOf: (id: string) => number): void {
+  replaced(job: Job): void {
     const { name, provider } = this.service
     job.mayAnswer = false
-    this.failed(job, new JobFailed({ provider, model: name, job: "", faults: [], retryable: true }), indexOf)
+    this.failed(job, new JobFailed({ provider, model: name, job: "", faults: [], retryable: true }))
   }
 
   /** A job whose results were read, as far as they could be. */
-  ended(job: Job, { collected, id: jobId, source, unanswered, unread }: Ended, indexOf: (id: string) => number): void {
+  ended(job: Job, { collected, id: jobId, source, unanswered, unread }: Ended): void {
     const { name, provider } = this.service
     this.jobs.push(jobId)
     this.unknownIds.push(...collected.unknownIds)
@@ -90,7 +95,7 @@ export class Outcomes {
     const missing = unread ?? new Unanswered({ provider, model: name, job: jobId, reason: unanswered })
     for (const { id } of job.entries) {
       const outcome = collected.outcomes.get(id)
-      this.tell(indexOf(id), {
+      this.setRow(this.indexOf(id), {
         outcome: outcome ?? Either.left(missing),
         source,
         attempts: 1,
@@ -100,15 +105,15 @@ export class Outcomes {
     }
   }
 
-  private tell(index: number, told: Omit<Told, "elapsedMillis" | "item">): void {
+  private setRow(index: number, row: Omit<Row, "elapsedMillis" | "item">): void {
     const item = this.items[index]
-    if (item !== undefined) this.told[index] = { ...told, item, elapsedMillis: this.elapsedMillis() }
+    if (item !== undefined) this.rows[index] = { ...row, item, elapsedMillis: this.elapsedMillis() }
   }
 
   /** What the live model may be asked. */
   get questions(): ReadonlyArray<Live.Question> {
-    return this.told.flatMap((told, index) =>
-      isWorthAsking(told) ? [{ index, item: told.item, identity: told.identity }] : []
+    return this.rows.flatMap((row, index) =>
+      isWorthAsking(row) ? [{ index, item: row.item, identity: row.identity }] : []
     )
   }
 
@@ -117,7 +122,7 @@ export class Outcomes {
     answers: ReadonlyArray<Live.Answer<LE>>
   ): ReadonlyArray<Batch.ItemResult<LanguageModel.Request, Response, Failure | Batch.Failure<LE>>> {
     const live = new Map(answers.map((answer) => [answer.item.index, answer]))
-    return this.told.map(({ attempts, elapsedMillis, item, outcome, source }, index) => {
+    return this.rows.map(({ attempts, elapsedMillis, item, outcome, source }, index) => {
       const elapsed = Duration.millis(elapsedMillis)
       const answer = live.get(index)
       if (answer === undefined) return { index, item, outcome, attempts, elapsed, usage: usageOf(outcome), source }
