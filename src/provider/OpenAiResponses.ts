@@ -302,6 +302,16 @@ export const makeBatchService: (
 ) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchService
 
 /**
+ * {@link makeBatchService} from the configuration, with the variables of {@link makeConfig}.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeBatchServiceConfig: (
+  options?: Partial<Options>
+) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient> = provider.makeBatchServiceConfig
+
+/**
  * {@link make} as a layer of `LanguageModel`.
  *
  * @since 0.1.0

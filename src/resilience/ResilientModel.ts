@@ -33,7 +33,7 @@ import type { Response } from "../model/Response.ts"
 import * as StreamPart from "../model/StreamPart.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import * as ResilientStream from "./ResilientStream.ts"
-import { costOf, learning } from "./shared/limits.ts"
+import { costOf, estimatedTokens, learning } from "./shared/limits.ts"
 
 /** Through the pipeline, which is told what the call will probably cost, and then what it did cost. */
 const guarded = <E>(
@@ -110,3 +110,14 @@ export function layer(
     : Pipeline.make(given)
   return Layer.effect(LanguageModel.LanguageModel, Effect.zipWith(LanguageModel.LanguageModel, pipeline, strengthen))
 }
+
+/**
+ * What a request will probably cost in tokens, before it is sent: its prompt with the tools, at four characters a token, and
+ * the longest reply it allows, 500 tokens where it allows any. A rate limiter is told the sum of both.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const estimate: (
+  request: LanguageModel.Request
+) => { readonly prompt: number; readonly reply: number } = estimatedTokens

@@ -82,6 +82,9 @@ export interface Provider<O> {
   readonly makeBatchService: (
     options: O
   ) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient>
+  readonly makeBatchServiceConfig: (
+    options?: Partial<O>
+  ) => Effect.Effect<BatchService.Service, InvalidOptions, HttpClient.HttpClient>
   readonly layer: (options: O) => Layer.Layer<LanguageModel.LanguageModel, InvalidOptions, HttpClient.HttpClient>
   readonly makeConfig: (
     options?: Partial<O>
@@ -139,24 +142,30 @@ const settle = <O extends Common, S>(
 export const provider = <O extends Common, S>(vendor: Vendor<O, S>): Provider<O> => {
   const make: Provider<O>["make"] = (options) =>
     Effect.flatMap(settle(options, vendor), ([settings, protocol]) => httpModel.make(settings, protocol))
-  const makeConfig: Provider<O>["makeConfig"] = (options = {}) =>
+  const makeBatchService: Provider<O>["makeBatchService"] = (options) =>
     Effect.flatMap(
-      checks.configured(vendor.module, vendor.variableNames),
-      ({ apiKey, baseUrl, model }) =>
-        make(vendor.configured(options, {
-          apiKey: Option.getOrElse(apiKey, () => options.apiKey),
-          baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
-          model: Option.getOrElse(model, () => options.model ?? "")
-        })).pipe(Effect.mapError(checks.nameVariables(vendor.variables)))
+      settle(options, vendor),
+      ([settings, protocol]) =>
+        batchExchange.make(settings, protocol, vendor.batch(options, options.baseUrl ?? vendor.defaults.baseUrl))
     )
+  /** What is made from the configuration, with the options where that is silent. */
+  const configuredBy =
+    <A, R>(make: (options: O) => Effect.Effect<A, InvalidOptions, R>) =>
+    (options: Partial<O> = {}): Effect.Effect<A, InvalidOptions, R> =>
+      Effect.flatMap(
+        checks.configured(vendor.module, vendor.variableNames),
+        ({ apiKey, baseUrl, model }) =>
+          make(vendor.configured(options, {
+            apiKey: Option.getOrElse(apiKey, () => options.apiKey),
+            baseUrl: Option.getOrElse(baseUrl, () => options.baseUrl),
+            model: Option.getOrElse(model, () => options.model ?? "")
+          })).pipe(Effect.mapError(checks.nameVariables(vendor.variables)))
+      )
+  const makeConfig = configuredBy(make)
   return {
     make,
-    makeBatchService: (options) =>
-      Effect.flatMap(
-        settle(options, vendor),
-        ([settings, protocol]) =>
-          batchExchange.make(settings, protocol, vendor.batch(options, options.baseUrl ?? vendor.defaults.baseUrl))
-      ),
+    makeBatchService,
+    makeBatchServiceConfig: configuredBy(makeBatchService),
     makeConfig,
     layer: (options) => Layer.effect(LanguageModel.LanguageModel, make(options)),
     layerConfig: (options) => Layer.effect(LanguageModel.LanguageModel, makeConfig(options))

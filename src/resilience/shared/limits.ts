@@ -34,7 +34,8 @@ export interface TokenCost {
 /** What the call costs; nothing where no limiter asks. */
 export const costOf = (pipeline: Pipeline.Pipeline, request: LanguageModel.Request): TokenCost | undefined => {
   if (Pipeline.policies(pipeline).rateLimiter === undefined) return undefined
-  const tokens = estimatedTokens(request)
+  const { prompt, reply } = estimatedTokens(request)
+  const tokens = prompt + reply
   // A provider that tells no usage leaves the estimate standing.
   return { tokens, actual: ({ totalTokens }) => totalTokens > 0 ? totalTokens : tokens }
 }
@@ -72,10 +73,12 @@ const lengthOf = (message: Prompt.Message): number =>
       }
     }, 0)
 
-/** Tokens of the prompt, the tools and the longest reply that is allowed. */
-const estimatedTokens = (request: LanguageModel.Request): number => {
+/** Tokens of the prompt with its tools, and of the longest reply that is allowed. */
+export const estimatedTokens = (
+  request: LanguageModel.Request
+): { readonly prompt: number; readonly reply: number } => {
   const prompt = Prompt.make(request.prompt).messages.reduce((sum, message) => sum + lengthOf(message), 0)
   const tools = (request.tools?.definitions ?? [])
     .reduce((sum, tool) => sum + JSON.stringify(tool.parameters).length + (tool.description?.length ?? 0), 0)
-  return Math.ceil((prompt + tools) / charactersPerToken) + (request.maxOutputTokens ?? usualReply)
+  return { prompt: Math.ceil((prompt + tools) / charactersPerToken), reply: request.maxOutputTokens ?? usualReply }
 }
