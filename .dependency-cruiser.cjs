@@ -93,7 +93,8 @@ const foldersOf = (room) => {
   return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
 }
 
-const moduleOf = (folder) => `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
+// A command is no module that anybody imports, and is named as it is typed.
+const moduleOf = (room, folder) => room === "cli" ? folder : `${folder.charAt(0).toUpperCase()}${folder.slice(1)}`
 
 // The options of a pipeline are data of their own, read by what the pipeline is made of.
 const readers = { pipeline: "PolicyConfig[.]ts$|" }
@@ -114,10 +115,10 @@ const partRules = rooms.flatMap((room) =>
       : {
         name: `parts-${room}-${folder}`,
         comment: `src/${room}/${folder}/ holds the parts of src/${room}/${
-          moduleOf(folder)
+          moduleOf(room, folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(folder)}[.]ts$|${folder}/)` },
+        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(room, folder)}[.]ts$|${folder}/)` },
         to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )
@@ -226,7 +227,8 @@ module.exports = {
       name: "only-declared-packages",
       comment: "What src imports, a user of the package gets: a dependency or a peer, never a tool of ours.",
       severity: "error",
-      from: { path: "^src/" },
+      // The command line is bundled with what it uses.
+      from: { path: "^src/", pathNot: "^src/cli/" },
       to: {
         path: "(^|/)node_modules/",
         dependencyTypesNot: ["npm", "npm-peer", "npm-optional"]
