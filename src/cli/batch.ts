@@ -17,6 +17,7 @@ import { definedFields } from "../internal/record.ts"
 import * as Price from "../resilience/Price.ts"
 import * as ResilientModel from "../resilience/ResilientModel.ts"
 import * as DryRun from "./batch/dryRun.ts"
+import { checkApart } from "./batch/paths.ts"
 import * as Results from "./batch/results.ts"
 import * as Summary from "./batch/summary.ts"
 import * as Work from "./batch/work.ts"
@@ -24,6 +25,7 @@ import { badInput, Exit, exits } from "./shared/exits.ts"
 import { jsonFile } from "./shared/files.ts"
 import { pipelineOf } from "./shared/policy.ts"
 import * as Provider from "./shared/provider.ts"
+import { untilStopped } from "./shared/signals.ts"
 
 const described = <A>(option: Options.Options<A>, text: string): Options.Options<A> =>
   Options.withDescription(option, text)
@@ -83,7 +85,8 @@ const options = {
   ).pipe(Options.optional),
   onInterrupt: described(
     Options.choice("on-interrupt", ["finish", "interrupt"]),
-    "What Ctrl-C does to the calls in flight. A second Ctrl-C interrupts them in any case."
+    "What Ctrl-C does to the calls in flight; a second Ctrl-C interrupts them in any case. With --service: whether the jobs go " +
+      "on at the vendor (finish) or are cancelled (interrupt)."
   ).pipe(Options.withDefault("finish" as const)),
   dryRun: described(
     Options.boolean("dry-run"),
@@ -175,11 +178,11 @@ export const batch = Command.make(
 
       if (given.dryRun) {
         const model = Option.getOrElse(given.model, () => "")
-        const plan = yield* Stream.runFold(
+        const plan = yield* untilStopped(Stream.runFold(
           Work.linesOf(given.prompts),
           DryRun.nothing,
           (plan, line) => DryRun.add(plan, line, usual, price, model)
-        )
+        ))
         const atATime = concurrency === "auto" ? 20 : concurrency
         const worst = DryRun.worstOf(plan, pipeline, atATime)
         yield* Console.log(given.json ? DryRun.json(plan, worst) : DryRun.text(plan, worst, pipeline, atATime))
@@ -187,9 +190,20 @@ export const batch = Command.make(
       }
 
       const results = Option.getOrElse(given.out, () => `${given.prompts}.results`)
-      const path = Option.getOrElse(given.journal, () => `${results}.journal`)
+      const named = Option.getOrElse(given.journal, () => `${results}.journal`)
+      const path = named === "none" ? undefined : named
+      yield* checkApart({
+        inputs: {
+          "the prompts": given.prompts,
+          "the policy": Option.getOrUndefined(given.policy),
+          "the schema": Option.getOrUndefined(given.schema),
+          "the prices": Option.getOrUndefined(given.prices)
+        },
+        results,
+        journal: path
+      })
       const provider = yield* Provider.make(given.provider, given.model)
-      const journal = path === "none" ? undefined : yield* Journal.makeFile({ path })
+      const journal = path === undefined ? undefined : yield* Journal.makeFile({ path })
       const progress = yield* Progress.make
       const startedAt = yield* Clock.currentTimeMillis
       const writer = yield* Results.writer(results)
@@ -233,7 +247,7 @@ export const batch = Command.make(
         elapsed: Duration.millis((yield* Clock.currentTimeMillis) - startedAt),
         currency: price?.currency,
         results,
-        journal: path === "none" ? undefined : path,
+        journal: path,
         jobs: byJobs?.jobs ?? []
       }
       yield* Console.log(given.json ? Summary.json(came) : Summary.text(came))

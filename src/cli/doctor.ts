@@ -15,6 +15,7 @@ import * as Toolkit from "../model/Toolkit.ts"
 import * as Event from "../telemetry/Event.ts"
 import { Exit, exits } from "./shared/exits.ts"
 import * as Provider from "./shared/provider.ts"
+import { untilStopped } from "./shared/signals.ts"
 import { table } from "./shared/table.ts"
 
 const options = {
@@ -112,7 +113,7 @@ export const doctor = Command.make("doctor", options, (given) =>
     return findings.every(({ isGood }) => isGood)
       ? undefined
       : yield* new Exit({ code: exits.someFailed, message: "" })
-  }).pipe(Effect.scoped)).pipe(
+  }).pipe(Effect.scoped, untilStopped)).pipe(
     Command.withDescription(
       "Checks a provider by the variables of the environment: whether it answers, streams and calls tools, with what it said. It " +
         "costs a few tokens. No key is printed. Ends with 0 when all is good, 1 when something is not, 2 when a variable is missing."

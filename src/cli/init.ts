@@ -7,7 +7,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pipeline from "../policy/Pipeline.ts"
-import { badInput } from "./shared/exits.ts"
+import { badInput, Exit, exits } from "./shared/exits.ts"
 
 const kinds = ["interactive", "background"] as const
 const outages = ["wait", "give-up"] as const
@@ -107,7 +107,9 @@ export const init = Command.make("init", options, (given) =>
       Effect.mapError((error) => badInput(`${given.out} cannot be written: ${error.message}`))
     )
     yield* Console.log(`${given.out} says:\n${Pipeline.describe(pipeline)}\n\nLook closer with: preview ${given.out}`)
-  }).pipe(Effect.catchTag("QuitException", () => badInput("Nothing was written.")))).pipe(
+  }).pipe(
+    Effect.catchTag("QuitException", () => new Exit({ code: exits.interrupted, message: "Nothing was written." }))
+  )).pipe(
     Command.withDescription(
       "Asks three questions and writes a policy file with the line by which editors complete and check it. Answers can be given " +
         "as options."
