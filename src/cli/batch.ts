@@ -23,6 +23,7 @@ import * as Summary from "./batch/summary.ts"
 import * as Work from "./batch/work.ts"
 import { badInput, Exit, exits } from "./shared/exits.ts"
 import { jsonFile } from "./shared/files.ts"
+import * as Help from "./shared/help.ts"
 import { pipelineOf } from "./shared/policy.ts"
 import * as Provider from "./shared/provider.ts"
 import { untilStopped } from "./shared/signals.ts"
@@ -153,6 +154,30 @@ const show = (progress: Progress.Progress): Effect.Effect<void> =>
 const told = (error: unknown): Exit =>
   error instanceof Exit ? error : badInput(error instanceof Error ? error.message : String(error))
 
+export const help: Help.Help = {
+  does: "asks a model for every line of a file; the same command goes on after Ctrl-C or a crash",
+  text:
+    "Asks a model for every line of a file, and writes a line of result for each, in their order. What was done is " +
+    "remembered, so after Ctrl-C, a crash or failures the same command asks only for what is missing.",
+  examples: [
+    ["batch prompts.jsonl --provider chaos", "Without a key or a network, at a provider that fails now and then"],
+    ["batch prompts.jsonl --out results.jsonl --provider openai --model gpt-4.1-mini", "As it is meant"],
+    [
+      "batch prompts.jsonl --provider anthropic --model claude-haiku-4-5 --prices prices.json --dry-run",
+      "What it would cost at worst; nothing is sent"
+    ],
+    ["batch prompts.jsonl --provider openai --schema answer.json --max-failure-rate 0.2", "Answers of a JSON Schema"],
+    ["batch prompts.jsonl --provider openai --service", "Half the price, an answer within a day"]
+  ],
+  codes: {
+    good: "all were answered",
+    someFailed: "some failed; their results say why",
+    badInput: "something cannot be read or makes no sense",
+    stopped: "a limit stopped it (--max-cost, --max-tokens, --max-time, --max-outage, --max-failure-rate)",
+    interrupted: "Ctrl-C; what was answered is kept"
+  }
+}
+
 export const batch = Command.make(
   "batch",
   { prompts, ...options },
@@ -177,11 +202,12 @@ export const batch = Command.make(
       }
 
       if (given.dryRun) {
-        const model = Option.getOrElse(given.model, () => "")
+        const model = yield* Provider.modelName(given.provider, given.model)
+        const charged = price === undefined || !given.service ? price : Price.forBatch(price)
         const plan = yield* untilStopped(Stream.runFold(
           Work.linesOf(given.prompts),
           DryRun.nothing,
-          (plan, line) => DryRun.add(plan, line, usual, price, model)
+          (plan, line) => DryRun.add(plan, line, usual, charged, model ?? "")
         ))
         const atATime = concurrency === "auto" ? 20 : concurrency
         const worst = DryRun.worstOf(plan, pipeline, atATime)
@@ -255,9 +281,5 @@ export const batch = Command.make(
       return code === exits.good ? undefined : yield* new Exit({ code, message: "" })
     }).pipe(Effect.scoped, Effect.mapError(told))
 ).pipe(
-  Command.withDescription(
-    "Asks a model for every line of a file, and writes a line of result for each, in their order. What was done is remembered, " +
-      "so after Ctrl-C, a crash or failures the same command asks only for what is missing. " +
-      "Ends with 0 when all were answered, 1 when some failed, 2 for what cannot be read, 3 when a limit stopped it, 130 after Ctrl-C."
-  )
+  Command.withDescription(Help.document(help))
 )

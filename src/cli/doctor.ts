@@ -14,6 +14,7 @@ import * as ToolCall from "../model/ToolCall.ts"
 import * as Toolkit from "../model/Toolkit.ts"
 import * as Event from "../telemetry/Event.ts"
 import { Exit, exits } from "./shared/exits.ts"
+import * as Help from "./shared/help.ts"
 import * as Provider from "./shared/provider.ts"
 import { untilStopped } from "./shared/signals.ts"
 import { table } from "./shared/table.ts"
@@ -88,6 +89,23 @@ const tools = (model: LanguageModel.Service) =>
     return calls.map(({ arguments: given, name }) => `${name}(${JSON.stringify(given)})`).join(", ")
   })
 
+export const help: Help.Help = {
+  does: "checks whether a provider answers, streams and calls tools",
+  text:
+    "Checks a provider by the variables of the environment: whether it answers, tells its limits, streams and calls tools, " +
+    "with what it said. It costs a few tokens. No key is printed.",
+  examples: [
+    ["doctor --provider openai --model gpt-4.1-mini", "With OPENAI_API_KEY of the environment"],
+    ["doctor --provider chaos --json", "Without a key or a network, for programs"]
+  ],
+  codes: {
+    good: "all is good",
+    someFailed: "something is not",
+    badInput: "a variable is missing, or a word makes no sense",
+    interrupted: "Ctrl-C"
+  }
+}
+
 export const doctor = Command.make("doctor", options, (given) =>
   Effect.gen(function*() {
     const { model } = yield* Provider.make(given.provider, given.model)
@@ -114,8 +132,5 @@ export const doctor = Command.make("doctor", options, (given) =>
       ? undefined
       : yield* new Exit({ code: exits.someFailed, message: "" })
   }).pipe(Effect.scoped, untilStopped)).pipe(
-    Command.withDescription(
-      "Checks a provider by the variables of the environment: whether it answers, streams and calls tools, with what it said. It " +
-        "costs a few tokens. No key is printed. Ends with 0 when all is good, 1 when something is not, 2 when a variable is missing."
-    )
+    Command.withDescription(Help.document(help))
   )

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pipeline from "../policy/Pipeline.ts"
 import { badInput, Exit, exits } from "./shared/exits.ts"
+import * as Help from "./shared/help.ts"
 
 const kinds = ["interactive", "background"] as const
 const outages = ["wait", "give-up"] as const
@@ -65,6 +66,22 @@ export const policyOf = ({ concurrency, kind, outage }: Answers): { readonly [fi
 const orAsked = <A, E, R>(given: Option.Option<A>, question: Effect.Effect<A, E, R>) =>
   Option.match(given, { onNone: () => question, onSome: Effect.succeed })
 
+export const help: Help.Help = {
+  does: "asks three questions and writes a policy file",
+  text:
+    "Asks three questions and writes a policy file with the line by which editors complete and check it. Answers can be " +
+    "given as options. A file that is there is never overwritten.",
+  examples: [
+    ["init", "Asks, and writes policy.json"],
+    ["init --out batch.json --kind background --outage wait --concurrency 20", "Asks nothing"]
+  ],
+  codes: {
+    good: "the file was written",
+    badInput: "it is there already, or cannot be written",
+    interrupted: "Ctrl-C; nothing was written"
+  }
+}
+
 export const init = Command.make("init", options, (given) =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
@@ -110,8 +127,5 @@ export const init = Command.make("init", options, (given) =>
   }).pipe(
     Effect.catchTag("QuitException", () => new Exit({ code: exits.interrupted, message: "Nothing was written." }))
   )).pipe(
-    Command.withDescription(
-      "Asks three questions and writes a policy file with the line by which editors complete and check it. Answers can be given " +
-        "as options."
-    )
+    Command.withDescription(Help.document(help))
   )

@@ -213,6 +213,35 @@ describe("batch", () => {
       expect(summary).toMatchObject({ prompts: 10, replyTokens: 1_000, worst: { calls: 30, millis: 120_000 } })
       expect(yield* shell.exists("p.jsonl.results.journal")).toBe(false)
     }))
+
+  it.scopedLive("prices a dry run by the model of the environment, and a job at the price of jobs", () =>
+    Effect.gen(function*() {
+      const shell = yield* make
+      yield* shell.write("p.jsonl", prompts(10))
+      yield* shell.write("prices.json", price)
+      const costOf = (...flags: ReadonlyArray<string>) =>
+        Effect.map(
+          shell.run(
+            [
+              "batch",
+              shell.path("p.jsonl"),
+              "--provider",
+              "openai",
+              "--prices",
+              shell.path("prices.json"),
+              "--dry-run",
+              "--json",
+              ...flags
+            ],
+            { env: { OPENAI_MODEL: "gpt-4o-mini" } }
+          ),
+          ({ out }) => (JSON.parse(out) as { readonly cost?: number }).cost
+        )
+      const live = yield* costOf()
+      expect(live).toBeGreaterThan(0)
+      expect(yield* costOf("--service")).toBeCloseTo((live ?? 0) / 2, 12)
+      expect(yield* costOf("--model", "unheard-of")).toBe(undefined)
+    }))
 })
 
 describe("what makes no sense", () => {

@@ -155,8 +155,21 @@ describe("help", () => {
       const shell = yield* make
       const { code, out } = yield* shell.run(["--help"])
       expect(code).toBe(0)
-      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) expect(out).toContain(`- ${name}`)
-      expect((yield* shell.run(["batch", "--help"])).out).toContain("130 after Ctrl-C")
+      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) {
+        expect(out).toMatch(new RegExp(`^  ${name} +[a-z]`, "m"))
+      }
+      expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120)
+      const help = (yield* shell.run(["batch", "--help"])).out
+      expect(help).toContain("npx effect-llm-resilience batch prompts.jsonl --provider chaos")
+      expect(help).toMatch(/ 0 {2}all were answered\s+1 {2}some failed/)
+      expect(help).toContain("130  Ctrl-C")
+      // What an example says can be typed.
+      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) {
+        const [before = "", options = ""] = (yield* shell.run([name, "--help"])).out.split(/^OPTIONS$/m)
+        const examples = before.split("EXAMPLES")[1] ?? ""
+        expect(examples).toContain(`npx effect-llm-resilience ${name}`)
+        for (const [flag] of examples.matchAll(/--[a-z-]+/g)) expect(options).toContain(flag)
+      }
       expect((yield* shell.run(["--version"])).out).toContain("1.2.3")
       const misspelt = yield* shell.run(["bach"])
       expect(misspelt.code).toBe(2)

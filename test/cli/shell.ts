@@ -5,6 +5,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { run } from "../../src/cli/command.ts"
+import { plain } from "../../src/cli/shared/plain.ts"
 import { Stop, StopNow } from "../../src/cli/shared/signals.ts"
 
 export interface Said {
@@ -28,9 +29,6 @@ export interface Shell {
     }
   ) => Effect.Effect<Said>
 }
-
-/** Colours and other sequences of a terminal. */
-const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "")
 
 /** A console that keeps what is written to it. */
 const recorded = () => {
