@@ -71,7 +71,7 @@ export interface Rates {
 export interface ModelRates extends Rates {
   /**
    * Prices that hold for a whole request once its prompt is longer than `above` tokens; of several that are reached, the
-   * highest. What a tier leaves out is as without it. At most 16.
+   * highest. What a tier leaves out is as in the one below it. At most 16.
    */
   readonly longPrompts?: ReadonlyArray<Partial<Rates> & { readonly above: number }> | undefined
   /** The share of all these prices that the vendor's batch service takes, 0 to 1. Default: 1. */

@@ -34,7 +34,7 @@ describe("what a reply costs", () => {
     ["reasoning without one", usage(0, 1_000_000, { reasoningTokens: 500_000 }), "small", 2],
     ["a prompt that is not longer than a tier", usage(200_000, 1_000), "large", 0.26],
     ["a prompt that is", usage(200_001, 1_000), "large", 0.5150025],
-    ["the highest tier that is reached", usage(600_000, 1_000), "large", 2.41],
+    ["the highest tier that is reached", usage(600_000, 1_000), "large", 2.415],
     ["nothing", usage(0, 0), "small", 0]
   ])("%s", (_, used, model, expected) => expect(cost(used, model)).toBe(expected))
 

@@ -1,5 +1,7 @@
 /** What tokens cost, in whole numbers, so that no sum drifts. */
 
+import { definedFields } from "../../internal/record.ts"
+
 /** Prices of a million tokens. */
 export interface Rates {
   readonly input: number
@@ -40,22 +42,10 @@ const whole = (rate: number): number => Math.round(rate * perMillion)
 /** Count times price, exactly as long as it is below 9 000 of the currency. */
 const times = (count: number, rate: number): number => count * whole(rate)
 
-/** The prices of a request with so long a prompt: of the tiers that it reaches, the highest. */
-const reached = (rates: ModelRates, prompt: number): Rates => {
-  let found: Tier | undefined
-  for (const tier of rates.longPrompts ?? []) {
-    if (prompt > tier.above && (found === undefined || tier.above > found.above)) found = tier
-  }
-  if (found === undefined) return rates
-  const { input = rates.input, output = rates.output } = found
-  return {
-    input,
-    output,
-    cachedInput: found.cachedInput ?? rates.cachedInput ?? input,
-    cacheWrite: found.cacheWrite ?? rates.cacheWrite ?? input,
-    reasoning: found.reasoning ?? rates.reasoning ?? output
-  }
-}
+/** The prices of a request with so long a prompt. What a tier leaves out is as in the one below it. */
+const reached = (rates: ModelRates, prompt: number): Rates =>
+  (rates.longPrompts ?? []).filter(({ above }) => prompt > above).sort((one, other) => one.above - other.above)
+    .reduce<Rates>((below, { above: _, ...tier }) => ({ ...below, ...definedFields(tier) }), rates)
 
 const amount = (tokens: number | undefined, most: number): number =>
   tokens === undefined || !(tokens > 0) ? 0 : Math.min(tokens, most)
