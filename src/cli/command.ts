@@ -35,10 +35,32 @@ const parsed = (typed: ReadonlyArray<string>, version: string) =>
     ? Console.log(Help.overview(commands, version))
     : Command.run(root, { name: Help.program, version })(["node", Help.program, ...typed])
 
+/** Which of the two outputs are to be without the colours of a terminal. */
+export interface Plain {
+  readonly out: boolean
+  readonly err: boolean
+}
+
+// The escape is made from its number: in a pattern it would look like a slip.
+const colour = new RegExp(`${String.fromCharCode(0x1b)}\\[[0-9;]*m`, "g")
+
+/** The progress bar has its own way, since it redraws itself. */
+const withPlain = ({ err, out }: Plain) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.consoleWith((console) => {
+    const plain = (given: ReadonlyArray<unknown>) =>
+      given.map((each) => typeof each === "string" ? each.replace(colour, "") : each)
+    return Effect.withConsole(effect, {
+      ...console,
+      log: (...given) => console.log(...(out ? plain(given) : given)),
+      error: (...given) => console.error(...(err ? plain(given) : given))
+    })
+  })
+
 /** Runs a command line, without the names of the engine and the script. Never fails: what went wrong is told on stderr. */
 export const run = (
   typed: ReadonlyArray<string>,
-  version: string
+  version: string,
+  plain: Plain
 ): Effect.Effect<number, never, CliApp.CliApp.Environment> =>
   parsed(typed, version).pipe(
     Effect.as(exits.good),
@@ -48,5 +70,6 @@ export const run = (
         ? Effect.succeed(exits.badInput)
         : Effect.as(error.message === "" ? Effect.void : Console.error(error.message), error.code)
     ),
-    Effect.provide(CliConfig.layer({ showBuiltIns: false }))
+    Effect.provide(CliConfig.layer({ showBuiltIns: false })),
+    withPlain(plain)
   )

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { run } from "./command.ts"
 import { exits } from "./shared/exits.ts"
-import { withPlain } from "./shared/plain.ts"
 import { Stop, StopNow } from "./shared/signals.ts"
 
 /** Put in when the file is bundled. */
@@ -19,8 +18,8 @@ const program = Effect.gen(function*() {
   const stoppedNow = yield* Deferred.make<void>()
   // https://no-color.org: set and not empty.
   const noColor = (process.env["NO_COLOR"] ?? "") !== ""
-  const fiber = yield* run(process.argv.slice(2), version).pipe(
-    withPlain({ out: noColor || !process.stdout.isTTY, err: noColor || !process.stderr.isTTY }),
+  const plain = { out: noColor || !process.stdout.isTTY, err: noColor || !process.stderr.isTTY }
+  const fiber = yield* run(process.argv.slice(2), version, plain).pipe(
     Effect.provideService(Stop, Deferred.await(stopped)),
     Effect.provideService(StopNow, Deferred.await(stoppedNow)),
     Effect.provide(NodeContext.layer),

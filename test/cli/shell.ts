@@ -5,7 +5,6 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { run } from "../../src/cli/command.ts"
-import { plain } from "../../src/cli/shared/plain.ts"
 import { Stop, StopNow } from "../../src/cli/shared/signals.ts"
 
 export interface Said {
@@ -34,7 +33,7 @@ export interface Shell {
 const recorded = () => {
   const [out, err]: [Array<string>, Array<string>] = [[], []]
   const keep = (lines: Array<string>) => (...texts: ReadonlyArray<unknown>) =>
-    Effect.sync(() => void lines.push(plain(texts.map(String).join(" "))))
+    Effect.sync(() => void lines.push(texts.map(String).join(" ")))
   const console: Effect.Effect<Console.Console> = Effect.map(
     Effect.consoleWith(Effect.succeed),
     (real): Console.Console => ({ ...real, log: keep(out), error: keep(err) })
@@ -54,7 +53,7 @@ export const make = Effect.gen(function*() {
     run: (typed, { env = {}, stop = Effect.never, stopNow = Effect.never } = {}) =>
       Effect.gen(function*() {
         const { console, said } = recorded()
-        const code = yield* run(typed, "1.2.3").pipe(
+        const code = yield* run(typed, "1.2.3", { out: true, err: true }).pipe(
           Effect.provideService(Stop, stop),
           Effect.provideService(StopNow, stopNow),
           Effect.withConsole(yield* console),
