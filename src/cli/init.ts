@@ -29,7 +29,8 @@ const options = {
   concurrency: Options.integer("concurrency").pipe(
     Options.withDescription("The most calls at a time. Asked for where it is not given."),
     Options.optional
-  )
+  ),
+  json: Options.boolean("json").pipe(Options.withDescription("Tells what was written as JSON."))
 }
 
 export interface Answers {
@@ -123,7 +124,12 @@ export const init = Command.make("init", options, (given) =>
     yield* files.writeFileString(given.out, `${JSON.stringify(policy, null, 2)}\n`).pipe(
       Effect.mapError((error) => badInput(`${given.out} cannot be written: ${error.message}`))
     )
-    yield* Console.log(`${given.out} says:\n${Pipeline.describe(pipeline)}\n\nLook closer with: preview ${given.out}`)
+    const description = Pipeline.describe(pipeline)
+    yield* Console.log(
+      given.json
+        ? JSON.stringify({ file: given.out, policy, description })
+        : `${given.out} says:\n${description}\n\nLook closer with: preview ${given.out}`
+    )
   }).pipe(
     Effect.catchTag("QuitException", () => new Exit({ code: exits.interrupted, message: "Nothing was written." }))
   )).pipe(
