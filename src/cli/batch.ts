@@ -189,6 +189,11 @@ export const batch = Command.make(
       const time = yield* maybe(given.maxTime, durationOf("--max-time"))
       const circuitOpen = yield* durationOf("--max-outage")(given.maxOutage)
       const asked = yield* maybe(given.schema, schemaOf)
+      if (Option.isSome(given.maxOutputTokens) && given.maxOutputTokens.value < 1) {
+        return yield* badInput(
+          `--max-output-tokens ${given.maxOutputTokens.value}: expected a whole number of 1 or more.`
+        )
+      }
       if (Option.isSome(given.maxCost) && price === undefined) {
         return yield* badInput("--max-cost needs --prices: without prices nobody knows what is spent.")
       }

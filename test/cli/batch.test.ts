@@ -257,6 +257,16 @@ describe("what makes no sense", () => {
       ["p.jsonl", "--provider", "chaos", "--out", "r.jsonl", "--journal", "./r.jsonl"],
       "is to hold the results and the journal: take another file with --journal"
     ],
+    [
+      "a folder for the results",
+      ["p.jsonl", "--provider", "chaos", "--out", "/"],
+      "is a folder: name the file for the results"
+    ],
+    [
+      "a reply of no tokens",
+      ["p.jsonl", "--provider", "chaos", "--max-output-tokens", "0"],
+      "--max-output-tokens 0: expected a whole number of 1 or more"
+    ],
     ["a provider that nobody knows", ["p.jsonl", "--provider", "acme"], "Expected one of the following cases"],
     [
       "a concurrency of nothing",

@@ -29,11 +29,12 @@ const identify = (path: string) =>
     )
   })
 
-/** Refuses a file that is to be two things: the results would take the place of the prompts, or of the journal. */
+/** Refuses a folder, and a file that is to be two things: the results would take the place of the prompts, or of the journal. */
 export const checkApart = (
   { inputs, journal, results }: Paths
 ): Effect.Effect<void, Exit, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
     const written: ReadonlyArray<readonly [string, string | undefined]> = [
       ["the results", results],
       ["the results as they come", partOf(results)],
@@ -46,6 +47,11 @@ export const checkApart = (
     for (const [what, path] of written) {
       if (path === undefined) continue
       const file = yield* identify(path)
+      const isFolder = yield* files.stat(file).pipe(
+        Effect.map(({ type }) => type === "Directory"),
+        Effect.orElseSucceed(() => false)
+      )
+      if (isFolder) return yield* badInput(`${path} is a folder: name the file for ${what}.`)
       const other = uses.get(file)
       if (other !== undefined) {
         return yield* badInput(
