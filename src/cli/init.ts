@@ -64,8 +64,23 @@ export const policyOf = ({ concurrency, kind, outage }: Answers): { readonly [fi
   }
 }
 
-const orAsked = <A, E, R>(given: Option.Option<A>, question: Effect.Effect<A, E, R>) =>
-  Option.match(given, { onNone: () => question, onSome: Effect.succeed })
+/** Without a terminal nobody would answer, and the program would end as if all were well. */
+const isAnybodyThere = Effect.sync(() => process.stdin.isTTY)
+
+/** What an option says, or else a person. */
+const orAsked = <A, E, R>(
+  given: Option.Option<A>,
+  flag: string,
+  question: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Exit, R> =>
+  Option.match(given, {
+    onNone: () =>
+      Effect.if(isAnybodyThere, {
+        onTrue: (): Effect.Effect<A, E | Exit, R> => question,
+        onFalse: () => badInput(`There is no terminal to ask at: give ${flag}.`)
+      }),
+    onSome: Effect.succeed
+  })
 
 export const help: Help.Help = {
   does: "asks three questions and writes a policy file",
@@ -92,6 +107,7 @@ export const init = Command.make("init", options, (given) =>
     const answers: Answers = {
       kind: yield* orAsked(
         given.kind,
+        "--kind interactive or background",
         Prompt.run(Prompt.select({
           message: "Does a person wait for the answers?",
           choices: [
@@ -102,6 +118,7 @@ export const init = Command.make("init", options, (given) =>
       ),
       outage: yield* orAsked(
         given.outage,
+        "--outage wait or give-up",
         Prompt.run(Prompt.select({
           message: "The provider is away for ten minutes. What is a call to do?",
           choices: [
@@ -112,6 +129,7 @@ export const init = Command.make("init", options, (given) =>
       ),
       concurrency: yield* orAsked(
         given.concurrency,
+        "--concurrency with the most calls at a time",
         Prompt.run(Prompt.integer({
           message: "How many calls may run at a time?",
           min: 1,

@@ -40,6 +40,9 @@ const program = Effect.gen(function*() {
   return yield* fiber.await
 })
 
+// Holds only where the process ends before the command, such as with an input that is closed.
+process.exitCode = exits.someFailed
+
 Effect.runPromise(program).then((exit) => {
   process.exitCode = Exit.match(exit, {
     onSuccess: (code) => code,

@@ -93,6 +93,17 @@ describe("init", () => {
     }))
 })
 
+describe("init without a terminal", () => {
+  it.scopedLive("names the answer that is missing, and ends with 2", () =>
+    Effect.gen(function*() {
+      const shell = yield* make
+      const { code, err } = yield* shell.run(["init", "--out", shell.path("policy.json"), "--kind", "background"])
+      expect(code).toBe(2)
+      expect(err).toContain("give --outage wait or give-up")
+      expect(yield* shell.exists("policy.json")).toBe(false)
+    }))
+})
+
 describe("doctor", () => {
   it.scopedLive("says what a provider can, and of one without a key which variable to set", () =>
     Effect.gen(function*() {
