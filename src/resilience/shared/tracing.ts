@@ -109,7 +109,7 @@ class CallTrace {
     this.verdict = options.verdict
     this.startedAt = this.now()
     this.idleSince = this.startedAt
-    this.span = this.tracer.span(options.name, options.parent, Context.empty(), [], this.startedAt, "client")
+    this.span = this.tracer.span(options.name, options.parent, Context.empty(), [], this.startedAt, "client", {})
     this.monitor = {
       emit: (event) => {
         this.event(event)
@@ -123,7 +123,7 @@ class CallTrace {
   }
 
   private child(name: string, from: bigint): Tracer.Span {
-    return this.tracer.span(name, Option.some(this.span), Context.empty(), [], from, "internal")
+    return this.tracer.span(name, Option.some(this.span), Context.empty(), [], from, "internal", {})
   }
 
   /** What a policy reports. */
@@ -354,7 +354,7 @@ export const tool = <A, E, R>(
     const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
     const now = clock.unsafeCurrentTimeNanos()
     const parent = Option.fromNullable(fiber.currentSpan)
-    const span = tracer.span(`execute_tool ${called.name}`, parent, Context.empty(), [], now, "internal")
+    const span = tracer.span(`execute_tool ${called.name}`, parent, Context.empty(), [], now, "internal", {})
     span.attribute(names.operation, "execute_tool")
     span.attribute(names.toolName, called.name)
     span.attribute(names.toolCallId, called.id)
