@@ -88,7 +88,7 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
           )
           return Tracing.call(
             guarded(Tracing.attempt(attempt, toldBy), pipeline, request),
-            { model, request, stream: false, ...Tracing.policyOf(pipeline) },
+            () => ({ model, request, stream: false, ...Tracing.policyOf(pipeline) }),
             toldBy
           )
         }),

@@ -143,7 +143,7 @@ export type Names = { readonly [Name in keyof typeof names2026]: string }
  * conventions for 2025.
  *
  * @since 0.1.0
- * @category names
+ * @category constants
  */
 export const names: { readonly [Each in Version]: Names } = {
   2026: names2026,
@@ -154,7 +154,7 @@ export const names: { readonly [Each in Version]: Names } = {
  * How the conventions call a provider: `gcp.gemini` for Gemini, others by their own name.
  *
  * @since 0.1.0
- * @category names
+ * @category constants
  */
 export const providerName = (provider: string): string => provider === "gemini" ? "gcp.gemini" : provider
 

@@ -203,7 +203,7 @@ export class Run<E> implements Reader<E> {
       this.tellFirstContent = tell
       return calls
     })
-    return Tracing.call(seen, { model, request, stream: true, ...Tracing.policyOf(pipeline) }, toldBy)
+    return Tracing.call(seen, () => ({ model, request, stream: true, ...Tracing.policyOf(pipeline) }), toldBy)
   }
 
   private attempt(signals: Pipeline.StreamSignals): Effect.Effect<Ending, E | Truncated> {

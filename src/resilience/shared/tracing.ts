@@ -261,7 +261,7 @@ export const policyOf = (pipeline: Pipeline.Pipeline): Pick<Asked, "policy" | "v
   return { policy: name, verdict }
 }
 
-const ask = (trace: CallTrace, { model, policy, request, stream }: Asked): void => {
+const describe = (trace: CallTrace, { model, policy, request, stream }: Asked): void => {
   const { names, settings, span } = trace
   span.attribute(names.operation, "chat")
   span.attribute(names.provider, GenAi.providerName(model.provider))
@@ -284,11 +284,12 @@ const ask = (trace: CallTrace, { model, policy, request, stream }: Asked): void 
 /** Runs a call under its span, where somebody sees it. */
 export const call = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  asked: Asked,
+  ask: () => Asked,
   tell: (value: A) => Told
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
     if (!GenAi.isTraced(fiber)) return effect
+    const asked = ask()
     const context = fiber.currentContext
     const trace = new CallTrace({
       tracer: Context.get(fiber.currentDefaultServices, Tracer.Tracer),
@@ -298,19 +299,14 @@ export const call = <A, E, R>(
       settings: Context.get(context, GenAi.CurrentSettings),
       verdict: asked.verdict ?? Verdict.of
     })
-    ask(trace, asked)
+    describe(trace, asked)
     const monitor = Context.get(context, Monitor.Monitor)
+    const within = Context.make(Tracer.ParentSpan, trace.span).pipe(
+      Context.add(CurrentCall, trace),
+      Context.add(Monitor.Monitor, monitor === Monitor.silent ? trace.monitor : Monitor.both(monitor, trace.monitor))
+    )
     return effect.pipe(
-      Effect.mapInputContext((given: Context.Context<R>) =>
-        given.pipe(
-          Context.add(CurrentCall, trace),
-          Context.add(Tracer.ParentSpan, trace.span),
-          Context.add(
-            Monitor.Monitor,
-            monitor === Monitor.silent ? trace.monitor : Monitor.both(monitor, trace.monitor)
-          )
-        )
-      ),
+      Effect.mapInputContext((given: Context.Context<R>) => Context.merge(given, within)),
       Effect.onExit((exit) => Effect.sync(() => trace.end(exit, Exit.isSuccess(exit) ? tell(exit.value) : undefined)))
     )
   })
