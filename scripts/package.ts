@@ -163,6 +163,25 @@ const typeEverything = (): void => {
   }
 }
 
+/** The program in a folder where no package is: it brings all that it needs. */
+const runProgram = (): void => {
+  const alone = mkdtempSync(join(tmpdir(), `${name}-alone-`))
+  cpSync(join(work, "node_modules", name, "dist", "cli.js"), join(alone, "cli.mjs"))
+  writeFileSync(join(alone, "prompts.jsonl"), "\"Hello\"\n\"Again\"\n")
+  writeFileSync(join(alone, "schema.json"), JSON.stringify({ type: "object" }))
+  const program = [join(alone, "cli.mjs")]
+  attempt("the program, its help", process.execPath, [...program, "--help"], alone)
+  attempt(
+    "the program, a batch",
+    process.execPath,
+    [...program, "batch", "prompts.jsonl", "--provider", "chaos"],
+    alone
+  )
+  const dry = ["batch", "prompts.jsonl", "--provider", "chaos", "--schema", "schema.json", "--dry-run"]
+  attempt("the program, a schema", process.execPath, [...program, ...dry], alone)
+  rmSync(alone, { recursive: true, force: true })
+}
+
 try {
   const tarball = install()
   attempt("publint", bin("publint"), ["run", tarball, "--strict"])
@@ -173,6 +192,7 @@ try {
   inspectFiles()
   underEffect4()
   typeEverything()
+  runProgram()
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

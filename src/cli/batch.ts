@@ -17,13 +17,16 @@ import { definedFields } from "../internal/record.ts"
 import * as Price from "../resilience/Price.ts"
 import * as ResilientModel from "../resilience/ResilientModel.ts"
 import * as DryRun from "./batch/dryRun.ts"
+import { checkApart } from "./batch/paths.ts"
 import * as Results from "./batch/results.ts"
 import * as Summary from "./batch/summary.ts"
 import * as Work from "./batch/work.ts"
 import { badInput, Exit, exits } from "./shared/exits.ts"
 import { jsonFile } from "./shared/files.ts"
+import * as Help from "./shared/help.ts"
 import { pipelineOf } from "./shared/policy.ts"
 import * as Provider from "./shared/provider.ts"
+import { untilStopped } from "./shared/signals.ts"
 
 const described = <A>(option: Options.Options<A>, text: string): Options.Options<A> =>
   Options.withDescription(option, text)
@@ -83,7 +86,8 @@ const options = {
   ).pipe(Options.optional),
   onInterrupt: described(
     Options.choice("on-interrupt", ["finish", "interrupt"]),
-    "What Ctrl-C does to the calls in flight. A second Ctrl-C interrupts them in any case."
+    "What Ctrl-C does to the calls in flight; a second Ctrl-C interrupts them in any case. With --service: whether the jobs go " +
+      "on at the vendor (finish) or are cancelled (interrupt)."
   ).pipe(Options.withDefault("finish" as const)),
   dryRun: described(
     Options.boolean("dry-run"),
@@ -150,6 +154,30 @@ const show = (progress: Progress.Progress): Effect.Effect<void> =>
 const told = (error: unknown): Exit =>
   error instanceof Exit ? error : badInput(error instanceof Error ? error.message : String(error))
 
+export const help: Help.Help = {
+  does: "asks a model for every line of a file; the same command goes on after Ctrl-C or a crash",
+  text:
+    "Asks a model for every line of a file, and writes a line of result for each, in their order. What was done is " +
+    "remembered, so after Ctrl-C, a crash or failures the same command asks only for what is missing.",
+  examples: [
+    ["batch prompts.jsonl --provider chaos", "Without a key or a network, at a provider that fails now and then"],
+    ["batch prompts.jsonl --out results.jsonl --provider openai --model gpt-4.1-mini", "As it is meant"],
+    [
+      "batch prompts.jsonl --provider anthropic --model claude-haiku-4-5 --prices prices.json --dry-run",
+      "What it would cost at worst; nothing is sent"
+    ],
+    ["batch prompts.jsonl --provider openai --schema answer.json --max-failure-rate 0.2", "Answers of a JSON Schema"],
+    ["batch prompts.jsonl --provider openai --service", "Half the price, an answer within a day"]
+  ],
+  codes: {
+    good: "all were answered",
+    someFailed: "some failed; their results say why",
+    badInput: "something cannot be read or makes no sense",
+    stopped: "a limit stopped it (--max-cost, --max-tokens, --max-time, --max-outage, --max-failure-rate)",
+    interrupted: "Ctrl-C; what was answered is kept"
+  }
+}
+
 export const batch = Command.make(
   "batch",
   { prompts, ...options },
@@ -161,6 +189,11 @@ export const batch = Command.make(
       const time = yield* maybe(given.maxTime, durationOf("--max-time"))
       const circuitOpen = yield* durationOf("--max-outage")(given.maxOutage)
       const asked = yield* maybe(given.schema, schemaOf)
+      if (Option.isSome(given.maxOutputTokens) && given.maxOutputTokens.value < 1) {
+        return yield* badInput(
+          `--max-output-tokens ${given.maxOutputTokens.value}: expected a whole number of 1 or more.`
+        )
+      }
       if (Option.isSome(given.maxCost) && price === undefined) {
         return yield* badInput("--max-cost needs --prices: without prices nobody knows what is spent.")
       }
@@ -174,12 +207,13 @@ export const batch = Command.make(
       }
 
       if (given.dryRun) {
-        const model = Option.getOrElse(given.model, () => "")
-        const plan = yield* Stream.runFold(
+        const model = yield* Provider.modelName(given.provider, given.model)
+        const charged = price === undefined || !given.service ? price : Price.forBatch(price)
+        const plan = yield* untilStopped(Stream.runFold(
           Work.linesOf(given.prompts),
           DryRun.nothing,
-          (plan, line) => DryRun.add(plan, line, usual, price, model)
-        )
+          (plan, line) => DryRun.add(plan, line, usual, charged, model ?? "")
+        ))
         const atATime = concurrency === "auto" ? 20 : concurrency
         const worst = DryRun.worstOf(plan, pipeline, atATime)
         yield* Console.log(given.json ? DryRun.json(plan, worst) : DryRun.text(plan, worst, pipeline, atATime))
@@ -187,9 +221,20 @@ export const batch = Command.make(
       }
 
       const results = Option.getOrElse(given.out, () => `${given.prompts}.results`)
-      const path = Option.getOrElse(given.journal, () => `${results}.journal`)
+      const named = Option.getOrElse(given.journal, () => `${results}.journal`)
+      const path = named === "none" ? undefined : named
+      yield* checkApart({
+        inputs: {
+          "the prompts": given.prompts,
+          "the policy": Option.getOrUndefined(given.policy),
+          "the schema": Option.getOrUndefined(given.schema),
+          "the prices": Option.getOrUndefined(given.prices)
+        },
+        results,
+        journal: path
+      })
       const provider = yield* Provider.make(given.provider, given.model)
-      const journal = path === "none" ? undefined : yield* Journal.makeFile({ path })
+      const journal = path === undefined ? undefined : yield* Journal.makeFile({ path })
       const progress = yield* Progress.make
       const startedAt = yield* Clock.currentTimeMillis
       const writer = yield* Results.writer(results)
@@ -233,7 +278,7 @@ export const batch = Command.make(
         elapsed: Duration.millis((yield* Clock.currentTimeMillis) - startedAt),
         currency: price?.currency,
         results,
-        journal: path === "none" ? undefined : path,
+        journal: path,
         jobs: byJobs?.jobs ?? []
       }
       yield* Console.log(given.json ? Summary.json(came) : Summary.text(came))
@@ -241,9 +286,5 @@ export const batch = Command.make(
       return code === exits.good ? undefined : yield* new Exit({ code, message: "" })
     }).pipe(Effect.scoped, Effect.mapError(told))
 ).pipe(
-  Command.withDescription(
-    "Asks a model for every line of a file, and writes a line of result for each, in their order. What was done is remembered, " +
-      "so after Ctrl-C, a crash or failures the same command asks only for what is missing. " +
-      "Ends with 0 when all were answered, 1 when some failed, 2 for what cannot be read, 3 when a limit stopped it, 130 after Ctrl-C."
-  )
+  Command.withDescription(Help.document(help))
 )

@@ -13,6 +13,7 @@ import * as Form from "../internal/form.ts"
 import { definedFields } from "../internal/record.ts"
 import { badInput, Exit, exits } from "./shared/exits.ts"
 import { jsonFile } from "./shared/files.ts"
+import * as Help from "./shared/help.ts"
 import { Stop } from "./shared/signals.ts"
 
 const optional = <A>(option: Options.Options<A>, text: string) =>
@@ -75,6 +76,25 @@ const addresses = ({ apiKey, baseUrls, model }: ChaosServer.Service, books: stri
     "Ctrl-C stops it."
   ].join("\n")
 
+export const help: Help.Help = {
+  does: "starts a provider on this machine that misbehaves by a plan, for an application in any language",
+  text:
+    "Starts a provider on this machine that speaks OpenAI's, Anthropic's and Gemini's APIs and misbehaves by a plan: broken " +
+    "tool calls, 429s, 5xx, hangs and cuts, the same for the same seed. Prints what to set, and serves its books.",
+  examples: [
+    ["chaos", "One call in five fails"],
+    [
+      "chaos --port 0 --plan plan.json --json",
+      "By a plan such as {\"seed\": 7, \"serverErrors\": {\"probability\": 0.1}}, for programs"
+    ],
+    ["chaos --requests-per-minute 60 --latency \"300 millis\"", "With a limit, and slow"]
+  ],
+  codes: {
+    badInput: "the plan cannot be read, or the port is taken",
+    interrupted: "Ctrl-C, after the books were printed"
+  }
+}
+
 export const chaos = Command.make("chaos", options, (given) =>
   Effect.gen(function*() {
     const read = yield* Option.match(given.plan, {
@@ -107,8 +127,5 @@ export const chaos = Command.make("chaos", options, (given) =>
     yield* Console.log(JSON.stringify(yield* server.books, undefined, given.json ? undefined : 2))
     return yield* new Exit({ code: exits.interrupted, message: "" })
   }).pipe(Effect.scoped)).pipe(
-    Command.withDescription(
-      "Starts a provider on this machine that speaks OpenAI's, Anthropic's and Gemini's APIs and misbehaves by a plan: broken " +
-        "tool calls, 429s, 5xx, hangs and cuts, the same for the same seed. For testing an application in any language."
-    )
+    Command.withDescription(Help.document(help))
   )

@@ -7,7 +7,8 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Pipeline from "../policy/Pipeline.ts"
-import { badInput } from "./shared/exits.ts"
+import { badInput, Exit, exits } from "./shared/exits.ts"
+import * as Help from "./shared/help.ts"
 
 const kinds = ["interactive", "background"] as const
 const outages = ["wait", "give-up"] as const
@@ -28,7 +29,8 @@ const options = {
   concurrency: Options.integer("concurrency").pipe(
     Options.withDescription("The most calls at a time. Asked for where it is not given."),
     Options.optional
-  )
+  ),
+  json: Options.boolean("json").pipe(Options.withDescription("Tells what was written as JSON."))
 }
 
 export interface Answers {
@@ -64,6 +66,22 @@ export const policyOf = ({ concurrency, kind, outage }: Answers): { readonly [fi
 
 const orAsked = <A, E, R>(given: Option.Option<A>, question: Effect.Effect<A, E, R>) =>
   Option.match(given, { onNone: () => question, onSome: Effect.succeed })
+
+export const help: Help.Help = {
+  does: "asks three questions and writes a policy file",
+  text:
+    "Asks three questions and writes a policy file with the line by which editors complete and check it. Answers can be " +
+    "given as options. A file that is there is never overwritten.",
+  examples: [
+    ["init", "Asks, and writes policy.json"],
+    ["init --out batch.json --kind background --outage wait --concurrency 20", "Asks nothing"]
+  ],
+  codes: {
+    good: "the file was written",
+    badInput: "it is there already, or cannot be written",
+    interrupted: "Ctrl-C; nothing was written"
+  }
+}
 
 export const init = Command.make("init", options, (given) =>
   Effect.gen(function*() {
@@ -106,10 +124,14 @@ export const init = Command.make("init", options, (given) =>
     yield* files.writeFileString(given.out, `${JSON.stringify(policy, null, 2)}\n`).pipe(
       Effect.mapError((error) => badInput(`${given.out} cannot be written: ${error.message}`))
     )
-    yield* Console.log(`${given.out} says:\n${Pipeline.describe(pipeline)}\n\nLook closer with: preview ${given.out}`)
-  }).pipe(Effect.catchTag("QuitException", () => badInput("Nothing was written.")))).pipe(
-    Command.withDescription(
-      "Asks three questions and writes a policy file with the line by which editors complete and check it. Answers can be given " +
-        "as options."
+    const description = Pipeline.describe(pipeline)
+    yield* Console.log(
+      given.json
+        ? JSON.stringify({ file: given.out, policy, description })
+        : `${given.out} says:\n${description}\n\nLook closer with: preview ${given.out}`
     )
+  }).pipe(
+    Effect.catchTag("QuitException", () => new Exit({ code: exits.interrupted, message: "Nothing was written." }))
+  )).pipe(
+    Command.withDescription(Help.document(help))
   )

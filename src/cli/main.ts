@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { run } from "./command.ts"
 import { exits } from "./shared/exits.ts"
-import { Stop } from "./shared/signals.ts"
+import { Stop, StopNow } from "./shared/signals.ts"
 
 /** Put in when the file is bundled. */
 declare const packageVersion: string | undefined
@@ -15,20 +15,23 @@ const version = typeof packageVersion === "string" ? packageVersion : "developme
 
 const program = Effect.gen(function*() {
   const stopped = yield* Deferred.make<void>()
-  const fiber = yield* run(process.argv.slice(2), version).pipe(
+  const stoppedNow = yield* Deferred.make<void>()
+  // https://no-color.org: set and not empty.
+  const noColor = (process.env["NO_COLOR"] ?? "") !== ""
+  const plain = { out: noColor || !process.stdout.isTTY, err: noColor || !process.stderr.isTTY }
+  const fiber = yield* run(process.argv.slice(2), version, plain).pipe(
     Effect.provideService(Stop, Deferred.await(stopped)),
+    Effect.provideService(StopNow, Deferred.await(stoppedNow)),
     Effect.provide(NodeContext.layer),
     Effect.fork
   )
   let times = 0
   const onSignal = (): void => {
     times++
-    if (times === 1) {
-      process.stderr.write(
-        "\nStopping. Calls in flight are brought to their end; press Ctrl-C again to interrupt them.\n"
-      )
-      Effect.runFork(Deferred.succeed(stopped, undefined))
-    } else Effect.runFork(fiber.interruptAsFork(fiber.id()))
+    if (times === 1) Effect.runFork(Deferred.succeed(stopped, undefined))
+    else if (times === 2) Effect.runFork(Deferred.succeed(stoppedNow, undefined))
+    // What is in the journal is safe: it is written so that a process may be killed at any moment.
+    else process.exit(exits.interrupted)
   }
   yield* Effect.sync(() => {
     process.on("SIGINT", onSignal)

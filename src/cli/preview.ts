@@ -10,6 +10,7 @@ import { words } from "../internal/words.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import * as RetryPolicy from "../policy/RetryPolicy.ts"
 import { badInput, type Exit } from "./shared/exits.ts"
+import * as Help from "./shared/help.ts"
 import { pipelineOf } from "./shared/policy.ts"
 import { table } from "./shared/table.ts"
 
@@ -96,6 +97,18 @@ const text = (pipeline: Pipeline.Pipeline, rows: ReadonlyArray<Row> | undefined,
   ].join("\n")
 }
 
+export const help: Help.Help = {
+  does: "shows what a policy file says, and the waits of a call that fails again and again",
+  text:
+    "Shows a policy before it is used: every policy in words with the worst case, and the attempts and waits of a call that " +
+    "fails again and again. Without a file it shows what `batch` uses by itself.",
+  examples: [
+    ["preview policy.json", "When every attempt ends with ServerError"],
+    ["preview policy.json --error RateLimited --json", "With another error, for programs"]
+  ],
+  codes: { good: "the policy can be used", badInput: "it cannot; every wrong field is named" }
+}
+
 export const preview = Command.make(
   "preview",
   { policy, ...options },
@@ -126,8 +139,5 @@ export const preview = Command.make(
       )
     }).pipe(Effect.mapError((error): Exit => error))
 ).pipe(
-  Command.withDescription(
-    "Shows a policy before it is used: every policy in words with the worst case, and the attempts and waits of a call that " +
-      "fails again and again. Without a file it shows what `batch` uses by itself."
-  )
+  Command.withDescription(Help.document(help))
 )

@@ -1,11 +1,19 @@
 /** The command `batch` against the embedded provider, over real HTTP. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import { jsonLines, make } from "./shell.ts"
 
 const prompts = (count: number) => Array.from({ length: count }, (_, at) => JSON.stringify(`Prompt ${at}`)).join("\n")
 
 const price = JSON.stringify({ models: { "gpt-4o-mini": { input: 1, output: 2, batchShare: 0.5 } } })
+
+/** A provider of the test's own, and the variables that lead to it. */
+const provider = (options: ChaosServer.Options) =>
+  Effect.map(ChaosServer.make(options), ({ apiKey, baseUrl, books, model }) => ({
+    books,
+    env: { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl, OPENAI_MODEL: model }
+  }))
 
 describe("batch", () => {
   it.scopedLive("answers every line in the order of the input, and ends with 0", () =>
@@ -53,7 +61,7 @@ describe("batch", () => {
   it.scopedLive("stops in good order when asked to, ends with 130, and goes on where it was", () =>
     Effect.gen(function*() {
       const shell = yield* make
-      yield* shell.write("p.jsonl", prompts(200))
+      yield* shell.write("p.jsonl", prompts(60))
       const typed = [
         "batch",
         shell.path("p.jsonl"),
@@ -64,18 +72,56 @@ describe("batch", () => {
         "--concurrency",
         "4"
       ]
-      const first = yield* shell.run(typed, { stop: Effect.sleep("300 millis") })
+      const first = yield* shell.run(typed, { stop: Effect.sleep("100 millis") })
       expect(first.code).toBe(130)
       expect(first.out).toContain("Stopped: interrupted.")
       expect(first.out).toMatch(/Run the same command again to ask for the \d+ that have no answer/)
       const { code, out } = yield* shell.run([...typed, "--json"])
       expect(code).toBe(0)
       const summary: unknown = JSON.parse(out)
-      expect(summary).toMatchObject({ answered: 200, failed: 0, leftOut: 0, exit: 0 })
+      expect(summary).toMatchObject({ answered: 60, failed: 0, leftOut: 0, exit: 0 })
       expect((summary as { readonly fromJournal: number }).fromJournal).toBeGreaterThan(0)
-      expect(jsonLines(yield* shell.read("r"))).toHaveLength(200)
+      expect(jsonLines(yield* shell.read("r"))).toHaveLength(60)
       expect(yield* shell.exists("r.part")).toBe(false)
     }))
+
+  it.scopedLive("interrupts the calls in flight when asked a second time, and still sums up", () =>
+    Effect.gen(function*() {
+      const shell = yield* make
+      const { env } = yield* provider({ latency: "10 minutes" })
+      yield* shell.write("p.jsonl", prompts(3))
+      const { code, err, out } = yield* shell.run(["batch", shell.path("p.jsonl"), "--provider", "openai", "--json"], {
+        env,
+        stop: Effect.sleep("50 millis"),
+        stopNow: Effect.sleep("150 millis")
+      })
+      expect(code).toBe(130)
+      expect(err).toContain("press Ctrl-C again to interrupt them")
+      const summary: unknown = JSON.parse(out)
+      expect(summary).toMatchObject({ answered: 0, leftOut: 3, stoppedBecause: "interrupted", exit: 130 })
+    }))
+
+  it.scopedLive.each([["finish", 0, "the same command finds them again"], ["interrupt", 1, "were cancelled"]] as const)(
+    "with --on-interrupt %s, a stop while the vendor's job runs cancels %i jobs, and is told",
+    ([onInterrupt, cancelled, message]) =>
+      Effect.gen(function*() {
+        const shell = yield* make
+        const { books, env } = yield* provider({ batches: { running: "10 minutes" } })
+        yield* shell.write("p.jsonl", prompts(2))
+        const isSubmitted = Effect.repeat(Effect.delay(books, "20 millis"), {
+          until: ({ batches }) => batches.submitted > 0
+        })
+        const { code, err, out } = yield* shell.run(
+          ["batch", shell.path("p.jsonl"), "--provider", "openai", "--service", "--on-interrupt", onInterrupt],
+          { env, stop: Effect.zipRight(isSubmitted, Effect.sleep("100 millis")) }
+        )
+        expect({ code, out }).toEqual({ code: 130, out: "" })
+        expect(err).toContain(message)
+        expect(yield* shell.exists("p.jsonl.results.part")).toBe(false)
+        yield* Effect.sleep("100 millis")
+        expect((yield* books).batches).toMatchObject({ submitted: 1, cancelled })
+      })
+  )
 
   it.scopedLive("stops at a limit of money, and ends with 3", () =>
     Effect.gen(function*() {
@@ -167,11 +213,60 @@ describe("batch", () => {
       expect(summary).toMatchObject({ prompts: 10, replyTokens: 1_000, worst: { calls: 30, millis: 120_000 } })
       expect(yield* shell.exists("p.jsonl.results.journal")).toBe(false)
     }))
+
+  it.scopedLive("prices a dry run by the model of the environment, and a job at the price of jobs", () =>
+    Effect.gen(function*() {
+      const shell = yield* make
+      yield* shell.write("p.jsonl", prompts(10))
+      yield* shell.write("prices.json", price)
+      const costOf = (...flags: ReadonlyArray<string>) =>
+        Effect.map(
+          shell.run(
+            [
+              "batch",
+              shell.path("p.jsonl"),
+              "--provider",
+              "openai",
+              "--prices",
+              shell.path("prices.json"),
+              "--dry-run",
+              "--json",
+              ...flags
+            ],
+            { env: { OPENAI_MODEL: "gpt-4o-mini" } }
+          ),
+          ({ out }) => (JSON.parse(out) as { readonly cost?: number }).cost
+        )
+      const live = yield* costOf()
+      expect(live).toBeGreaterThan(0)
+      expect(yield* costOf("--service")).toBeCloseTo((live ?? 0) / 2, 12)
+      expect(yield* costOf("--model", "unheard-of")).toBe(undefined)
+    }))
 })
 
 describe("what makes no sense", () => {
   const cases: ReadonlyArray<readonly [string, ReadonlyArray<string>, string]> = [
     ["a file that is not there", ["nowhere.jsonl", "--provider", "chaos"], "must exist"],
+    [
+      "results in the place of the prompts",
+      ["p.jsonl", "--provider", "chaos", "--out", "p.jsonl"],
+      "is to hold the prompts and the results: take another file with --out"
+    ],
+    [
+      "a journal in the place of the results",
+      ["p.jsonl", "--provider", "chaos", "--out", "r.jsonl", "--journal", "./r.jsonl"],
+      "is to hold the results and the journal: take another file with --journal"
+    ],
+    [
+      "a folder for the results",
+      ["p.jsonl", "--provider", "chaos", "--out", "/"],
+      "is a folder: name the file for the results"
+    ],
+    [
+      "a reply of no tokens",
+      ["p.jsonl", "--provider", "chaos", "--max-output-tokens", "0"],
+      "--max-output-tokens 0: expected a whole number of 1 or more"
+    ],
     ["a provider that nobody knows", ["p.jsonl", "--provider", "acme"], "Expected one of the following cases"],
     [
       "a concurrency of nothing",
@@ -201,6 +296,7 @@ describe("what makes no sense", () => {
         expect(code).toBe(2)
         expect(err + out).toContain(message)
         expect(yield* shell.exists("p.jsonl.results")).toBe(false)
+        expect(yield* shell.read("p.jsonl")).toBe("\"Hello\"\n\"Again\"")
       })
   )
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import * as ChaosServer from "../../src/chaos/ChaosServer.ts"
 import { policyOf } from "../../src/cli/init.ts"
 import * as Pipeline from "../../src/policy/Pipeline.ts"
 import { make } from "./shell.ts"
@@ -98,7 +99,7 @@ describe("doctor", () => {
       const shell = yield* make
       const { code, out } = yield* shell.run(["doctor", "--provider", "chaos", "--json"])
       const { findings } = JSON.parse(out) as { readonly findings: ReadonlyArray<{ readonly check: string }> }
-      expect(findings[0]).toMatchObject({ check: "answers" })
+      expect(findings[0]).toMatchObject({ check: "reachable" })
       expect([0, 1]).toContain(code)
       const missing = yield* shell.run(["doctor", "--provider", "anthropic"])
       expect(missing.code).toBe(2)
@@ -112,8 +113,60 @@ describe("doctor", () => {
         env: { OPENAI_BASE_URL: "http://127.0.0.1:1/v1", OPENAI_API_KEY: "sk-proj-secret0123456789secret" }
       })
       expect(code).toBe(1)
-      expect(out).toMatch(/BAD +answers .*ConnectionFailed/)
+      expect(out).toMatch(/BAD +reachable .*ConnectionFailed/)
       expect(out + err).not.toContain("secret0123456789")
+    }))
+})
+
+describe("doctor, of a provider that is well", () => {
+  const withServer = Effect.gen(function*() {
+    const shell = yield* make
+    const { apiKey, baseUrl, books, model } = yield* ChaosServer.make()
+    const env = { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl, OPENAI_MODEL: model }
+    const ask = (changed: Readonly<Record<string, string>> = {}) =>
+      Effect.map(
+        shell.run(["doctor", "--provider", "openai", "--json"], { env: { ...env, ...changed } }),
+        ({ code, out }) => ({
+          code,
+          ...JSON.parse(out) as {
+            readonly findings: ReadonlyArray<{ readonly check: string; readonly isGood: boolean }>
+          }
+        })
+      )
+    return { ask, books }
+  })
+
+  it.scopedLive("says all that it saw, by three calls", () =>
+    Effect.gen(function*() {
+      const { ask, books } = yield* withServer
+      const { code, findings } = yield* ask()
+      expect(code).toBe(0)
+      expect(findings.map(({ check }) => check)).toEqual([
+        "reachable",
+        "key",
+        "model",
+        "answers",
+        "limits",
+        "streams",
+        "tools"
+      ])
+      expect((yield* books).requests).toBe(3)
+    }))
+
+  it.scopedLive.each(
+    [
+      ["key", { OPENAI_API_KEY: "sk-wrong" }, ["reachable"]],
+      ["model", { OPENAI_MODEL: "unheard-of" }, ["reachable", "key"]]
+    ] as const
+  )("tells a wrong %s from what is right", ([wrong, changed, right]) =>
+    Effect.gen(function*() {
+      const { ask } = yield* withServer
+      const { code, findings } = yield* ask(changed)
+      expect(code).toBe(1)
+      expect(findings).toMatchObject([
+        ...right.map((check) => ({ check, isGood: true })),
+        { check: wrong, isGood: false, saw: expect.any(String) }
+      ])
     }))
 })
 
@@ -155,8 +208,21 @@ describe("help", () => {
       const shell = yield* make
       const { code, out } = yield* shell.run(["--help"])
       expect(code).toBe(0)
-      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) expect(out).toContain(`- ${name}`)
-      expect((yield* shell.run(["batch", "--help"])).out).toContain("130 after Ctrl-C")
+      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) {
+        expect(out).toMatch(new RegExp(`^  ${name} +[a-z]`, "m"))
+      }
+      expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(120)
+      const help = (yield* shell.run(["batch", "--help"])).out
+      expect(help).toContain("npx effect-llm-resilience batch prompts.jsonl --provider chaos")
+      expect(help).toMatch(/ 0 {2}all were answered\s+1 {2}some failed/)
+      expect(help).toContain("130  Ctrl-C")
+      // What an example says can be typed.
+      for (const name of ["init", "preview", "batch", "chaos", "doctor"]) {
+        const [before = "", options = ""] = (yield* shell.run([name, "--help"])).out.split(/^OPTIONS$/m)
+        const examples = before.split("EXAMPLES")[1] ?? ""
+        expect(examples).toContain(`npx effect-llm-resilience ${name}`)
+        for (const [flag] of examples.matchAll(/--[a-z-]+/g)) expect(options).toContain(flag)
+      }
       expect((yield* shell.run(["--version"])).out).toContain("1.2.3")
       const misspelt = yield* shell.run(["bach"])
       expect(misspelt.code).toBe(2)

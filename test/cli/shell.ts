@@ -5,7 +5,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { run } from "../../src/cli/command.ts"
-import { Stop } from "../../src/cli/shared/signals.ts"
+import { Stop, StopNow } from "../../src/cli/shared/signals.ts"
 
 export interface Said {
   readonly code: number
@@ -21,18 +21,19 @@ export interface Shell {
   readonly exists: (name: string) => Effect.Effect<boolean>
   readonly run: (
     typed: ReadonlyArray<string>,
-    options?: { readonly stop?: Effect.Effect<void>; readonly env?: Readonly<Record<string, string>> }
+    options?: {
+      readonly stop?: Effect.Effect<void>
+      readonly stopNow?: Effect.Effect<void>
+      readonly env?: Readonly<Record<string, string>>
+    }
   ) => Effect.Effect<Said>
 }
-
-/** Colours and other sequences of a terminal. */
-const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "")
 
 /** A console that keeps what is written to it. */
 const recorded = () => {
   const [out, err]: [Array<string>, Array<string>] = [[], []]
   const keep = (lines: Array<string>) => (...texts: ReadonlyArray<unknown>) =>
-    Effect.sync(() => void lines.push(plain(texts.map(String).join(" "))))
+    Effect.sync(() => void lines.push(texts.map(String).join(" ")))
   const console: Effect.Effect<Console.Console> = Effect.map(
     Effect.consoleWith(Effect.succeed),
     (real): Console.Console => ({ ...real, log: keep(out), error: keep(err) })
@@ -49,11 +50,12 @@ export const make = Effect.gen(function*() {
     write: (name, content) => Effect.orDie(files.writeFileString(path(name), content)),
     read: (name) => Effect.orDie(files.readFileString(path(name))),
     exists: (name) => Effect.orDie(files.exists(path(name))),
-    run: (typed, { env = {}, stop = Effect.never } = {}) =>
+    run: (typed, { env = {}, stop = Effect.never, stopNow = Effect.never } = {}) =>
       Effect.gen(function*() {
         const { console, said } = recorded()
-        const code = yield* run(typed, "1.2.3").pipe(
+        const code = yield* run(typed, "1.2.3", { out: true, err: true }).pipe(
           Effect.provideService(Stop, stop),
+          Effect.provideService(StopNow, stopNow),
           Effect.withConsole(yield* console),
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)))),
           Effect.provide(NodeContext.layer)

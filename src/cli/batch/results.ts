@@ -108,12 +108,17 @@ export interface Writer {
   readonly finish: Effect.Effect<void, Exit>
 }
 
-/** Writes beside the file, so that a run that is killed leaves no half of one. */
+/** Where results are until all of them have come. */
+export const partOf = (path: string): string => `${path}.part`
+
+/** Writes beside the file, so that a run that is killed leaves no half of one. A run that fails leaves nothing. */
 export const writer = (path: string): Effect.Effect<Writer, Exit, FileSystem.FileSystem | Scope.Scope> => {
   const refuse = (error: { readonly message: string }) => badInput(`${path} cannot be written: ${error.message}`)
   return Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
-    const part = `${path}.part`
+    const part = partOf(path)
+    // After `finish` there is nothing to remove.
+    yield* Effect.addFinalizer(() => Effect.ignore(files.remove(part)))
     const file = yield* files.open(part, { flag: "w" })
     const order = new InOrder()
     const encoder = new TextEncoder()

@@ -1,4 +1,5 @@
 /** Runs the prompts, live or as a vendor's jobs, and hands every result on. */
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Schema from "effect/Schema"
@@ -14,7 +15,8 @@ import type * as LanguageModel from "../../model/LanguageModel.ts"
 import { zero } from "../../model/Usage.ts"
 import type * as RetryPolicy from "../../policy/RetryPolicy.ts"
 import type * as Price from "../../resilience/Price.ts"
-import { Stop } from "../shared/signals.ts"
+import { Exit, exits } from "../shared/exits.ts"
+import { Stop, StopNow } from "../shared/signals.ts"
 import { Answer, ask, ofResponse } from "./answers.ts"
 import { idOf, Line, requestOf, type Usual } from "./items.ts"
 import type { Result } from "./results.ts"
@@ -37,6 +39,17 @@ export interface Work {
 
 export const linesOf = (file: string) => Batch.fromJsonLinesFile(file, { schema: Line })
 
+/** The first Ctrl-C, and what it does. */
+const announced = (onInterrupt: Work["onInterrupt"]): Effect.Effect<void> =>
+  Effect.zipRight(
+    Effect.flatten(Stop),
+    Console.error(
+      onInterrupt === "finish"
+        ? "\nStopping. Calls in flight are brought to their end; press Ctrl-C again to interrupt them."
+        : "\nStopping. Calls in flight are interrupted."
+    )
+  )
+
 /** Answers as they come. */
 export const live = (
   work: Work,
@@ -45,13 +58,14 @@ export const live = (
   Effect.gen(function*() {
     const { concurrency, journal, model, onInterrupt, price, progress, schema, schemaText, stopWhen, usual } = work
     const question = ask(model, schema)
+    const interrupted = Effect.zipRight(yield* StopNow, Effect.interrupt)
     // Read at once, so that how many there are, and so the time that is left, is known.
     const lines = [...(yield* Stream.runCollect(linesOf(work.file)))]
-    const results = Batch.stream(lines, (line) => question(requestOf(line, usual)), {
+    const results = Batch.stream(lines, (line) => Effect.raceFirst(question(requestOf(line, usual)), interrupted), {
       concurrency,
       onInterrupt,
       stopWhen,
-      stopOn: yield* Stop,
+      stopOn: announced(onInterrupt),
       progress,
       ...definedFields({ price }),
       ...(journal === undefined ? {} : {
@@ -79,6 +93,20 @@ export const live = (
       }))
   })
 
+/** Ends on the first Ctrl-C: jobs take hours. */
+const stoppedJobs = ({ journal, onInterrupt }: Work): Effect.Effect<never, Exit> =>
+  Effect.zipRight(
+    Effect.flatten(Stop),
+    new Exit({
+      code: exits.interrupted,
+      message: onInterrupt === "interrupt"
+        ? "Stopped; the jobs were cancelled as far as the vendor takes that."
+        : journal === undefined
+        ? "Stopped. Jobs that were submitted go on at the vendor; without a journal no run finds them again."
+        : "Stopped. Jobs that were submitted go on at the vendor; the same command finds them again."
+    })
+  )
+
 /** Answers of a vendor's batch service, once it has ended; what it fails is asked of the live model where that is wanted. */
 export const vendor = (
   work: Work & { readonly live: boolean; readonly poll: RetryPolicy.RetryPolicy | undefined },
@@ -91,8 +119,12 @@ export const vendor = (
     const { jobs, results, summary } = yield* VendorBatch.run(
       good.map(({ line }) => requestOf(line, usual)),
       service,
-      { progress, ...definedFields({ journal, live: work.live ? model : undefined, poll, price }) }
-    )
+      {
+        progress,
+        onInterrupt: work.onInterrupt === "interrupt" ? "cancel" : "leave",
+        ...definedFields({ journal, live: work.live ? model : undefined, poll, price })
+      }
+    ).pipe(Effect.raceFirst(stoppedJobs(work)))
     const answers = new Map(results.map((result, at) => [good[at]?.index ?? at, result]))
     for (const [index, line] of all.entries()) {
       const result = answers.get(index)

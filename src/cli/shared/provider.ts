@@ -2,6 +2,7 @@
 import * as Options from "@effect/cli/Options"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -67,6 +68,14 @@ const vendors = {
   anthropic: { module: Anthropic, variable: "ANTHROPIC_MODEL" },
   gemini: { module: Gemini, variable: "GEMINI_MODEL" }
 } as const
+
+/** The model that would be asked, where a flag or the environment says it, or the provider is the embedded one. */
+export const modelName = (name: Name, given: Option.Option<string>): Effect.Effect<string | undefined> =>
+  Option.isSome(given)
+    ? Effect.succeed(given.value)
+    : name === "chaos"
+    ? Effect.succeed(ChaosServer.defaults.model)
+    : Effect.orElseSucceed(Config.string(vendors[name].variable), () => undefined)
 
 /** A flag outranks the variable of the environment. */
 const outranking = (variable: string, model: Option.Option<string>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
