@@ -13,6 +13,7 @@ export * as ToolCallError from "./error/ToolCallError.ts"
 export * as Verdict from "./error/Verdict.ts"
 
 export * as Event from "./telemetry/Event.ts"
+export * as GenAi from "./telemetry/GenAi.ts"
 export * as Metrics from "./telemetry/Metrics.ts"
 export * as Monitor from "./telemetry/Monitor.ts"
 

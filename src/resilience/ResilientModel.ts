@@ -34,6 +34,7 @@ import * as StreamPart from "../model/StreamPart.ts"
 import * as Pipeline from "../policy/Pipeline.ts"
 import * as ResilientStream from "./ResilientStream.ts"
 import { costOf, estimatedTokens, learning } from "./shared/limits.ts"
+import * as Tracing from "./shared/tracing.ts"
 
 /** Through the pipeline, which is told what the call will probably cost, and then what it did cost. */
 const guarded = <E>(
@@ -47,6 +48,15 @@ const guarded = <E>(
     actual: (response) => cost.actual(response.usage)
   })
 }
+
+/** What a span tells of a reply. */
+const toldBy = ({ finishReason, id, model, parts, usage }: Response): Tracing.Told => ({
+  id,
+  model,
+  finishReason,
+  usage,
+  content: parts
+})
 
 /**
  * The model with the pipeline round each call. All attempts of one call carry the same idempotency key: the request's
@@ -72,11 +82,15 @@ export const strengthen = <E extends LanguageModel.LanguageModelError>(
       given.via === "stream"
         ? StreamPart.collect(stream(given), { provider: model.provider, model: model.name })
         : Effect.flatMap(Effect.zipRight(ownTurn, LanguageModel.withIdempotencyKey(given)), (request) => {
-          const call = Effect.flatMap(
+          const attempt = Effect.flatMap(
             learning(pipeline),
             (learn) => Effect.tap(model.generate(request), (response) => learn(response.rateLimit))
           )
-          return guarded(call, pipeline, request)
+          return Tracing.call(
+            guarded(Tracing.attempt(attempt, toldBy), pipeline, request),
+            () => ({ model, request, stream: false, ...Tracing.policyOf(pipeline) }),
+            toldBy
+          )
         }),
     stream,
     check: model.check

@@ -7,17 +7,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { describeCause, mask, redact } from "../../internal/redact.ts"
 import { isPublicParameter } from "./ownSecrets.ts"
-
-/** The tracer that nobody has installed: its spans reach nobody. */
-const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /** Effect names a type after `code` where there is one: `ECONNREFUSED` says more than `RequestError`. */
 const errorType = (failure: unknown): string => {
@@ -149,10 +144,6 @@ const safeTracer = (tracer: Tracer.Tracer, resends: number): Tracer.Tracer =>
       return kind === "client" ? new SafeSpan(span, resends) : span
     }
   })
-
-/** Without a tracer and without a span around it nobody sees the span of a request, and it takes 100 µs of the processor. */
-export const isSeen = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
-  Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== native || fiber.currentSpan !== undefined
 
 /**
  * Runs a request of the platform's client, `resends` times sent before, with a span that shows no secret; with none where

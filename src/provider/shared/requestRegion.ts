@@ -13,7 +13,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { secretHeaders } from "../../internal/redact.ts"
-import { isSeen } from "./httpSpan.ts"
+import * as GenAi from "../../telemetry/GenAi.ts"
 
 /** What differs from request to request. */
 export interface Settings {
@@ -90,7 +90,7 @@ const run = <A, E>(
         redactedNames: fiber.getFiberRef(Headers.currentRedactedNames),
         isTraced: fiber.getFiberRef(FiberRef.currentTracerEnabled)
       }
-      const isTraced = before.isTraced && isSeen(fiber)
+      const isTraced = before.isTraced && GenAi.isTraced(fiber)
       return Effect.as(set(within({ ...before, isTraced }, settings, abort)), before)
     }),
     () => effect,

@@ -24,6 +24,7 @@ import * as Usage from "../../model/Usage.ts"
 import * as Pipeline from "../../policy/Pipeline.ts"
 import type * as StreamPolicy from "../../policy/StreamPolicy.ts"
 import type { Learn } from "../shared/limits.ts"
+import * as Tracing from "../shared/tracing.ts"
 import { Attempt, type Ending, type Parts, type Place, type Reader } from "./attempt.ts"
 import { type Continuation, continuationOf } from "./continuation.ts"
 import { Handover } from "./handover.ts"
@@ -81,6 +82,9 @@ type Taken = Parts | undefined
 
 type Out<E> = Channel.Channel<Parts, unknown, E, unknown, void, unknown>
 
+/** What a span tells of a stream's end. */
+const toldBy = ({ finish }: Ending): Tracing.Told => ({ finishReason: finish.reason, usage: finish.usage })
+
 const channelOf = <E>(ask: Effect.Effect<Taken, E>): Out<E> => {
   const asking = Channel.fromEffect(ask)
   const send = (parts: Taken): Out<E> =>
@@ -105,6 +109,8 @@ export class Run<E> implements Reader<E> {
   private afterwards: Effect.Effect<Taken, Failure<E>> | undefined = undefined
   private signals: Pipeline.StreamSignals | undefined = undefined
   private isShown = false
+  /** Tells whoever traces the call that something was shown. */
+  private tellFirstContent: () => void = () => {}
   /** How many attempts there were, those beside another one not counted. */
   private attempts = 0
   /** Which of them was the last to reach the consumer. */
@@ -186,13 +192,18 @@ export class Run<E> implements Reader<E> {
   // What the pipeline runs.
 
   private work(): Effect.Effect<Ending, E | Pipeline.AnyRefusal | Truncated> {
-    const { cost, pipeline, policy } = this.settings
-    return Pipeline.applyStreamed<Ending, E | Truncated, never>(pipeline, {
+    const { cost, model, pipeline, policy, request } = this.settings
+    const calls = Pipeline.applyStreamed<Ending, E | Truncated, never>(pipeline, {
       attempt: (signals) => this.attempt(signals),
       canRepeat: (error) => this.canRepeat(error),
       limits: policy ?? {},
       cost: cost === undefined ? {} : { tokens: cost.tokens, actual: ({ finish }) => cost.actual(finish.usage) }
     })
+    const seen = Effect.flatMap(Tracing.firstContent, (tell) => {
+      this.tellFirstContent = tell
+      return calls
+    })
+    return Tracing.call(seen, () => ({ model, request, stream: true, ...Tracing.policyOf(pipeline) }), toldBy)
   }
 
   private attempt(signals: Pipeline.StreamSignals): Effect.Effect<Ending, E | Truncated> {
@@ -265,7 +276,7 @@ export class Run<E> implements Reader<E> {
         const reading = liveness === undefined
           ? attempt.run(source.stream)
           : Effect.provideService(attempt.run(source.stream), LanguageModel.CurrentLiveness, signals.bytes)
-        return Effect.onExit(restore(reading), (exit) => {
+        return Effect.onExit(restore(Tracing.attempt(reading, toldBy)), (exit) => {
           const released = attempt.release(exit)
           return Exit.isSuccess(exit) ? released : Effect.zipRight(released, this.keep(source, attempt))
         })
@@ -319,6 +330,7 @@ export class Run<E> implements Reader<E> {
 
   open(parts: Parts, attempt: Attempt<E>): Parts {
     this.signals = attempt.signals
+    this.tellFirstContent()
     const opened = this.isShown && !attempt.isContinuing ? Chunk.prepend(parts, this.reset()) : parts
     if (attempt.continued !== undefined) this.received.continue()
     this.isShown = true

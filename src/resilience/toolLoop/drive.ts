@@ -18,6 +18,7 @@ import * as Monitor from "../../telemetry/Monitor.ts"
 import { chargeFor } from "../shared/charge.ts"
 import { isPause } from "../shared/pausedTurn.ts"
 import * as Refusals from "../shared/refusals.ts"
+import * as Tracing from "../shared/tracing.ts"
 import { RepeatedToolFailure } from "./errors.ts"
 import type { Settings } from "./settings.ts"
 import * as Loop from "./state.ts"
@@ -195,7 +196,13 @@ export const make = (settings: Settings, host: Host) =>
     const runOne = (call: Toolkit.Call, idempotencyKey: string) =>
       // An answer is never forgotten, whatever is interrupted meanwhile.
       Effect.uninterruptibleMask((restore) =>
-        restore(Toolkit.run(toolkit, settings.handlers, call, { idempotencyKey })).pipe(
+        restore(
+          Tracing.tool(
+            Toolkit.run(toolkit, settings.handlers, call, { idempotencyKey }),
+            call,
+            ({ content, isError }) => ({ content, isError })
+          )
+        ).pipe(
           Effect.tap((result) => updateState((state) => Loop.answer(state, result))),
           Effect.tap(reportResult)
         )
