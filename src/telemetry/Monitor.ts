@@ -35,6 +35,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Event from "./Event.ts"
 import * as Delivery from "./monitor/delivery.ts"
+import { log } from "./monitor/log.ts"
 
 /**
  * Takes events.
@@ -167,6 +168,16 @@ export const layer = (monitor: Service): Layer.Layer<never> => Layer.succeed(Mon
  * @category layers
  */
 export const layerHooks = (hooks: Hooks): Layer.Layer<never> => layer(fromHooks(hooks))
+
+/**
+ * Logs every event through Effect's own logs, with its tag, policy, attempt and error as annotations. Giving up, an opened
+ * circuit, a fallback and a pause that the other side asked for are warnings, a retry is info, and what repeats for every
+ * call (a refusal of an open circuit) is debug. What a model or a tool said is not logged.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerLog: Layer.Layer<never> = Layer.succeed(Monitor, make(log))
 
 /**
  * Waits until a monitor has handled every event that it was given so far: at the end of a program, before a report is
