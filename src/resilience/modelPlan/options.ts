@@ -5,7 +5,7 @@ import type * as Verdict from "../../error/Verdict.ts"
 import * as Form from "../../internal/form.ts"
 import { conditionForm } from "../../internal/plan.ts"
 import { isRecord } from "../../internal/record.ts"
-import { isModel } from "../shared/prepared.ts"
+import { isModel, namesDiffer } from "../shared/prepared.ts"
 
 const step = Form.struct("a step with a name and a model", {
   name: Form.text(),
@@ -27,26 +27,13 @@ const plan = Form.struct(
     ),
     steps: Form.list(step, { allowed: "a list of one or more steps" })
   },
-  (_, { steps }) => Array.isArray(steps) ? [...firstHasNoCondition(steps), ...namesDiffer(steps)] : []
+  (_, { steps }) => Array.isArray(steps) ? [...firstHasNoCondition(steps), ...namesDiffer("steps", steps)] : []
 )
 
 const firstHasNoCondition = ([first]: ReadonlyArray<unknown>) =>
   isRecord(first) && first["when"] !== undefined
     ? [{ path: ["steps", 0, "when"], allowed: "no condition: nothing has failed before the first step" }]
     : []
-
-const namesDiffer = (steps: ReadonlyArray<unknown>) => {
-  const firstOf = new Map<unknown, number>()
-  return steps.flatMap((each, position) => {
-    const name = isRecord(each) ? each["name"] : undefined
-    const first = firstOf.get(name)
-    if (name === undefined) return []
-    if (first === undefined) firstOf.set(name, position)
-    return first === undefined
-      ? []
-      : [{ path: ["steps", position, "name"], allowed: `a name of its own; steps.${first} has this one` }]
-  })
-}
 
 const stepOf = ({ path }: Issue): number => Number(/^steps\.(\d+)/.exec(path)?.[1] ?? -1)
 

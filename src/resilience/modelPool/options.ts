@@ -5,26 +5,13 @@ import { isRecord } from "../../internal/record.ts"
 import { hex } from "../../internal/seeded.ts"
 import type * as LanguageModel from "../../model/LanguageModel.ts"
 import * as Prompt from "../../model/Prompt.ts"
-import { isModel } from "../shared/prepared.ts"
+import { isModel, namesDiffer } from "../shared/prepared.ts"
 
 const second = 1000
 const minute = 60 * second
 
 /** What keeps the calls of a conversation at one member. */
 export type Affinity = "none" | "conversation" | ((request: LanguageModel.Request) => string | undefined)
-
-const namesDiffer = (members: ReadonlyArray<unknown>) => {
-  const firstOf = new Map<unknown, number>()
-  return members.flatMap((each, position) => {
-    const name = isRecord(each) ? each["name"] : undefined
-    const first = firstOf.get(name)
-    if (name === undefined) return []
-    if (first === undefined) firstOf.set(name, position)
-    return first === undefined
-      ? []
-      : [{ path: ["members", position, "name"], allowed: `a name of its own; members.${first} has this one` }]
-  })
-}
 
 const pricesAreTold = (members: ReadonlyArray<unknown>) =>
   members.flatMap((each, position) =>
@@ -36,7 +23,7 @@ const pricesAreTold = (members: ReadonlyArray<unknown>) =>
 
 const together = (_: unknown, given: { readonly members?: unknown; readonly strategy?: unknown }) => {
   const members = Array.isArray(given.members) ? given.members : []
-  return [...namesDiffer(members), ...(given.strategy === "cheapest" ? pricesAreTold(members) : [])]
+  return [...namesDiffer("members", members), ...(given.strategy === "cheapest" ? pricesAreTold(members) : [])]
 }
 
 const member = {

@@ -21,6 +21,20 @@ export interface Named {
 export const isModel = (value: unknown): value is Named["model"] =>
   Layer.isLayer(value) || (isRecord(value) && typeof value["generate"] === "function")
 
+/** Entries of the list `field` that have the name of an earlier one. */
+export const namesDiffer = (field: string, entries: ReadonlyArray<unknown>) => {
+  const firstOf = new Map<unknown, number>()
+  return entries.flatMap((each, position) => {
+    const name = isRecord(each) ? each["name"] : undefined
+    const first = firstOf.get(name)
+    if (name === undefined) return []
+    if (first === undefined) firstOf.set(name, position)
+    return first === undefined
+      ? []
+      : [{ path: [field, position, "name"], allowed: `a name of its own; ${field}.${first} has this one` }]
+  })
+}
+
 /** The pipeline that stands at `path` of somebody's options, in code or in a file, or what is wrong with it. */
 export const pipelineOf = (
   given: unknown,
