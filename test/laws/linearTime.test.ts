@@ -137,12 +137,12 @@ const readers: ReadonlyArray<readonly [name: string, read: (text: string) => unk
 
 describe("every reader of texts takes time in proportion to them", () => {
   it.each(readers)("%s", { timeout: 60_000 }, (_, read) => {
-    const steep = units.filter((unit) =>
-      isSteep((size) => {
-        const text = unit.repeat(size)
-        return () => read(text)
-      })
-    )
+    const reading = (unit: string) => (size: number) => {
+      const text = unit.repeat(size)
+      return () => read(text)
+    }
+    // What else the machine did is not there each time; what is quadratic is.
+    const steep = units.filter((unit) => [1, 2, 3].every(() => isSteep(reading(unit))))
     expect(steep).toEqual([])
   })
 
