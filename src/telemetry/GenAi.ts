@@ -12,6 +12,9 @@
  * What a policy reports (`Event`) is an event of the call's span. No prompt, answer, argument or result is in a span unless
  * `captureContent` is `"clipped"`; what an error says is not either, only its tag.
  *
+ * {@link layerMetrics} records the conventions' metrics of calls beside them: how long they took, the time to the first
+ * chunk of a stream, and tokens, by provider, model and error.
+ *
  * All names of the conventions are still called "development" (opentelemetry.io, semantic conventions for generative AI,
  * autumn 2026), so they stand in one table, and a version chooses among them.
  *
@@ -40,10 +43,12 @@
  */
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Tracer from "effect/Tracer"
+import * as Meter from "./genAi/meter.ts"
 
 /**
  * The year of the conventions whose names are used. `"2025"` is for dashboards that read last year's.
@@ -171,3 +176,32 @@ const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 export const isTraced = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
   (fiber.currentSpan !== undefined || Context.get(fiber.currentDefaultServices, Tracer.Tracer) !== native) &&
   fiber.getFiberRef(FiberRef.currentTracerEnabled)
+
+/**
+ * A call that has ended, as its metrics tell it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Call = Meter.Call
+
+/**
+ * What records calls; nothing by default.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class CurrentMeter extends Context.Reference<CurrentMeter>()("effect-llm-resilience/GenAi/CurrentMeter", {
+  defaultValue: (): ((call: Call) => Effect.Effect<void>) | undefined => undefined
+}) {}
+
+/**
+ * Records every call of a `ResilientModel` below it in Effect's metrics, which any exporter of them shows: in the names of
+ * the version, with the boundaries that the conventions advise. The first 100 models and kinds of error have series of
+ * their own, all further ones share `other`. Retries are part of their call and are not counted again.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMetrics = (options: { readonly version?: Version | undefined } = {}): Layer.Layer<never> =>
+  Layer.sync(CurrentMeter, () => Meter.make(options.version ?? defaults.version))

@@ -281,6 +281,56 @@ const describe = (trace: CallTrace, { model, policy, request, stream }: Asked): 
   }
 }
 
+/** When something of a reply has reached whoever asked. */
+class Watch {
+  firstContentAt: bigint | undefined
+  private readonly clock: Clock.Clock
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+  see(): void {
+    this.firstContentAt ??= this.clock.unsafeCurrentTimeNanos()
+  }
+}
+
+class CurrentWatch extends Context.Reference<CurrentWatch>()("effect-llm-resilience/tracing/CurrentWatch", {
+  defaultValue: (): Watch | undefined => undefined
+}) {}
+
+/** Runs a call, and has it recorded where somebody counts. */
+const metered = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  meter: (call: GenAi.Call) => Effect.Effect<void>,
+  clock: Clock.Clock,
+  { model }: Asked,
+  tell: (value: A) => Told
+): Effect.Effect<A, E, R> => {
+  const startedAt = clock.unsafeCurrentTimeNanos()
+  const watch = new Watch(clock)
+  return effect.pipe(
+    Effect.provideService(CurrentWatch, watch),
+    Effect.onExit((exit) => {
+      const usage = Exit.isSuccess(exit) ? tell(exit.value).usage : undefined
+      const isTold = usage !== undefined && usage.totalTokens > 0
+      return meter({
+        provider: GenAi.providerName(model.provider),
+        model: model.name,
+        seconds: seconds(clock.unsafeCurrentTimeNanos() - startedAt),
+        secondsToFirstChunk: watch.firstContentAt === undefined ? undefined : seconds(watch.firstContentAt - startedAt),
+        inputTokens: isTold ? usage.inputTokens : undefined,
+        outputTokens: isTold ? usage.outputTokens : undefined,
+        cacheReadTokens: isTold ? usage.cachedInputTokens : undefined,
+        reasoningTokens: isTold ? usage.reasoningTokens : undefined,
+        error: Exit.isSuccess(exit)
+          ? undefined
+          : Cause.isInterruptedOnly(exit.cause)
+          ? "interrupted"
+          : Event.errorTag(Cause.squash(exit.cause))
+      })
+    })
+  )
+}
+
 /** Runs a call under its span, where somebody sees it. */
 export const call = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -288,12 +338,17 @@ export const call = <A, E, R>(
   tell: (value: A) => Told
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
-    if (!GenAi.isTraced(fiber)) return effect
-    const asked = ask()
     const context = fiber.currentContext
+    const meter = Context.get(context, GenAi.CurrentMeter)
+    const isTraced = GenAi.isTraced(fiber)
+    if (!isTraced && meter === undefined) return effect
+    const asked = ask()
+    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+    const counted = meter === undefined ? effect : metered(effect, meter, clock, asked, tell)
+    if (!isTraced) return counted
     const trace = new CallTrace({
       tracer: Context.get(fiber.currentDefaultServices, Tracer.Tracer),
-      clock: Context.get(fiber.currentDefaultServices, Clock.Clock),
+      clock,
       parent: Option.fromNullable(fiber.currentSpan),
       name: `chat ${asked.model.name}`,
       settings: Context.get(context, GenAi.CurrentSettings),
@@ -305,7 +360,7 @@ export const call = <A, E, R>(
       Context.add(CurrentCall, trace),
       Context.add(Monitor.Monitor, monitor === Monitor.silent ? trace.monitor : Monitor.both(monitor, trace.monitor))
     )
-    return effect.pipe(
+    return counted.pipe(
       Effect.mapInputContext((given: Context.Context<R>) => Context.merge(given, within)),
       Effect.onExit((exit) => Effect.sync(() => trace.end(exit, Exit.isSuccess(exit) ? tell(exit.value) : undefined)))
     )
@@ -331,7 +386,12 @@ export const attempt = <A, E, R>(effect: Effect.Effect<A, E, R>, tell: (value: A
 /** What tells a call of its first content; nothing where nobody sees the call. */
 export const firstContent: Effect.Effect<() => void> = Effect.withFiberRuntime((fiber) => {
   const trace = current(fiber)
-  return Effect.succeed(trace === undefined ? nothing : () => trace.firstContent())
+  const watch = Context.get(fiber.currentContext, CurrentWatch)
+  if (trace === undefined && watch === undefined) return Effect.succeed(nothing)
+  return Effect.succeed(() => {
+    trace?.firstContent()
+    watch?.see()
+  })
 })
 
 const nothing = (): void => {}
