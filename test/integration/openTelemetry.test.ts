@@ -17,7 +17,7 @@ import * as Monitor from "../../src/telemetry/Monitor.ts"
 import { runs } from "../runs.ts"
 import { modelOf, wireNames } from "./chaosWires.ts"
 
-const calls = runs(40, 150)
+const calls = runs(25, 75)
 
 const secretKey = "sk-proj-0123456789abcdefghijABCDEFGHIJ0123456789"
 

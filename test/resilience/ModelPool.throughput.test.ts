@@ -16,7 +16,7 @@ import * as ResilientModel from "../../src/resilience/ResilientModel.ts"
 import * as Provider from "../batch/support/limitedProvider.ts"
 import { runs } from "../runs.ts"
 
-const minutes = runs(4, 8)
+const minutes = runs(3, 4)
 const second = 1_000
 
 const key = (name: string, requestsPerMinute: number) =>
