@@ -118,7 +118,10 @@ const partRules = rooms.flatMap((room) =>
           moduleOf(room, folder)
         }.ts, which alone imports them.`,
         severity: "error",
-        from: { path: "^src/", pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(room, folder)}[.]ts$|${folder}/)` },
+        from: {
+          path: "^src/",
+          pathNot: `^src/${room}/(${readers[folder] ?? ""}${moduleOf(room, folder)}[.]ts$|${folder}/)`
+        },
         to: { path: `^src/${room}/${folder}/`, ...section(room) }
       }
   )

@@ -74,7 +74,7 @@ describe("the metrics of calls", () => {
     Effect.gen(function*() {
       const meters = yield* metersOf("counted-2025", "2025")
       expect(new Set(meters.map(({ name }) => name))).toEqual(
-        new Set(["gen_ai.client.operation.duration", "gen_ai.client.token.usage", "gen_ai.server.time_to_first_token"])
+        new Set(["gen_ai.client.operation.duration", "gen_ai.client.token.usage"])
       )
     }))
 

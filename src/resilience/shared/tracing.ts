@@ -41,10 +41,25 @@ const leastWait = nanosPerMilli
 /** The longest text of a prompt or an answer in a span. */
 const longestContent = 4_096
 
-/** Clipped, and with what looks like a credential hidden before that. */
-export const contentOf = (content: unknown): string => {
-  const text = typeof content === "string" ? content : JSON.stringify(content) ?? ""
-  return redact(text).slice(0, longestContent)
+/** How many messages or parts are looked at. */
+const mostParts = 64
+
+/**
+ * Clipped, and with what looks like a credential hidden before that. Twice as much is read as is shown, so that no key is cut
+ * where it would no longer be known as one, and an image of megabytes costs nothing.
+ */
+const contentOf = (content: unknown): string => {
+  const clipped = (text: string): string => text.slice(0, 2 * longestContent)
+  const read = Array.isArray(content) ? content.slice(0, mostParts) : content
+  try {
+    const text = typeof read === "string"
+      ? read
+      : JSON.stringify(read, (_, value: unknown) => typeof value === "string" ? clipped(value) : value) ?? ""
+    return redact(clipped(text)).slice(0, longestContent)
+  } catch {
+    // What is no JSON says nothing, and fails no call.
+    return ""
+  }
 }
 
 const set = (span: Tracer.Span, name: string, value: unknown): void => {

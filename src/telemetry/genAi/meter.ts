@@ -40,7 +40,6 @@ const metrics2026 = {
 
 const metrics2025 = {
   duration: Metric.histogram("gen_ai.client.operation.duration", durations),
-  firstChunk: Metric.histogram("gen_ai.server.time_to_first_token", durations),
   tokens: Metric.histogram("gen_ai.client.token.usage", counts)
 } as const
 
@@ -72,10 +71,13 @@ export const make = (version: Version): (call: Call) => Effect.Effect<void> => {
     const tagged = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, more: Record<string, string> = {}) =>
       Object.entries({ ...labels, ...more }).reduce((self, [name, value]) => Metric.tagged(self, name, value), metric)
     const failed = call.error === undefined ? {} : { "error.type": errors(call.error) }
-    const { firstChunk, duration } = version === "2026" ? metrics2026 : metrics2025
+    const { duration } = version === "2026" ? metrics2026 : metrics2025
     const common = [
       Metric.update(tagged(duration, failed), call.seconds),
-      ...(call.secondsToFirstChunk === undefined ? [] : [Metric.update(tagged(firstChunk), call.secondsToFirstChunk)])
+      // The conventions of 2025 have no such metric of a client.
+      ...(call.secondsToFirstChunk === undefined || version === "2025"
+        ? []
+        : [Metric.update(tagged(metrics2026.firstChunk), call.secondsToFirstChunk)])
     ]
     const tokens = version === "2025"
       ? [
